@@ -1,0 +1,196 @@
+"""Cuts pages into chunks whose text is exactly a span of the page.
+
+blocks ─▶ pieces (whole blocks, sentences, words) ─▶ groups of one section ─▶ chunks
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingest.context import Section, chunk_context
+from ingest.pieces import Offsets, Piece, Pieces
+from rag.errors import ModelError
+from rag.records import Chunk, Page, Parsed
+
+CHUNKER_VERSION = "1"
+
+# what the embedder reads beside the two marks that it puts around every text
+LIMIT = 254
+_LEAST_CONTEXT = 18
+# no chunk is longer than this many characters for each token of its target, whatever it holds
+_CHARACTERS_PER_TOKEN = 20
+
+
+@dataclass(slots=True)
+class _Group:
+    """Pieces that become one chunk, the section they stand in, and their size in tokens."""
+
+    section: Section
+    pieces: list[Piece] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def headings_only(self) -> bool:
+        return all(piece.kind == "heading" for piece in self.pieces)
+
+    def add(self, piece: Piece) -> None:
+        self.pieces.append(piece)
+        self.size += piece.size
+
+
+class Chunker:
+    """Cuts documents into chunks of about `tokens` tokens.
+
+    `offsets` gives the character span of each token of a text, special tokens left out. A
+    chunk's context and text together never exceed `limit` tokens; the text goes before the
+    context. Neighbouring chunks of a section share up to `overlap` tokens.
+    """
+
+    def __init__(
+        self, offsets: Offsets, tokens: int = 200, overlap: int = 0, limit: int = LIMIT
+    ) -> None:
+        self._offsets = offsets
+        self._limit = limit
+        self._tokens = max(1, min(tokens, limit - 2))
+        # a row, or a heading with what follows, may take this much rather than be cut
+        self._roomy = max(self._tokens, limit - _LEAST_CONTEXT)
+        self._overlap = min(overlap, self._tokens // 2)
+        self._longest = _CHARACTERS_PER_TOKEN * self._tokens
+
+    def chunks(self, parsed: Parsed, key: str) -> list[Chunk]:
+        """The chunks of a document in order; `key` names its content, for the ids.
+
+        `page.text[start:end] == text` for each, and every visible character of every block is
+        in one. No chunk crosses pages.
+        """
+        chunks: list[Chunk] = []
+        section = Section(parsed.title)
+        for page in parsed.pages:
+            if page.label:
+                section = Section(parsed.title, page.label)
+            for group, after in self._groups(page, section):
+                section = after
+                for start, end, context in self._spans(page, group):
+                    identity = f"{key}\0{page.number}\0{start}\0{end}"
+                    digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
+                    text = page.text[start:end]
+                    chunks.append(
+                        Chunk(f"c_{digest}", len(chunks), page.number, start, end, text, context)
+                    )
+        return chunks
+
+    def _groups(self, page: Page, section: Section) -> Iterator[tuple[_Group, Section]]:
+        """The groups of a page, each with the section that holds after it."""
+        pieces = Pieces(page, self._offsets, self._tokens, self._roomy, self._longest)
+        group = _Group(section)
+        for position, block in enumerate(page.blocks):
+            if block.kind == "heading":
+                if not group.headings_only:
+                    yield group, section
+                    group = _Group(section)
+                title = page.text[block.start : block.end]
+                if not group.pieces:
+                    group.section = section.above(block.level)
+                section = section.below(block.level, title)
+            if not group.headings_only and pieces.table_moves(position, group.size):
+                yield group, section
+                group = _Group(section)
+            beside = group.size if group.headings_only else 0
+            for piece in pieces.of(block, beside):
+                if group.pieces and not self._fits(page, group, piece):
+                    yield group, section
+                    group = self._next(group, section, piece)
+                group.add(piece)
+        if group.pieces:
+            yield group, section
+
+    def _fits(self, page: Page, group: _Group, piece: Piece) -> bool:
+        last = group.pieces[-1]
+        most = self._tokens
+        if group.headings_only and piece.kind != "heading":
+            most = self._roomy
+        return (
+            group.size + piece.size <= most
+            and piece.end - group.pieces[0].start <= self._longest
+            and not page.text[last.end : piece.start].strip()
+            and _same_table(group, piece, page.text)
+        )
+
+    def _next(self, group: _Group, section: Section, piece: Piece) -> _Group:
+        """A new group, which begins with the end of the last one as far as they overlap."""
+        fresh = _Group(section)
+        room = min(self._overlap, self._tokens - piece.size)
+        kept: list[Piece] = []
+        for earlier in reversed(group.pieces):
+            room -= earlier.size
+            if room < 0 or earlier.kind == "heading" or len(kept) + 1 == len(group.pieces):
+                break
+            kept.append(earlier)
+        for earlier in reversed(kept):
+            fresh.add(earlier)
+        return fresh
+
+    def _spans(self, page: Page, group: _Group) -> Iterator[tuple[int, int, str]]:
+        """A group's chunks: one, but where its tokens together are more than their sum."""
+        start, end = group.pieces[0].start, group.pieces[-1].end
+        text = page.text[start:end]
+        count = len(self._offsets(text))
+        if count <= self._limit:
+            yield start, end, self._context(text, count, group)
+        elif len(group.pieces) > 1:
+            half = len(group.pieces) // 2
+            for part in (group.pieces[:half], group.pieces[half:]):
+                yield from self._spans(page, _Group(group.section, list(part)))
+        elif len(text) > 1:
+            piece = group.pieces[0]
+            for one, other in piece.halves(page.text):
+                yield from self._spans(page, _Group(group.section, [one]))
+                yield from self._spans(page, _Group(group.section, [other]))
+        else:
+            # a single character of more tokens than the embedder reads: nothing is lost but it
+            yield start, end, ""
+
+    def _context(self, text: str, count: int, group: _Group) -> str:
+        headers = list(dict.fromkeys(piece.context for piece in group.pieces if piece.context))
+        budget = self._limit - count - 1
+        while budget > 0:
+            context = chunk_context(self._offsets, group.section, text, headers, budget)
+            if not context:
+                break
+            over = len(self._offsets(f"{context}\n{text}")) - self._limit
+            if over <= 0:
+                return context
+            budget = min(budget, len(self._offsets(context))) - max(1, over)
+        return ""
+
+
+def _same_table(group: _Group, piece: Piece, text: str) -> bool:
+    """Whether a row may join a group: not where rows of another table are, whose header differs."""
+    if not piece.context:
+        return True
+    others = {other.context for other in group.pieces[-1:]} - {"", piece.context}
+    return not others
+
+
+def tokenizer_offsets(model_folder: Path) -> Callable[[str], list[tuple[int, int]]]:
+    """From a text to its tokens' character spans, as the model in this folder cuts it.
+
+    Raises ModelError when the folder holds no `tokenizer.json` that can be read.
+    """
+    from tokenizers import Tokenizer
+
+    path = model_folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelError(f"The model folder “{model_folder.name}” has no tokenizer.json.")
+    tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def offsets(text: str) -> list[tuple[int, int]]:
+        spans: list[tuple[int, int]] = tokenizer.encode(text, add_special_tokens=False).offsets
+        return spans
+
+    return offsets

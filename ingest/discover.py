@@ -1,0 +1,101 @@
+"""Finds the files of a folder: names and times, nothing opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.formats import suffix_kind
+from rag.errors import NotFound, UnsupportedFormat
+
+# a file changed this recently may change again within one tick of its clock
+RACY_NANOSECONDS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that should be read. `stat_key` is equal while the file is the same."""
+
+    source: str
+    path: str
+    kind: str
+    stat_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A file or folder that is not read, and why; `failed` where it should have been."""
+
+    source: str
+    reason: str
+    failed: bool
+
+
+def walk(folder: Path) -> Iterator[Found | Passed]:
+    """Every file below `folder`, in the order of their paths.
+
+    Hidden files and folders are left out without a word; links are followed to files inside the
+    folder only, and never to folders. Raises NotFound when there is no such folder.
+    """
+    root = folder.resolve()
+    if not root.is_dir():
+        raise NotFound(
+            f"{folder} is not a folder that can be read. Nothing was changed; is it mounted?"
+        )
+    yield from _walk(root, root, "")
+
+
+def _walk(root: Path, folder: Path, prefix: str) -> Iterator[Found | Passed]:
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Passed(prefix or ".", f"the folder cannot be read: {error.strerror}", True)
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        source = prefix + entry.name
+        try:
+            source.encode()
+        except UnicodeEncodeError:
+            shown = source.encode("utf-8", "replace").decode()
+            yield Passed(shown, "its name is not valid UTF-8; rename it", True)
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, folder / entry.name, f"{source}/")
+        else:
+            yield from _file(root, entry, source)
+
+
+def _file(root: Path, entry: os.DirEntry[str], source: str) -> Iterator[Found | Passed]:
+    try:
+        if entry.is_symlink():
+            target = Path(entry.path).resolve()
+            if not target.is_relative_to(root) or target.is_dir():
+                yield Passed(source, "a link that leads out of the folder or to a folder", False)
+                return
+        facts = entry.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            yield Passed(source, "not an ordinary file", False)
+            return
+        kind = suffix_kind(source)
+    except UnsupportedFormat as error:
+        yield Passed(source, str(error), False)
+        return
+    except (OSError, RuntimeError) as error:
+        yield Passed(source, f"it cannot be read: {error}", True)
+        return
+    yield Found(source, entry.path, kind, stat_key(facts))
+
+
+def stat_key(facts: os.stat_result) -> str:
+    """Size, times and inode as one word; empty for a file that changed just now."""
+    newest = max(facts.st_mtime_ns, facts.st_ctime_ns)
+    if time.time_ns() - newest < RACY_NANOSECONDS:
+        return ""
+    return f"{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ctime_ns}:{facts.st_ino}"

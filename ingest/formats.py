@@ -1,0 +1,127 @@
+"""The kinds of file that Cloister reads: their suffixes, media types and parsers.
+
+A parser is named by `"module:function"` and imported on first use, in a child process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from rag.errors import CorruptDocument, EmptyDocument, ProtectedDocument, UnsupportedFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of file. `parser` is `"module:function"` with `parse(path, name) -> Parsed`."""
+
+    suffixes: tuple[str, ...]
+    media_type: str
+    parser: str
+
+
+_OPEN_XML = "application/vnd.openxmlformats-officedocument"
+KINDS: dict[str, Kind] = {
+    "pdf": Kind((".pdf",), "application/pdf", "ingest.parsers.pdf:parse"),
+    "docx": Kind((".docx",), f"{_OPEN_XML}.wordprocessingml.document", "ingest.parsers.word:parse"),
+    "pptx": Kind(
+        (".pptx",), f"{_OPEN_XML}.presentationml.presentation", "ingest.parsers.slides:parse"
+    ),
+    "xlsx": Kind(
+        (".xlsx", ".xlsm"), f"{_OPEN_XML}.spreadsheetml.sheet", "ingest.parsers.sheets:parse"
+    ),
+    "csv": Kind((".csv", ".tsv"), "text/csv", "ingest.parsers.table:parse"),
+    "html": Kind((".html", ".htm", ".xhtml"), "text/html", "ingest.parsers.web:parse"),
+    "markdown": Kind((".md", ".markdown"), "text/markdown", "ingest.parsers.markdown:parse"),
+    "text": Kind((".txt", ".text", ".log"), "text/plain", "ingest.parsers.text:parse"),
+    "eml": Kind((".eml",), "message/rfc822", "ingest.parsers.mail:parse"),
+}
+_BY_SUFFIX = {suffix: kind for kind, entry in KINDS.items() for suffix in entry.suffixes}
+
+_ZIPPED = ("docx", "pptx", "xlsx")
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "a PDF; rename it to .pdf"),
+    (b"PK\x03\x04", "a zip archive or an Office file; give it its own suffix"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (_OLE, "an old Office file; save it as .docx, .xlsx or .pptx"),
+    (b"\x7fELF", "a program"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"SQLite format 3\0", "an SQLite database"),
+)
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+# text holds hardly any of these; random bytes are a tenth of them
+_CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\r\f\x0b\x1b\x08")
+_MOST_CONTROLS = 0.04
+
+
+def suffix_kind(name: str) -> str:
+    """The kind that a file's name says it is. Raises UnsupportedFormat for any other suffix."""
+    suffix = PurePosixPath(name.replace("\\", "/")).suffix.lower()
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    what = f"files ending in “{suffix}” are" if suffix else "a file without a suffix is"
+    raise UnsupportedFormat(
+        f"“{name}” cannot be read: {what} not among the formats read, which are "
+        f"{', '.join(sorted(_BY_SUFFIX))}."
+    )
+
+
+def kind_of(name: str, head: bytes) -> str:
+    """The kind of a file, by its suffix, checked against its first bytes (1 KiB or more).
+
+    Raises UnsupportedFormat for a suffix that is not read, EmptyDocument for no bytes,
+    ProtectedDocument for an Office file locked with a password, CorruptDocument where the
+    content is not what the name says.
+    """
+    kind = suffix_kind(name)
+    if not head:
+        raise EmptyDocument(f"“{name}” is an empty file (0 bytes). Add it again once it has text.")
+    if kind == "pdf":
+        if b"%PDF-" not in head[:1024]:
+            raise CorruptDocument(
+                f"“{name}” is named .pdf but is not a PDF; {_looks_like(head, 'export it again')}."
+            )
+    elif kind in _ZIPPED:
+        _check_zipped(name, kind, head)
+    else:
+        _check_text(name, head)
+    return kind
+
+
+def _looks_like(head: bytes, otherwise: str) -> str:
+    found = next((what for magic, what in _MAGIC if head.startswith(magic)), None)
+    return f"it looks like {found}" if found else otherwise
+
+
+def _check_zipped(name: str, kind: str, head: bytes) -> None:
+    if head.startswith(_OLE):
+        raise ProtectedDocument(
+            f"“{name}” is locked with a password, or is an old Office file under a new name. "
+            f"Open it and save it as .{kind} without a password."
+        )
+    if not head.startswith(b"PK\x03\x04"):
+        advice = _looks_like(head, "save it again from the program that wrote it")
+        raise CorruptDocument(f"“{name}” is named .{kind} but is not a .{kind} file; {advice}.")
+
+
+def _check_text(name: str, head: bytes) -> None:
+    if head.startswith(_WIDE_MARKS):
+        return
+    for magic, what in _MAGIC:
+        if head.startswith(magic):
+            raise CorruptDocument(f"“{name}” is not text: it looks like {what}.")
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if controls > _MOST_CONTROLS * len(head):
+        what = "a Windows program" if head.startswith(b"MZ") else "binary data"
+        raise CorruptDocument(
+            f"“{name}” is not text: it looks like {what}. Save it as text in UTF-8 and try again."
+        )

@@ -1,0 +1,84 @@
+"""PDF, page by page, through pdfium. One process, one thread: pdfium is not thread-safe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ingest.parsers.archive import damaged
+from ingest.parsers.builder import flat, sensible_title
+from ingest.parsers.pdf_layout import lay_out
+from ingest.parsers.pdf_lines import Sheet, read_sheet
+from rag.errors import EmptyDocument, ProtectedDocument
+from rag.records import Page, Parsed
+
+
+def parse(path: Path, name: str) -> Parsed:
+    """A PDF's text with the place of each word. A page without text is kept, empty.
+
+    Raises ProtectedDocument when a password is needed, CorruptDocument when it is damaged,
+    EmptyDocument when it has no pages or no text.
+    """
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        raise _cannot_open(name, error) from error
+    try:
+        if len(document) == 0:
+            raise EmptyDocument(f"“{name}” is a PDF without pages. Export it again.")
+        sheets = _sheets(document, name)
+        properties = sensible_title(document.get_metadata_dict().get("Title", ""))
+    finally:
+        document.close()
+    if not any(sheet.lines for sheet in sheets):
+        raise EmptyDocument(
+            f"“{name}” has {len(sheets)} page{'s' * (len(sheets) > 1)} but no text; it appears to "
+            "be a scan. Reading scans (OCR) is not there yet: run OCR on it and add the result."
+        )
+    pages = tuple(lay_out(sheets))
+    return Parsed(pages, properties or _first_heading(pages))
+
+
+def _cannot_open(name: str, error: Any) -> Exception:
+    import pypdfium2.raw as pdfium
+
+    code = getattr(error, "err_code", None)
+    if code in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
+        return ProtectedDocument(
+            f"“{name}” is locked with a password. Save a copy without one and add that."
+        )
+    return damaged(name)
+
+
+def _sheets(document: Any, name: str) -> list[Sheet]:
+    import pypdfium2
+
+    sheets, failed = [], 0
+    for index in range(len(document)):
+        try:
+            page = document[index]
+        except pypdfium2.PdfiumError:
+            failed += 1
+            sheets.append(Sheet([], 0.0, 0.0))
+            continue
+        try:
+            sheets.append(read_sheet(page))
+        except pypdfium2.PdfiumError:
+            failed += 1
+            sheets.append(Sheet([], *page.get_size()))
+        finally:
+            page.close()
+    if failed == len(sheets):
+        raise damaged(name)
+    return sheets
+
+
+def _first_heading(pages: tuple[Page, ...]) -> str:
+    """The first heading of the highest level on the first two pages."""
+    headings = [(b.level, p, b) for p in pages[:2] for b in p.blocks if b.kind == "heading"]
+    if not headings:
+        return ""
+    _, page, block = min(headings, key=lambda heading: heading[0])
+    return flat(page.text[block.start : block.end])

@@ -1,0 +1,147 @@
+"""HTML: what a reader of the page would read, and nothing fetched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.parsers.builder import PageBuilder, clean, flat
+from ingest.parsers.text import decode
+from rag.records import Parsed
+
+if TYPE_CHECKING:
+    from bs4 import Tag
+    from bs4.element import PageElement
+
+_CHARSET = re.compile(
+    rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE
+)
+_DROPPED = frozenset(
+    str.split(
+        "script style noscript template nav form button select input textarea svg math iframe "
+        "object embed canvas audio video map head dialog menu"
+    )
+)
+_FURNITURE = frozenset(("header", "footer", "aside"))
+_HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_ROLES = frozenset(("navigation", "banner", "contentinfo", "complementary", "search"))
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BLOCKS = frozenset(
+    str.split(
+        "address article aside blockquote body caption center dd details dir div dl dt fieldset "
+        "figcaption figure footer h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section "
+        "summary table tbody td tfoot th thead tr ul"
+    )
+)
+
+
+def parse(path: Path, name: str) -> Parsed:
+    """An HTML file as one page; scripts, navigation, forms and hidden parts are left out."""
+    data = path.read_bytes()
+    found = _CHARSET.search(data[:4096])
+    html = decode(data, found.group(1).decode("ascii") if found else "")
+    builder = PageBuilder()
+    title = add_html(builder, html)
+    return Parsed((builder.page(),), title or builder.heading())
+
+
+def add_html(builder: PageBuilder, html: str) -> str:
+    """Append the blocks of an HTML text; returns its `<title>`, or empty."""
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(clean(html), "lxml")
+    title = flat(soup.title.get_text()) if soup.title else ""
+    root = soup.body or soup
+    _Walk(builder).element(root, inside=False)
+    return title
+
+
+class _Walk:
+    """Turns elements into blocks; text between block elements gathers in `_inline`."""
+
+    def __init__(self, builder: PageBuilder) -> None:
+        self._builder = builder
+        self._inline: list[str] = []
+
+    def element(self, tag: Tag, *, inside: bool) -> None:
+        """Add what is in `tag`; `inside` an article, headers and footers are content."""
+        self._children(tag, inside=inside)
+        self._flush()
+
+    def _children(self, tag: Tag, *, inside: bool) -> None:
+        from bs4 import Tag
+
+        for child in tag.children:
+            if isinstance(child, Tag):
+                self._tag(child, inside=inside or child.name in ("main", "article"))
+            elif _is_text(child):
+                self._inline.append(str(child))
+
+    def _tag(self, tag: Tag, *, inside: bool) -> None:
+        name = tag.name
+        if name in _DROPPED or _hidden(tag) or (name in _FURNITURE and not inside):
+            return
+        if name == "br":
+            self._inline.append("\v")
+        elif name in _HEADINGS:
+            self._flush()
+            self._builder.add(_text(tag), "heading", _HEADINGS[name])
+        elif name == "pre":
+            self._flush()
+            self._builder.add(tag.get_text().strip("\n"), "code")
+        elif name == "table":
+            self._flush()
+            self._table(tag, inside=inside)
+        elif name in _BLOCKS:
+            self._flush()
+            self._children(tag, inside=inside)
+            self._flush("list" if name in ("li", "dd", "dt") else "paragraph")
+        else:
+            self._children(tag, inside=inside)
+
+    def _table(self, table: Tag, *, inside: bool) -> None:
+        rows = [row for row in table.find_all("tr") if row.find_parent("table") is table]
+        cells = [row.find_all(["td", "th"], recursive=False) for row in rows]
+        layout = table.find("table") is not None or all(len(row) < 2 for row in cells)
+        if layout:
+            self._children(table, inside=inside)
+            self._flush()
+            return
+        if table.caption:
+            self._builder.add(_text(table.caption))
+        self._builder.rows([[_text(cell) for cell in row] for row in cells])
+
+    def _flush(self, kind: str = "paragraph") -> None:
+        lines = [flat(line) for line in "".join(self._inline).split("\v")]
+        self._inline.clear()
+        text = "\n".join(line for line in lines if line)
+        self._builder.add(text, "list" if kind == "list" else "paragraph")
+
+
+def _text(tag: Tag) -> str:
+    for dropped in tag.find_all(["script", "style", "template"]):
+        dropped.decompose()
+    for line_break in tag.find_all("br"):
+        line_break.replace_with(" ")
+    return flat(tag.get_text(" " if tag.find(_BLOCKS) else ""))
+
+
+def _hidden(tag: Tag) -> bool:
+    if not tag.attrs:
+        return False
+    role, style = tag.get("role"), tag.get("style")
+    return (
+        tag.has_attr("hidden")
+        or tag.get("aria-hidden") == "true"
+        or (isinstance(role, str) and role in _ROLES)
+        or (isinstance(style, str) and bool(_HIDDEN.search(style)))
+    )
+
+
+def _is_text(node: PageElement) -> bool:
+    from bs4.element import CData, NavigableString, PreformattedString
+
+    return isinstance(node, NavigableString) and (
+        isinstance(node, CData) or not isinstance(node, PreformattedString)
+    )

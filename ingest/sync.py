@@ -1,0 +1,191 @@
+"""Keeps the library in step with a folder: the cron task.
+
+First the folder is walked and compared with the catalog, then what is new or changed is read and
+registered, batch by batch, then what vanished is dropped. The worker does the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingest.discover import Found, Passed, stat_key, walk
+from rag.catalog import Catalog
+from rag.catalog.folders import (
+    FileVersion,
+    Known,
+    drop_files,
+    known_files,
+    put_files,
+    touch_files,
+)
+from rag.errors import StorageError, TooLarge, UsageError
+from rag.originals import store_original
+from rag.settings import Settings
+
+_BATCH = 200
+_TRIES = 3
+# fewer vanished files than this never need a confirmation
+_FEW = 10
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a sync found. A file that could not be read counts in `failed` as well."""
+
+    new: int = 0
+    changed: int = 0
+    renamed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    skips: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The folder beside the catalog: what to read, and what is gone."""
+
+    unchanged: int
+    to_read: tuple[Found, ...]
+    vanished: tuple[Known, ...]
+    passed: tuple[Passed, ...]
+
+
+def plan(folder: Path, known: dict[str, Known]) -> Plan:
+    """Compare the files below `folder` with what is known of them, by name and stat key."""
+    seen: set[str] = set()
+    unchanged, to_read, passed = 0, [], []
+    for found in walk(folder):
+        if isinstance(found, Passed):
+            passed.append(found)
+            continue
+        seen.add(found.source)
+        before = known.get(found.source)
+        same = before is not None and before.stat_key == found.stat_key != ""
+        if same and before is not None and before.kind == found.kind:
+            unchanged += 1
+        else:
+            to_read.append(found)
+    # what could not be looked at is not gone
+    unseen = tuple(p.source for p in passed if p.failed)
+    vanished = [
+        file
+        for source, file in known.items()
+        if source not in seen and not _below(source, unseen)
+    ]
+    return Plan(unchanged, tuple(to_read), tuple(vanished), tuple(passed))
+
+
+def register(
+    settings: Settings,
+    catalog: Catalog,
+    folder: Path,
+    folder_id: int,
+    collection: str,
+    confirmed: bool = False,
+) -> SyncReport:
+    """Bring the catalog in step with the folder; the worker then reads what is queued.
+
+    Raises NotFound for no such folder, UsageError where so much vanished that it looks like a
+    mistake and `confirmed` is not set, StorageError on a full disk. What was registered stays.
+    """
+    known = known_files(catalog, folder_id)
+    plan_ = plan(folder, known)
+    if not confirmed:
+        _refuse_mass_removal(settings, len(plan_.vanished), len(known))
+    report = SyncReport(unchanged=plan_.unchanged)
+    for passed in plan_.passed:
+        (report.failures if passed.failed else report.skips).append((passed.source, passed.reason))
+    gone = {file.bytes_hash: file for file in plan_.vanished if file.state != "removed"}
+    moved: set[str] = set()
+    for batch in _batches(plan_.to_read):
+        _read_batch(settings, catalog, batch, known, gone, moved, report, folder_id, collection)
+    vanished = [file for file in plan_.vanished if file.document_id not in moved]
+    drop_files(catalog, [file.document_id for file in vanished])
+    report.removed = sum(file.state != "removed" for file in vanished)
+    return report
+
+
+def _read_batch(  # noqa: PLR0913 - the state of one sync, used here alone
+    settings: Settings,
+    catalog: Catalog,
+    batch: Sequence[Found],
+    known: dict[str, Known],
+    gone: dict[str, Known],
+    moved: set[str],
+    report: SyncReport,
+    folder_id: int,
+    collection: str,
+) -> None:
+    files: list[FileVersion] = []
+    touched: list[tuple[str, str]] = []
+    for found in batch:
+        read = _read(settings, found)
+        if isinstance(read, str):
+            report.failures.append((found.source, read))
+            continue
+        bytes_hash, size, key = read
+        before = known.get(found.source)
+        if before and (before.bytes_hash, before.kind) == (bytes_hash, found.kind):
+            report.unchanged += 1
+            touched.append((before.document_id, key))
+            continue
+        if before:
+            report.changed += 1
+            origin, same = before.document_id, False
+        elif bytes_hash in gone:
+            report.renamed += 1
+            old = gone.pop(bytes_hash)
+            origin, same = old.document_id, old.kind == found.kind
+            moved.add(origin)
+        else:
+            report.new += 1
+            origin, same = None, False
+        files.append(
+            FileVersion(origin, found.source, found.kind, bytes_hash, size, key, same)
+        )
+    if files:
+        put_files(catalog, folder_id, collection, files)
+    if touched:
+        touch_files(catalog, touched)
+
+
+def _read(settings: Settings, found: Found) -> tuple[str, int, str] | str:
+    """SHA-256, size and stat key of a file, stored whole; or why it could not be."""
+    for _ in range(_TRIES):
+        try:
+            with open(found.path, "rb") as file:
+                before = os.fstat(file.fileno())
+                bytes_hash, size, _head = store_original(settings, file, found.source)
+                after = os.fstat(file.fileno())
+        except TooLarge as error:
+            return str(error)
+        except StorageError:
+            raise
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return bytes_hash, size, stat_key(after)
+    return "it changed each time it was read; the next sync tries again"
+
+
+def _refuse_mass_removal(settings: Settings, vanished: int, known: int) -> None:
+    if vanished > _FEW and vanished > settings.sync_removed_share * known:
+        raise UsageError(
+            f"{vanished} of {known} files are gone from the folder, more than "
+            f"sync.removed_share allows ({settings.sync_removed_share:.0%}). Nothing was changed. "
+            "If that is right, run the sync again with --confirm-deletions."
+        )
+
+
+def _below(source: str, unseen: tuple[str, ...]) -> bool:
+    return any(
+        top == "." or source == top or source.startswith(f"{top.rstrip('/')}/") for top in unseen
+    )
+
+
+def _batches(items: Sequence[Found]) -> Iterator[Sequence[Found]]:
+    return (items[i : i + _BATCH] for i in range(0, len(items), _BATCH))

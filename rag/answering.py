@@ -1,0 +1,243 @@
+"""From a question to a verified, cited answer, as a stream of events.
+
+Retrieve, judge whether the passages hold an answer, generate, verify each sentence as it is
+finished, cite what is supported, replace what is not by the best verbatim quote, or abstain.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from rag.answerability import Calibration, Evidence, Judge
+from rag.catalog import Catalog
+from rag.catalog.answers import new_answer_id, record_answer
+from rag.citing import Citations, Verdict, Verifier
+from rag.condensing import condense
+from rag.drafting import Draft
+from rag.evidence import Span, coverage, held_terms
+from rag.generation import Generator
+from rag.prompting import PROMPT_VERSION, Prompt, build_prompt
+from rag.records import Answer, Event, Passage, Question, Sentence, Usage, to_json
+from rag.retrieval import Retriever
+from rag.settings import Settings
+from rag.short_answer import short_answer
+
+NOT_SAID = "The documents do not say."
+# an answer of a small model that is not about the question's own words is no answer
+_RELEVANT = 0.3
+_MOST_SENTENCES = 4
+# after so many unsupported sentences in a row the model is not asked to go on
+_PATIENCE = 2
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is known of one answer while it is made."""
+
+    question: Question
+    standalone: str
+    passages: tuple[Passage, ...]
+    evidence: Evidence
+    confidence: float
+    citations: Citations
+    started: float
+    parameters: Mapping[str, Any]
+    sentences: list[Sentence] = field(default_factory=list)
+    timings: dict[str, int] = field(default_factory=dict)
+    usage: Usage = Usage()
+
+    def mark(self, stage: str) -> None:
+        """Note the milliseconds from the start to the end of a stage."""
+        self.timings[stage] = round((time.perf_counter() - self.started) * 1000)
+
+
+class Answerer:
+    """Answers questions from one library. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        retriever: Retriever,
+        judge: Judge,
+        calibration: Calibration,
+        verifier: Verifier,
+        generator: Generator,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._retriever = retriever
+        self._judge = judge
+        self._calibration = calibration
+        self._verifier = verifier
+        self._generator = generator
+
+    @property
+    def threshold(self) -> float:
+        """The answerability below which the answer is that the documents do not say."""
+        own = self._settings.answer_threshold
+        return own if own >= 0 else self._calibration.threshold
+
+    def ask(self, question: Question) -> Iterator[Event]:
+        """The events of one answer: sources, then tokens and sentences, then done."""
+        run = self._retrieve(question)
+        yield Event("sources", {"passages": to_json(run.passages)})
+        if run.evidence.spans and run.confidence >= self.threshold:
+            yield from self._generate(run)
+            if not run.sentences:
+                yield self._quote(run)
+        yield Event("done", to_json(self._finish(run)))
+
+    def _retrieve(self, question: Question) -> _Run:
+        started = time.perf_counter()
+        standalone = condense(question.text, question.history)
+        passages = self._retriever.passages(
+            standalone, question.collections, self._settings.retrieval_passages
+        )
+        evidence = self._judge.evidence(standalone, passages)
+        parameters = {
+            "temperature": self._settings.llm_temperature,
+            "max_new_tokens": self._settings.llm_max_new_tokens,
+        } | dict(question.parameters)
+        run = _Run(
+            question=question,
+            standalone=standalone,
+            passages=tuple(passages),
+            evidence=evidence,
+            confidence=self._calibration.probability(evidence.features) if passages else 0.0,
+            citations=Citations(self._catalog),
+            started=started,
+            parameters=parameters,
+        )
+        run.mark("retrieve")
+        return run
+
+    def _generate(self, run: _Run) -> Iterator[Event]:
+        order = _best_first(run.passages, run.evidence)
+        system = run.parameters.get("system_prompt")
+        arguments = {k: v for k, v in run.parameters.items() if k != "system_prompt"}
+        prompt = build_prompt(self._generator, run.standalone, order, system)
+        run.usage = Usage(prompt.tokens, 0)
+        draft, misses, tokens = Draft(), 0, 0
+        with (
+            self._generator.turn(),
+            closing(self._generator.stream(prompt.text, arguments)) as stream,
+        ):
+            for delta in stream:
+                if not tokens:
+                    run.mark("first_token")
+                tokens = delta.tokens
+                yield Event("token", {"text": delta.text})
+                draft.add(delta.text)
+                for sentence in draft.take():
+                    event = self._verified(run, prompt, sentence)
+                    misses = 0 if event else misses + 1
+                    yield event or _withdrawn(sentence)
+                if misses >= _PATIENCE or len(run.sentences) >= _MOST_SENTENCES:
+                    break
+            else:
+                for sentence in draft.take(last=True):
+                    yield self._verified(run, prompt, sentence) or _withdrawn(sentence)
+        run.usage = Usage(prompt.tokens, tokens)
+
+    def _verified(self, run: _Run, prompt: Prompt, text: str) -> Event | None:
+        """The event of a sentence that a passage supports; None where none does."""
+        verdict = self._verifier.verify(text, prompt.passages)
+        if verdict.evidence is None or not self._answers(run, verdict.evidence):
+            return None
+        if any(sentence.text == text for sentence in run.sentences):
+            return None
+        return self._add(run, text, verdict)
+
+    def _answers(self, run: _Run, span: Span) -> bool:
+        """Whether a stretch is about the question: near its best evidence, or in its words."""
+        best = run.evidence.spans[0]
+        if span.passage.chunk_id == best.passage.chunk_id and (
+            span.start < best.end and best.start < span.end
+        ):
+            return True
+        return coverage(
+            self._judge.weights(run.standalone), held_terms(span.text, span.passage)
+        ) >= max(_RELEVANT, run.evidence.features["sentence_coverage"])
+
+    def _quote(self, run: _Run) -> Event:
+        """The best evidence itself, word for word."""
+        best = run.evidence.spans[0]
+        text = " ".join(best.text.split())
+        return self._add(run, text, Verdict("quoted", 1.0, best))
+
+    def _add(self, run: _Run, text: str, verdict: Verdict) -> Event:
+        assert_evidence = verdict.evidence
+        if assert_evidence is None:
+            raise ValueError("a sentence without evidence cannot be cited")
+        known = len(run.citations.all)
+        citation = run.citations.cite(assert_evidence)
+        sentence = Sentence(text, verdict.support, verdict.score, (citation.n,))
+        run.sentences.append(sentence)
+        return Event(
+            "sentence",
+            {
+                "index": len(run.sentences) - 1,
+                **to_json(sentence),
+                "new_citations": to_json(run.citations.all[known:]),
+                "replaces_draft": True,
+            },
+        )
+
+    def _finish(self, run: _Run) -> Answer:
+        abstained = not run.sentences
+        text = NOT_SAID if abstained else " ".join(_with_marks(s) for s in run.sentences)
+        short = None
+        if not abstained:
+            short = short_answer(run.standalone, [c.quote for c in run.citations.all])
+        run.mark("total")
+        answer = Answer(
+            id=new_answer_id(),
+            question=run.question.text,
+            standalone_question=run.standalone,
+            collections=run.question.collections or (),
+            text=text,
+            short_answer=short,
+            abstained=abstained,
+            confidence=round(1.0 - run.confidence if abstained else run.confidence, 4),
+            sentences=tuple(run.sentences),
+            citations=tuple(run.citations.all),
+            passages=run.passages,
+            model=self._generator.info,
+            prompt_version=PROMPT_VERSION,
+            parameters=run.parameters,
+            usage=run.usage,
+            timings_ms=run.timings,
+        )
+        record_answer(self._catalog, answer)
+        return answer
+
+
+def _best_first(passages: Sequence[Passage], evidence: Evidence) -> list[Passage]:
+    """The passages in the order of their best evidence."""
+    order = {span.passage.chunk_id: -i for i, span in reversed(list(enumerate(evidence.spans)))}
+    return sorted(passages, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
+
+
+def _withdrawn(text: str) -> Event:
+    return Event(
+        "sentence",
+        {
+            "index": None,
+            "text": "",
+            "withdrawn": text,
+            "support": "unsupported",
+            "score": 0.0,
+            "citations": [],
+            "new_citations": [],
+            "replaces_draft": True,
+        },
+    )
+
+
+def _with_marks(sentence: Sentence) -> str:
+    return sentence.text + "".join(f" [{n}]" for n in sentence.citations)

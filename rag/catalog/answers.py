@@ -1,0 +1,55 @@
+"""Recorded answers. An answer goes when a document that it quotes goes."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from rag.catalog import Catalog, now
+from rag.catalog.schema import answer_documents, answers, documents
+from rag.errors import NotFound
+from rag.records import Answer, to_json
+
+
+def new_answer_id() -> str:
+    """A random name for an answer."""
+    return f"ans_{secrets.token_hex(8)}"
+
+
+def record_answer(catalog: Catalog, answer: Answer) -> bool:
+    """Store an answer; False where a document it holds text of has gone since it was asked."""
+    held = {p.document_id for p in answer.passages} | {c.document_id for c in answer.citations}
+    with catalog.write() as connection:
+        here = set(
+            connection.execute(
+                select(documents.c.id).where(
+                    documents.c.id.in_(held), documents.c.content_key.is_not(None)
+                )
+            ).scalars()
+        )
+        if here != held:
+            return False
+        record = json.dumps(to_json(answer), ensure_ascii=False)
+        connection.execute(answers.insert().values(id=answer.id, created_at=now(), record=record))
+        if held:
+            connection.execute(
+                answer_documents.insert(),
+                [{"answer_id": answer.id, "document_id": name} for name in sorted(held)],
+            )
+    return True
+
+
+def read_answer(catalog: Catalog, answer_id: str) -> Mapping[str, Any]:
+    """A recorded answer as JSON values. Raises NotFound."""
+    with catalog.read() as connection:
+        record = connection.execute(
+            select(answers.c.record).where(answers.c.id == answer_id)
+        ).scalar()
+    if record is None:
+        raise NotFound(f"There is no answer {answer_id[:80]}.")
+    found: Mapping[str, Any] = json.loads(record)
+    return found

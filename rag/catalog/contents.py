@@ -1,0 +1,197 @@
+"""Contents: what one recipe made of one file's bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, delete, exists, func, select, update
+
+from rag.catalog import Catalog, now
+from rag.catalog.documents import Task, make_live
+from rag.catalog.pages import page_row
+from rag.catalog.schema import chunks, contents, documents, pages
+from rag.records import Chunk, Parsed
+
+Vectors = NDArray[np.float32]
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A content that is ready to be written. `vectors` has shape (len(chunks), dimensions)."""
+
+    key: str
+    task: Task
+    recipe: str
+    parsed: Parsed
+    chunks: tuple[Chunk, ...]
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """A chunk as the indexes need it."""
+
+    id: str
+    text: str
+    context: str
+    vector: Vectors
+
+
+def content_key(bytes_hash: str, kind: str, recipe: str) -> str:
+    """The name of what `recipe` makes of these bytes: 32 hexadecimal digits of a SHA-256."""
+    return hashlib.sha256(f"{bytes_hash}\0{kind}\0{recipe}".encode()).hexdigest()[:32]
+
+
+def pack_vector(vector: Vectors) -> bytes:
+    """A vector of length 1 as float16 bytes."""
+    return np.asarray(vector, dtype="<f2").tobytes()
+
+
+def unpack_vector(packed: bytes) -> Vectors:
+    """What `pack_vector` packed, as float32."""
+    return np.frombuffer(packed, dtype="<f2").astype(np.float32)
+
+
+def is_indexed(catalog: Catalog, key: str) -> bool:
+    """Whether this content is there and whole in every index."""
+    with catalog.read() as connection:
+        found = connection.execute(select(contents.c.indexed).where(contents.c.key == key)).scalar()
+    return bool(found)
+
+
+def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
+    """Write contents with their pages and chunks; nothing answers from them yet."""
+    with catalog.write() as connection:
+        for content in batch:
+            _delete(connection, [content.key])
+            connection.execute(
+                contents.insert().values(
+                    key=content.key,
+                    bytes_hash=content.task.bytes_hash,
+                    kind=content.task.kind,
+                    recipe=content.recipe,
+                    title=content.parsed.title,
+                    page_count=len(content.parsed.pages),
+                    chunk_count=len(content.chunks),
+                    indexed=0,
+                    created_at=now(),
+                )
+            )
+            connection.execute(
+                pages.insert(), [page_row(content.key, page) for page in content.parsed.pages]
+            )
+            connection.execute(chunks.insert(), [_chunk_row(content, i) for i in
+                                                 range(len(content.chunks))])
+
+
+def _chunk_row(content: Content, index: int) -> dict[str, object]:
+    chunk = content.chunks[index]
+    return {
+        "id": chunk.id,
+        "content_key": content.key,
+        "ordinal": chunk.ordinal,
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+        "context": chunk.context,
+        "vector": pack_vector(content.vectors[index]),
+    }
+
+
+def publish(catalog: Catalog, finished: Sequence[tuple[Task, str]], recipe: str) -> list[str]:
+    """Let contents answer for documents, all in one transaction; returns the documents' ids.
+
+    Each content must be in the indexes already. A document that changed or was removed meanwhile
+    is left out.
+    """
+    with catalog.write() as connection:
+        keys = sorted({key for _, key in finished})
+        connection.execute(update(contents).where(contents.c.key.in_(keys)).values(indexed=1))
+        return [
+            task.document_id
+            for task, key in finished
+            if make_live(connection, task, recipe, key)
+        ]
+
+
+def dead_contents(catalog: Catalog) -> list[str]:
+    """Contents that answer for no document: left by a change, a removal or a killed worker.
+
+    Only the worker may ask, between two batches: what it is writing is not referred to yet.
+    """
+    with catalog.read() as connection:
+        used = exists().where(documents.c.content_key == contents.c.key)
+        return list(connection.execute(select(contents.c.key).where(~used)).scalars())
+
+
+def chunk_ids(catalog: Catalog, keys: Iterable[str]) -> list[str]:
+    """The ids of all chunks of these contents."""
+    with catalog.read() as connection:
+        return list(
+            connection.execute(
+                select(chunks.c.id).where(chunks.c.content_key.in_(list(keys)))
+            ).scalars()
+        )
+
+
+def delete_contents(catalog: Catalog, keys: Iterable[str]) -> None:
+    """Erase contents with their pages and chunks."""
+    with catalog.write() as connection:
+        _delete(connection, list(keys))
+
+
+def _delete(connection: Connection, keys: list[str]) -> None:
+    connection.execute(delete(chunks).where(chunks.c.content_key.in_(keys)))
+    connection.execute(delete(pages).where(pages.c.content_key.in_(keys)))
+    connection.execute(delete(contents).where(contents.c.key.in_(keys)))
+
+
+def wanted_hashes(catalog: Catalog) -> set[str]:
+    """The SHA-256 of every original that a document or a content still needs."""
+    with catalog.read() as connection:
+        waiting = select(documents.c.bytes_hash).where(documents.c.state != "removed")
+        held = select(contents.c.bytes_hash)
+        return set(connection.execute(waiting.union(held)).scalars())
+
+
+def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[list[IndexRow]]:
+    """Every chunk that an index must hold, in batches, ordered by id.
+
+    `embedded_by` keeps the chunks whose vectors were made by that embedder (its fingerprint,
+    the last part of a recipe); else all are given.
+    """
+    last = ""
+    while True:
+        statement = (
+            select(chunks.c.id, chunks.c.text, chunks.c.context, chunks.c.vector)
+            .join(contents, contents.c.key == chunks.c.content_key)
+            .where(contents.c.indexed == 1, chunks.c.id > last)
+            .order_by(chunks.c.id)
+            .limit(_BATCH)
+        )
+        if embedded_by is not None:
+            statement = statement.where(contents.c.recipe.endswith(embedded_by, autoescape=True))
+        with catalog.read() as connection:
+            rows = connection.execute(statement).all()
+        if not rows:
+            return
+        yield [IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in rows]
+        last = rows[-1].id
+
+
+def count_chunks(catalog: Catalog) -> int:
+    """How many chunks the indexes should hold."""
+    with catalog.read() as connection:
+        statement = (
+            select(func.count())
+            .select_from(chunks)
+            .join(contents, contents.c.key == chunks.c.content_key)
+            .where(contents.c.indexed == 1)
+        )
+        return int(connection.execute(statement).scalar() or 0)

@@ -1,0 +1,363 @@
+"""Documents as the library lists them, and the queue that they are."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, case, delete, func, select, tuple_, update
+
+from rag.catalog import Catalog, now, queue_time
+from rag.catalog.collections import collection_id, collection_ids
+from rag.catalog.schema import answer_documents, answers, collections, contents, documents, folders
+from rag.errors import NotFound
+from rag.records import Document, State
+
+# a document whose reading took the whole process down is given up after this many starts
+MAX_ATTEMPTS = 3
+UNFINISHED: tuple[State, ...] = ("pending", "parsing", "embedding")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A document that waits to be read."""
+
+    document_id: str
+    source: str
+    kind: str
+    bytes_hash: str
+    size: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was received whole: its name, kind, size in bytes and SHA-256."""
+
+    name: str
+    kind: str
+    size: int
+    bytes_hash: str
+
+
+def add_upload(catalog: Catalog, upload: Upload, collection: str) -> tuple[str, bool]:
+    """Register an upload; returns its document id and whether it is new.
+
+    The same bytes of the same kind in the same collection give the id that is there; where that
+    one had failed it is tried again. Raises UnknownCollection.
+    """
+    with catalog.write() as connection:
+        collection_key = collection_id(connection, collection)
+        same = connection.execute(
+            select(documents.c.id, documents.c.state).where(
+                documents.c.collection_id == collection_key,
+                documents.c.folder_id.is_(None),
+                documents.c.bytes_hash == upload.bytes_hash,
+                documents.c.kind == upload.kind,
+            )
+        ).first()
+        if same is not None:
+            if same.state == "failed":
+                requeue(connection, [same.id])
+            return same.id, False
+        document_id = new_document_id()
+        connection.execute(
+            documents.insert().values(
+                id=document_id,
+                collection_id=collection_key,
+                source=upload.name,
+                kind=upload.kind,
+                bytes_hash=upload.bytes_hash,
+                size=upload.size,
+                **fresh_state(),
+            )
+        )
+        return document_id, True
+
+
+def new_document_id() -> str:
+    """A random, stable name for a document."""
+    return f"doc_{secrets.token_hex(8)}"
+
+
+def fresh_state() -> dict[str, Any]:
+    """The columns of a document that was just registered."""
+    return {
+        "state": "pending",
+        "created_at": now(),
+        "updated_at": now(),
+        "queued_at": queue_time(),
+        "stat_key": "",
+        "recipe": "",
+        "attempts": 0,
+        "progress": 0.0,
+    }
+
+
+def requeue(connection: Connection, document_ids: Iterable[str]) -> None:
+    """Put documents back at the end of the queue, their errors forgotten."""
+    connection.execute(
+        update(documents)
+        .where(documents.c.id.in_(list(document_ids)))
+        .values(
+            state="pending",
+            error=None,
+            error_code=None,
+            attempts=0,
+            progress=0.0,
+            updated_at=now(),
+            queued_at=queue_time(),
+        )
+    )
+
+
+def recover(catalog: Catalog, recipe: str) -> None:
+    """Called by the worker that owns the library, at its start.
+
+    Puts back what a killed worker had begun, gives up what killed it MAX_ATTEMPTS times, and
+    queues what an older recipe made or failed at.
+    """
+    begun = documents.c.state.in_(("parsing", "embedding"))
+    with catalog.write() as connection:
+        connection.execute(
+            update(documents)
+            .where(begun, documents.c.attempts >= MAX_ATTEMPTS)
+            .values(
+                state="failed",
+                recipe=recipe,
+                error_code="parser-stopped",
+                error="Cloister stopped each time it read this file; it is left alone until it "
+                "changes or is retried.",
+                updated_at=now(),
+            )
+        )
+        connection.execute(
+            update(documents).where(begun).values(state="pending", progress=0.0)
+        )
+        old = select(documents.c.id).where(
+            documents.c.state.in_(("live", "failed")), documents.c.recipe != recipe
+        )
+        requeue(connection, connection.execute(old).scalars())
+
+
+def claim(catalog: Catalog, limit: int, bytes_limit: int) -> list[Task]:
+    """Take documents from the queue, oldest first: one, or up to both limits together."""
+    with catalog.write() as connection:
+        rows = connection.execute(
+            select(documents)
+            .where(documents.c.state == "pending")
+            .order_by(documents.c.queued_at)
+            .limit(limit)
+        ).all()
+        total = 0
+        for taken, row in enumerate(rows):
+            total += row.size
+            if taken and total > bytes_limit:
+                rows = rows[:taken]
+                break
+        if rows:
+            connection.execute(
+                update(documents)
+                .where(documents.c.id.in_([row.id for row in rows]))
+                .values(state="parsing", attempts=documents.c.attempts + 1, updated_at=now())
+            )
+    return [
+        Task(row.id, row.source, row.kind, row.bytes_hash, row.size, row.attempts + 1)
+        for row in rows
+    ]
+
+
+def report(catalog: Catalog, document_ids: Iterable[str], state: State, progress: float) -> None:
+    """Say how far claimed documents are; `progress` is a share from 0 to 1."""
+    with catalog.write() as connection:
+        connection.execute(
+            update(documents)
+            .where(
+                documents.c.id.in_(list(document_ids)),
+                documents.c.state.in_(("parsing", "embedding")),
+            )
+            .values(state=state, progress=progress, updated_at=now())
+        )
+
+
+def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> None:
+    """Note that the task's bytes cannot be read. What answered for it before still does."""
+    with catalog.write() as connection:
+        connection.execute(
+            update(documents)
+            .where(_still(task))
+            .values(
+                state="failed", recipe=recipe, error_code=code, error=message, updated_at=now()
+            )
+        )
+
+
+def release(catalog: Catalog, tasks: Iterable[Task]) -> None:
+    """Put claimed tasks back untried (the worker stops, or the disk is full)."""
+    with catalog.write() as connection:
+        connection.execute(
+            update(documents)
+            .where(
+                documents.c.id.in_([task.document_id for task in tasks]),
+                documents.c.state.in_(("parsing", "embedding")),
+            )
+            .values(state="pending", attempts=documents.c.attempts - 1, progress=0.0)
+        )
+
+
+def make_live(connection: Connection, task: Task, recipe: str, content_key: str) -> bool:
+    """Let `content_key` answer for the task's document; False where it changed meanwhile."""
+    result = connection.execute(
+        update(documents)
+        .where(_still(task))
+        .values(
+            content_key=content_key,
+            state="live",
+            recipe=recipe,
+            progress=1.0,
+            error=None,
+            error_code=None,
+            attempts=0,
+            updated_at=now(),
+        )
+    )
+    forget_answers(connection, [task.document_id])
+    return bool(result.rowcount)
+
+
+def _still(task: Task) -> Any:
+    return (
+        (documents.c.id == task.document_id)
+        & (documents.c.bytes_hash == task.bytes_hash)
+        & (documents.c.kind == task.kind)
+        & documents.c.state.in_(("parsing", "embedding"))
+    )
+
+
+def remove(catalog: Catalog, document_id: str) -> None:
+    """Take a document out of the library: gone from the next answer on. Raises NotFound.
+
+    A synced document leaves a row without text behind, so that the next sync does not bring it
+    back before its bytes change.
+    """
+    with catalog.write() as connection:
+        row = connection.execute(
+            select(documents.c.folder_id).where(
+                documents.c.id == document_id, documents.c.state != "removed"
+            )
+        ).first()
+        if row is None:
+            raise NotFound(f"There is no document {document_id[:80]}.")
+        forget_answers(connection, [document_id])
+        if row.folder_id is None:
+            connection.execute(delete(documents).where(documents.c.id == document_id))
+        else:
+            connection.execute(
+                update(documents)
+                .where(documents.c.id == document_id)
+                .values(state="removed", content_key=None, updated_at=now())
+            )
+
+
+def forget_answers(connection: Connection, document_ids: Iterable[str]) -> None:
+    """Delete the recorded answers that hold text of these documents."""
+    held = select(answer_documents.c.answer_id).where(
+        answer_documents.c.document_id.in_(list(document_ids))
+    )
+    connection.execute(delete(answers).where(answers.c.id.in_(held)))
+
+
+def get_document(catalog: Catalog, document_id: str) -> Document:
+    """One document. Raises NotFound."""
+    with catalog.read() as connection:
+        row = connection.execute(_listing().where(documents.c.id == document_id)).first()
+    if row is None:
+        raise NotFound(f"There is no document {document_id[:80]}.")
+    return _document(row)
+
+
+def bytes_of(catalog: Catalog, document_id: str) -> tuple[str, str]:
+    """SHA-256 and kind of the bytes that answer for the document now. Raises NotFound."""
+    with catalog.read() as connection:
+        row = connection.execute(
+            select(contents.c.bytes_hash, contents.c.kind)
+            .join(documents, documents.c.content_key == contents.c.key)
+            .where(documents.c.id == document_id)
+        ).first()
+    if row is None:
+        raise NotFound(f"There is no readable document {document_id[:80]}.")
+    return row.bytes_hash, row.kind
+
+
+def list_documents(
+    catalog: Catalog,
+    limit: int = 100,
+    after: tuple[str, str] | None = None,
+    names: Iterable[str] | None = None,
+) -> list[Document]:
+    """Up to `limit` documents by source, those after the pair (source, id). UnknownCollection."""
+    with catalog.read() as connection:
+        statement = _listing()
+        if names is not None:
+            keys = collection_ids(connection, names)
+            statement = statement.where(documents.c.collection_id.in_(keys))
+        if after is not None:
+            statement = statement.where(tuple_(documents.c.source, documents.c.id) > after)
+        statement = statement.order_by(documents.c.source, documents.c.id).limit(limit)
+        return [_document(row) for row in connection.execute(statement)]
+
+
+def count_states(catalog: Catalog) -> dict[str, int]:
+    """How many documents are in each state."""
+    with catalog.read() as connection:
+        rows = connection.execute(
+            select(documents.c.state, func.count()).group_by(documents.c.state)
+        )
+        return {row[0]: row[1] for row in rows}
+
+
+def _listing() -> Select[Any]:
+    return (
+        select(
+            documents,
+            collections.c.name.label("collection"),
+            folders.c.path.label("folder"),
+            func.coalesce(contents.c.title, "").label("title"),
+            func.coalesce(contents.c.page_count, 0).label("pages"),
+            func.coalesce(contents.c.chunk_count, 0).label("chunks"),
+            case((documents.c.content_key.is_(None), 0), else_=1).label("searchable"),
+        )
+        .join(collections, collections.c.id == documents.c.collection_id)
+        .outerjoin(folders, folders.c.id == documents.c.folder_id)
+        .outerjoin(contents, contents.c.key == documents.c.content_key)
+        .where(documents.c.state != "removed")
+    )
+
+
+def shown_title(title: str, source: str) -> str:
+    """What a document is called: its own title, else its file's name without the suffix."""
+    return title or PurePosixPath(source).stem or source
+
+
+def _document(row: Row[Any]) -> Document:
+    return Document(
+        id=row.id,
+        title=shown_title(row.title, row.source),
+        source=row.source,
+        collection=row.collection,
+        kind=row.kind,
+        state=row.state,
+        bytes=row.size,
+        pages=row.pages,
+        chunks=row.chunks,
+        searchable=bool(row.searchable),
+        progress=row.progress,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        error=row.error,
+        error_code=row.error_code,
+        folder=row.folder,
+    )

@@ -1,0 +1,100 @@
+"""Opens the catalog's database and brings its tables up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from rag.errors import Busy, StorageError
+
+NEWEST = "0001"
+BUSY_SECONDS = 30
+
+
+def open_engine(path: Path) -> Engine:
+    """An engine over the SQLite file at `path`, made and migrated where needed.
+
+    Raises StorageError when the file cannot be opened or is not a catalog.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        pool_size=40,
+        max_overflow=40,
+    )
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    with translated():
+        _migrate(engine)
+    return engine
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the database's errors into Cloister's."""
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig)
+        if "locked" in reason or "busy" in reason:
+            raise Busy("The catalog is being written by another process; try again.") from error
+        if "full" in reason:
+            raise StorageError(
+                "The disk is full: nothing was changed. Free some space and try again."
+            ) from error
+        raise StorageError(f"The catalog cannot be used: {reason}.") from error
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    # transactions are begun by hand, so that a writer takes its lock before it reads
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    if _revision(engine) == NEWEST:
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if _revision_of(connection) == NEWEST:  # another process was faster
+            return
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return _revision_of(connection)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    try:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except OperationalError as error:
+        if isinstance(error.orig, sqlite3.OperationalError) and "no such table" in str(error.orig):
+            return None
+        raise

@@ -1,0 +1,117 @@
+"""Chunks that may answer a question now: those of documents that are in the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Row, Select, func, select
+
+from rag.catalog import Catalog
+from rag.catalog.collections import collection_ids
+from rag.catalog.contents import Vectors
+from rag.catalog.documents import shown_title
+from rag.catalog.schema import chunks, contents, documents
+from rag.records import Passage
+
+
+def live_passages(
+    catalog: Catalog, ids: Iterable[str], collections: Sequence[str] | None = None
+) -> Mapping[str, Passage]:
+    """The chunks among `ids` that are live in these collections, by id, with score 0.
+
+    Where several documents hold the same bytes the one that came first is named. Raises
+    UnknownCollection.
+    """
+    found: dict[str, Passage] = {}
+    with catalog.read() as connection:
+        allowed = collection_ids(connection, collections)
+        statement = _live().where(
+            chunks.c.id.in_(list(ids)), documents.c.collection_id.in_(allowed)
+        )
+        for row in connection.execute(statement.order_by(documents.c.created_at)):
+            found.setdefault(row.id, _passage(row))
+    return found
+
+
+def neighbours(catalog: Catalog, passage: Passage, reach: int = 1) -> list[Passage]:
+    """The chunks up to `reach` before and after this one in its document, itself included."""
+    here = select(chunks.c.ordinal).where(chunks.c.id == passage.chunk_id).scalar_subquery()
+    with catalog.read() as connection:
+        rows = connection.execute(
+            _live()
+            .where(
+                documents.c.id == passage.document_id,
+                chunks.c.ordinal.between(here - reach, here + reach),
+            )
+            .order_by(chunks.c.ordinal)
+        )
+        return [_passage(row) for row in rows]
+
+
+def live_size(catalog: Catalog, collections: Sequence[str] | None = None) -> int:
+    """How many chunks are live in these collections (the same bytes counted once a document)."""
+    with catalog.read() as connection:
+        allowed = collection_ids(connection, collections)
+        statement = (
+            select(func.sum(contents.c.chunk_count))
+            .join(documents, documents.c.content_key == contents.c.key)
+            .where(documents.c.collection_id.in_(allowed))
+        )
+        return int(connection.execute(statement).scalar() or 0)
+
+
+def live_vectors(
+    catalog: Catalog, collections: Sequence[str] | None, embedded_by: str
+) -> tuple[list[str], Vectors]:
+    """Ids and vectors, shape (n, dimensions), of the live chunks embedded by `embedded_by`."""
+    with catalog.read() as connection:
+        allowed = collection_ids(connection, collections)
+        rows = connection.execute(
+            select(chunks.c.id, chunks.c.vector)
+            .join(contents, contents.c.key == chunks.c.content_key)
+            .where(
+                contents.c.recipe.endswith(embedded_by, autoescape=True),
+                contents.c.key.in_(
+                    select(documents.c.content_key).where(documents.c.collection_id.in_(allowed))
+                ),
+            )
+        ).all()
+    if not rows:
+        return [], np.zeros((0, 0), dtype=np.float32)
+    packed = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f2")
+    return [row.id for row in rows], packed.reshape(len(rows), -1).astype(np.float32)
+
+
+def _live() -> Select[Any]:
+    return (
+        select(
+            chunks.c.id,
+            chunks.c.page,
+            chunks.c.start,
+            chunks.c.end,
+            chunks.c.text,
+            chunks.c.context,
+            documents.c.id.label("document_id"),
+            documents.c.source,
+            contents.c.title,
+        )
+        .join(contents, contents.c.key == chunks.c.content_key)
+        .join(documents, documents.c.content_key == contents.c.key)
+    )
+
+
+def _passage(row: Row[Any]) -> Passage:
+    return Passage(
+        chunk_id=row.id,
+        document_id=row.document_id,
+        title=shown_title(row.title, row.source),
+        source=row.source,
+        page=row.page,
+        start=row.start,
+        end=row.end,
+        text=row.text,
+        score=0.0,
+        context=row.context,
+    )

@@ -1,0 +1,145 @@
+"""The catalog's tables.
+
+    collections ◀─ documents ─▶ contents ◀─ pages
+                       │            ▲
+                    folders         └────── chunks (text, span, vector)
+
+A *content* is what one recipe (parsers, chunker, embedder) made of one file's bytes. It never
+changes. A document names the content that answers for it, or none; so a document changes,
+moves and vanishes in one UPDATE, and the same bytes in five places are parsed once.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("created_at", String, nullable=False),
+)
+
+folders = Table(
+    "folders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", ForeignKey("collections.id"), nullable=False),
+    Column("path", String, nullable=False),
+    UniqueConstraint("collection_id", "path"),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("bytes_hash", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("recipe", String, nullable=False),
+    Column("title", String, nullable=False, default=""),
+    Column("page_count", Integer, nullable=False),
+    Column("chunk_count", Integer, nullable=False),
+    # 0 until its vectors and words are in their indexes and were read back
+    Column("indexed", Integer, nullable=False, default=0),
+    Column("created_at", String, nullable=False),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("content_key", ForeignKey("contents.key"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("label", String, nullable=False, default=""),
+    Column("text", Text, nullable=False),
+    Column("width", Float, nullable=False, default=0.0),
+    Column("height", Float, nullable=False, default=0.0),
+    # blocks as JSON, places as packed numbers: see pages.py
+    Column("blocks", Text, nullable=False, default="[]"),
+    Column("places", LargeBinary, nullable=False, default=b""),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("content_key", ForeignKey("contents.key"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("context", Text, nullable=False, default=""),
+    # float16, little-endian, one number a dimension, of length 1
+    Column("vector", LargeBinary, nullable=False),
+    Index("chunks_of_content", "content_key", "ordinal"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("collection_id", ForeignKey("collections.id"), nullable=False),
+    # NULL for an upload; then `source` is its file name
+    Column("folder_id", ForeignKey("folders.id")),
+    Column("source", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("bytes_hash", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    # size, times and inode of a synced file when its hash was taken; empty: hash it again
+    Column("stat_key", String, nullable=False, default=""),
+    # the content that answers for it now; NULL: nothing does
+    Column("content_key", ForeignKey("contents.key")),
+    Column("state", String, nullable=False),
+    Column("recipe", String, nullable=False, default=""),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("progress", Float, nullable=False, default=0.0),
+    Column("error", Text),
+    Column("error_code", String),
+    Column("created_at", String, nullable=False),
+    Column("updated_at", String, nullable=False),
+    Column("queued_at", Float, nullable=False, default=0.0),
+    UniqueConstraint("folder_id", "source"),
+    Index("documents_by_state", "state", "queued_at"),
+    Index("documents_by_content", "content_key"),
+    Index("documents_by_hash", "bytes_hash"),
+    Index("documents_by_collection", "collection_id", "source"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("created_at", String, nullable=False),
+    Column("record", Text, nullable=False),
+)
+
+# which documents an answer holds text of, so that it goes when one of them goes
+answer_documents = Table(
+    "answer_documents",
+    metadata,
+    Column("answer_id", ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True),
+    Column("document_id", String, primary_key=True, index=True),
+)
+
+# facts about the indexes: which serial is in use, whether it was closed in order
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)

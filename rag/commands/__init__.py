@@ -1,0 +1,1 @@
+"""The commands of the library itself: ask, search, evaluate, models."""

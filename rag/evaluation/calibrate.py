@@ -1,0 +1,96 @@
+"""Fits the judge's logistic regression and its threshold on labelled questions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.answerability import FEATURES, Calibration
+from rag.errors import UsageError
+
+# strength of the L2 penalty on standardised features, per example, chosen beforehand: with a few
+# dozen questions and eleven features an unpenalised fit would follow chance
+_PENALTY = 0.02
+_STEPS = 4000
+_RATE = 0.3
+# what may be declined of the answerable questions while the threshold is chosen
+_MOST_DECLINED = 0.10
+
+Floats = NDArray[np.float64]
+
+
+def fit(
+    rows: Sequence[Mapping[str, float]], labels: Sequence[bool], source: Path
+) -> Calibration:
+    """The calibration fitted on features and labels (True: answerable).
+
+    The threshold is where the balanced error is least among those that decline at most a tenth
+    of the answerable. Raises UsageError unless there are ten of each.
+    """
+    if min(sum(labels), len(labels) - sum(labels)) < 10:
+        raise UsageError("Calibration needs ten answerable and ten unanswerable questions.")
+    names = [name for name in FEATURES if len({row[name] for row in rows}) > 1]
+    matrix = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
+    means, scales = matrix.mean(axis=0), matrix.std(axis=0)
+    truth = np.array(labels, dtype=np.float64)
+    standard = (matrix - means) / scales
+    weights, bias = _descend(standard, truth)
+    chance = _sigmoid(standard @ weights + bias)
+    return Calibration(
+        weights=_named(names, weights),
+        means=_named(names, means),
+        scales=_named(names, scales),
+        bias=round(float(bias), 6),
+        threshold=_threshold(chance, truth),
+        fitted_on={
+            "questions": source.name,
+            "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+            "answerable": int(truth.sum()),
+            "unanswerable": int(len(truth) - truth.sum()),
+        },
+    )
+
+
+def write(calibration: Calibration, path: Path) -> None:
+    """Store a calibration, whole or not at all."""
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(asdict(calibration), indent=1) + "\n", "utf-8")
+    temporary.replace(path)
+
+
+def _descend(matrix: Floats, truth: Floats) -> tuple[Floats, float]:
+    """Logistic regression by gradient descent, both classes weighing the same."""
+    share = truth.mean()
+    balance = np.where(truth > 0, 0.5 / share, 0.5 / (1 - share))
+    weights, bias = np.zeros(matrix.shape[1]), 0.0
+    for _ in range(_STEPS):
+        error = (_sigmoid(matrix @ weights + bias) - truth) * balance / len(truth)
+        weights -= _RATE * (matrix.T @ error + _PENALTY * weights)
+        bias -= _RATE * float(error.sum())
+    return weights, bias
+
+
+def _threshold(chance: Floats, truth: Floats) -> float:
+    best, best_error = 0.5, 2.0
+    values = np.unique(chance)
+    for cut in (values[1:] + values[:-1]) / 2:
+        declined = chance < cut
+        lost, kept = declined[truth > 0].mean(), (~declined[truth == 0]).mean()
+        if lost <= _MOST_DECLINED and lost + kept < best_error:
+            best, best_error = float(cut), float(lost + kept)
+    return round(best, 6)
+
+
+def _sigmoid(values: Floats) -> Floats:
+    squashed: Floats = 1.0 / (1.0 + np.exp(-np.clip(values, -30, 30)))
+    return squashed
+
+
+def _named(names: Sequence[str], values: Floats) -> dict[str, float]:
+    return {name: round(float(value), 6) for name, value in zip(names, values, strict=True)}

@@ -1,0 +1,105 @@
+"""Scores of one question, and their means."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+from rag.evaluation.questions import Gold, Item
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def plain(text: str) -> str:
+    """SQuAD's normal form: lower case, no punctuation, no articles, single spaces.
+
+    Rajpurkar et al. 2016, the official evaluation script.
+    """
+    lowered = "".join(c for c in text.lower() if c not in string.punctuation)
+    return " ".join(_ARTICLES.sub(" ", lowered).split())
+
+
+def exact_match(given: str, golds: Iterable[str]) -> float:
+    """1 where the answer equals one of the gold answers in normal form."""
+    return float(any(plain(given) == plain(gold) for gold in golds))
+
+
+def token_f1(given: str, golds: Iterable[str]) -> float:
+    """The best harmonic mean of token precision and recall over the gold answers."""
+    return max((_f1(plain(given).split(), plain(gold).split()) for gold in golds), default=0.0)
+
+
+def _f1(given: Sequence[str], gold: Sequence[str]) -> float:
+    common = sum((Counter(given) & Counter(gold)).values())
+    if not common:
+        return 0.0
+    precision, recall = common / len(given), common / len(gold)
+    return 2 * precision * recall / (precision + recall)
+
+
+def holds_answer(text: str, golds: Iterable[str]) -> bool:
+    """Whether a text holds one of the gold answers, in normal form, at word borders."""
+    inside = f" {plain(text)} "
+    return any(plain(gold) and f" {plain(gold)} " in inside for gold in golds)
+
+
+def holds_gold(place: Mapping[str, Any], text: str, gold: Gold) -> bool:
+    """Whether a passage or citation is from the gold page and has half of the gold quote."""
+    if place["source"] != gold.source or place["page"] != gold.page:
+        return False
+    have, want = " ".join(text.split()), " ".join(gold.quote.split())
+    if want in have:
+        return True
+    match = SequenceMatcher(None, have, want, autojunk=False).find_longest_match()
+    return match.size >= 0.5 * len(want)
+
+
+def retrieval_scores(item: Item, passages: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """hit@1, hit@5, recall@5 and the reciprocal rank within 10 of one question."""
+    ranks = [
+        next((r for r, p in enumerate(passages[:10], 1) if holds_gold(p, p["text"], gold)), None)
+        for gold in item.evidence
+    ]
+    found = [rank for rank in ranks if rank is not None]
+    best = min(found, default=None)
+    return {
+        "hit@1": float(best == 1),
+        "hit@5": float(best is not None and best <= 5),
+        "recall@5": sum(rank <= 5 for rank in found) / max(1, len(ranks)),
+        "mrr@10": 1.0 / best if best else 0.0,
+    }
+
+
+def answer_scores(item: Item, answer: Mapping[str, Any]) -> dict[str, float]:
+    """EM and F1 of the short answer, and whether the text holds the gold answer."""
+    short = answer["short_answer"] or ""
+    return {
+        "em": exact_match(short, item.answers),
+        "f1": token_f1(short, item.answers),
+        "answer_holds_gold": float(holds_answer(answer["text"], item.answers)),
+    }
+
+
+def right_citations(item: Item, answer: Mapping[str, Any]) -> list[bool]:
+    """For each citation, whether it quotes the gold: the answer on its page, or the evidence."""
+    return [
+        any(
+            (citation["source"], citation["page"]) == (gold.source, gold.page)
+            and (
+                holds_answer(citation["quote"], item.answers)
+                or " ".join(gold.quote.split()) in " ".join(citation["quote"].split())
+            )
+            for gold in item.evidence
+        )
+        for citation in answer["citations"]
+    ]
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """The mean to four places; None of nothing."""
+    listed = list(values)
+    return round(sum(listed) / len(listed), 4) if listed else None

@@ -1,0 +1,100 @@
+"""Sentences of passages as evidence: for a question, and for a sentence of an answer."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rag.records import Passage
+from rag.sentences import sentence_spans
+from rag.words import WordIndex, content_terms, terms
+
+# Evidence longer than this is no quote that a person would want to check.
+LONGEST_QUOTE = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a passage: `passage.text[start:end] == text`."""
+
+    passage: Passage
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        """The quoted text."""
+        return self.passage.text[self.start : self.end]
+
+
+def passage_sentences(passage: Passage) -> list[Span]:
+    """The sentences (or lines of lists and tables) of a passage."""
+    return [
+        Span(passage, start, min(end, start + LONGEST_QUOTE))
+        for start, end in sentence_spans(passage.text)
+    ]
+
+
+def windows(passage: Passage) -> list[Span]:
+    """Each sentence of a passage, and each two that follow one another."""
+    single = passage_sentences(passage)
+    pairs = [
+        Span(passage, one.start, two.end)
+        for one, two in zip(single, single[1:], strict=False)
+        if two.end - one.start <= LONGEST_QUOTE
+    ]
+    return single + pairs
+
+
+def find_quote(passage: Passage, text: str) -> Span | None:
+    """Where a passage holds a text word for word, white space and case aside."""
+    words = text.split()
+    if not words:
+        return None
+    pattern = r"\s+".join(re.escape(word) for word in words)
+    found = re.search(pattern, passage.text, re.IGNORECASE)
+    return Span(passage, found.start(), found.end()) if found else None
+
+
+class TermWeights:
+    """How telling each word is in this library: inverse document frequency over its chunks."""
+
+    def __init__(self, words: WordIndex) -> None:
+        self._words = words
+
+    def weights(self, text: str) -> Mapping[str, float]:
+        """The content words of a text with their BM25 idf (Robertson & Spärck Jones), above 0."""
+        unique = list(dict.fromkeys(content_terms(text)))
+        total, frequencies = self._words.frequencies(unique)
+        return {
+            term: math.log(1.0 + (total - count + 0.5) / (count + 0.5)) + 0.1
+            for term, count in zip(unique, frequencies, strict=True)
+        }
+
+
+def coverage(weights: Mapping[str, float], held: Iterable[str]) -> float:
+    """The weighted share, 0 to 1, of words that `held` has."""
+    total = sum(weights.values())
+    if total <= 0:
+        return 0.0
+    there = set(held)
+    return sum(weight for term, weight in weights.items() if term in there) / total
+
+
+def held_terms(span_text: str, passage: Passage) -> set[str]:
+    """The words of a stretch of a passage, with those of its title and headings."""
+    return set(terms(f"{passage.title}\n{passage.context}\n{span_text}"))
+
+
+def distinct_spans(spans: Sequence[Span]) -> list[Span]:
+    """Without stretches that repeat, white space aside, an earlier one."""
+    seen: set[str] = set()
+    kept = []
+    for span in spans:
+        text = " ".join(span.text.split())
+        if text and text not in seen:
+            seen.add(text)
+            kept.append(span)
+    return kept

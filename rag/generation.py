@@ -1,0 +1,116 @@
+"""The LLM as the answerer uses it: a token budget, a turn for everyone, a stream that stops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rag.embedding import resolve
+from rag.errors import Busy, ModelError
+from rag.records import ModelInfo
+from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
+WAIT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of generated text, and how many tokens there are so far."""
+
+    text: str
+    tokens: int
+
+
+class Generator:
+    """A loaded LLM, shared by all questions: `concurrency` at once, `queue` more in line."""
+
+    def __init__(
+        self, llm: LLM, info: ModelInfo, count: Callable[[str], int], settings: Settings
+    ) -> None:
+        self._llm = llm
+        self._turns = threading.BoundedSemaphore(settings.llm_concurrency)
+        self._places = threading.BoundedSemaphore(settings.llm_concurrency + settings.llm_queue)
+        self.info = info
+        self.count = count
+        window = llm.metadata.context_window
+        self.prompt_tokens = min(
+            settings.llm_max_prompt_tokens, max(window - settings.llm_max_new_tokens, window // 2)
+        )
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """The messages as one prompt, in the model's own chat template."""
+        from llama_index.core.base.llms.types import ChatMessage
+
+        chat = [ChatMessage(role=m.role, content=m.content) for m in messages]
+        own = getattr(self._llm, "prompt", None)
+        return str(own(chat) if own else self._llm.messages_to_prompt(chat))
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn at the model. Raises Busy when too many wait, or for too long."""
+        if not self._places.acquire(blocking=False):
+            raise Busy("Too many questions are waiting for the LLM; try again in a minute.")
+        try:
+            if not self._turns.acquire(timeout=WAIT_SECONDS):
+                raise Busy("The LLM was busy with other questions for too long; try again.")
+            try:
+                yield
+            finally:
+                self._turns.release()
+        finally:
+            self._places.release()
+
+    def stream(self, prompt: str, parameters: Mapping[str, Any]) -> Iterator[Delta]:
+        """Generate after `prompt`; closing the iterator stops the model at its next token.
+
+        Call it within `turn`. Raises ModelError when the model fails.
+        """
+        tokens = 0
+        completions = self._llm.stream_complete(prompt, formatted=True, **parameters)
+        try:
+            for part in completions:
+                raw = part.raw if isinstance(part.raw, dict) else {}
+                tokens = int(raw.get("tokens", tokens + 1))
+                if part.delta:
+                    yield Delta(part.delta, tokens)
+        finally:
+            close = getattr(completions, "close", None)
+            if close:
+                close()
+
+
+def load_generator(settings: Settings) -> Generator:
+    """The LLM that the settings name: a model folder, or `package.module:Class`.
+
+    Raises ModelError when it is missing, altered or does not load.
+    """
+    if ":" in settings.llm_model:
+        from llama_index.core.llms import LLM
+
+        plugged = resolve(settings.llm_model)()
+        if not isinstance(plugged, LLM):
+            raise ModelError(f"“{settings.llm_model}” is not a LlamaIndex LLM.")
+        info = ModelInfo(settings.llm_model, "", "elsewhere")
+        return Generator(plugged, info, lambda text: len(text) // 3 + 1, settings)
+    from rag.models.engine import LocalLLM
+    from rag.models.folder import find_model, verify
+
+    folder = find_model(settings.models_path, settings.llm_model)
+    verify(folder)
+    llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision)
+    info = ModelInfo(folder.name, folder.revision, llm.device)
+    return Generator(llm, info, llm.count, settings)

@@ -1,0 +1,174 @@
+"""The library: settings, catalog, indexes and models, opened once and used by all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from rag.catalog import Catalog
+from rag.catalog.collections import collection_ids, create_collection
+from rag.errors import Busy, CloisterError, TooLarge, UsageError
+from rag.records import DEFAULT_COLLECTION, Event, Passage, Question
+from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from rag.answering import Answerer
+    from rag.embedding import Embedder
+    from rag.generation import Generator
+    from rag.indexes import Indexes
+    from rag.retrieval import Retriever
+
+log = logging.getLogger("cloister.library")
+
+T = TypeVar("T")
+
+CATALOG_FILE = "catalog.sqlite"
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The library's catalog alone, with its default collection. Any process may open it."""
+    catalog = Catalog(settings.home / CATALOG_FILE)
+    create_collection(catalog, DEFAULT_COLLECTION)
+    return catalog
+
+
+class Library:
+    """One library. The process that loads it holds the data directory's lock.
+
+    `load` may take seconds; until then `search` and `ask` raise Busy.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the catalog only: quick, and no model or index is touched."""
+        self.settings = settings
+        self.catalog = open_catalog(settings)
+        self._loading = threading.Lock()
+        self._state: dict[str, str] = dict.fromkeys(("embedder", "indexes", "llm"), "loading")
+        self._embedder: Embedder | None = None
+        self._indexes: Indexes | None = None
+        self._retriever: Retriever | None = None
+        self._answerer: Answerer | None = None
+
+    def load(self, llm: bool = True) -> None:
+        """Load the models and open (check, repair) the indexes; `llm` False leaves the LLM out.
+
+        Raises ModelError or StorageError; `readiness` then says so as well.
+        """
+        with self._loading:
+            if self._retriever is None:
+                self._embedder = self._part("embedder", self._load_embedder)
+                self._indexes = self._part("indexes", self._open_indexes)
+                self._retriever = self._make_retriever()
+            if llm and self._answerer is None:
+                self._answerer = self._part("llm", self._make_answerer)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The loaded embedder. Raises Busy before that."""
+        return _loaded(self._embedder, "The embedder")
+
+    @property
+    def indexes(self) -> Indexes:
+        """The open indexes. Raises Busy before that."""
+        return _loaded(self._indexes, "The index")
+
+    def readiness(self) -> Mapping[str, str]:
+        """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong."""
+        return dict(self._state)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every part is ready."""
+        return all(state == "ready" for state in self._state.values())
+
+    def search(
+        self, query: str, collections: Sequence[str] | None = None, limit: int = 10
+    ) -> list[Passage]:
+        """The best passages. Raises UsageError (empty, too long), UnknownCollection, Busy."""
+        self._check(query, collections)
+        if not 1 <= limit <= 100:
+            raise UsageError("limit must be from 1 to 100.")
+        return _loaded(self._retriever, "The index").passages(query, collections, limit)
+
+    def ask(self, question: Question) -> Iterator[Event]:
+        """Answer, as events: `sources`, then `token` and `sentence`, last `done`.
+
+        Closing the iterator stops generation at once. Raises the errors of `search` before the
+        first event, and ModelError or Busy from within it.
+        """
+        self._check(question.text, question.collections)
+        return _loaded(self._answerer, "The LLM").ask(question)
+
+    def close(self) -> None:
+        """Close indexes and catalog in order."""
+        with self._loading:
+            self._retriever = self._answerer = None
+            if self._indexes is not None:
+                self._indexes.close()
+                self._indexes = None
+            self.catalog.close()
+
+    def _check(self, text: str, collections: Sequence[str] | None) -> None:
+        if not text.strip():
+            raise UsageError("The question is empty. Write what you want to know.")
+        longest = self.settings.question_max_chars
+        if len(text) > longest:
+            raise TooLarge(
+                f"The question has {len(text):,} characters; at most {longest:,} are taken "
+                "(question.max_chars). Ask it more briefly."
+            )
+        if collections is not None:
+            with self.catalog.read() as connection:
+                collection_ids(connection, collections)
+
+    def _part(self, name: str, load: Callable[[], T]) -> T:
+        try:
+            part = load()
+        except CloisterError as error:
+            self._state[name] = str(error)
+            raise
+        self._state[name] = "ready"
+        return part
+
+    def _load_embedder(self) -> Embedder:
+        from rag.embedding import load_embedder
+
+        return load_embedder(self.settings)
+
+    def _open_indexes(self) -> Indexes:
+        from rag.indexes import Indexes
+
+        return Indexes(self.settings, self.catalog, self.embedder.fingerprint, log.warning)
+
+    def _make_retriever(self) -> Retriever:
+        from rag.retrieval import Retriever
+
+        return Retriever(
+            self.settings, self.catalog, self.embedder, self.indexes.vectors, self.indexes.words
+        )
+
+    def _make_answerer(self) -> Answerer:
+        from rag.answerability import Judge, read_calibration
+        from rag.answering import Answerer
+        from rag.citing import Verifier
+        from rag.evidence import TermWeights
+        from rag.generation import load_generator
+
+        weights = TermWeights(self.indexes.words)
+        return Answerer(
+            settings=self.settings,
+            catalog=self.catalog,
+            retriever=_loaded(self._retriever, "The index"),
+            judge=Judge(self.embedder, weights),
+            calibration=read_calibration(),
+            verifier=Verifier(weights),
+            generator=load_generator(self.settings),
+        )
+
+
+def _loaded(part: T | None, name: str) -> T:
+    if part is None:
+        raise Busy(f"{name} is still loading; try again in a few seconds.")
+    return part

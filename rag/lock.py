@@ -1,0 +1,121 @@
+"""Who may write the library: one process at a time, known to the others.
+
+The lock is the operating system's, on `run/lock`, so it ends with its process however that ends.
+A server also leaves its address in `run/server.json`, which counts only while the lock is held.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rag.errors import Busy, StorageError
+from rag.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a lock; `address` is a server's, as `http://host:port`."""
+
+    pid: int
+    what: str
+    address: str | None = None
+
+
+@contextmanager
+def take_library_lock(settings: Settings, what: str) -> Iterator[None]:
+    """Be the only writer of the library's indexes. Raises Busy, telling who is, at once."""
+    with _locked(_run(settings) / "lock", what, "The library"):
+        try:
+            yield
+        finally:
+            _address_file(settings).unlink(missing_ok=True)
+
+
+@contextmanager
+def take_folder_lock(settings: Settings, folder_id: int) -> Iterator[None]:
+    """Be the only sync of a folder. Raises Busy, telling who is, at once."""
+    with _locked(_run(settings) / f"folder-{folder_id}.lock", "cloister ingest sync", "The folder"):
+        yield
+
+
+def announce(settings: Settings, address: str) -> None:
+    """Leave the server's address for the other commands. The lock must be held."""
+    path = _address_file(settings)
+    temporary = path.with_suffix(".new")
+    temporary.touch(mode=0o600)
+    temporary.write_text(json.dumps({"address": address}))
+    temporary.replace(path)
+
+
+def find_holder(settings: Settings) -> Holder | None:
+    """Who holds the library's lock, or None when nobody does."""
+    path = _run(settings) / "lock"
+    with _open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_holder(path, settings)
+        return None
+
+
+@contextmanager
+def _locked(path: Path, what: str, thing: str) -> Iterator[None]:
+    with _open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _read_holder(path)
+            raise Busy(
+                f"{thing} is in use by “{holder.what}” (process {holder.pid}). "
+                "Wait until it ends, or stop it, and try again."
+            ) from error
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps({"pid": os.getpid(), "what": what}))
+        file.flush()
+        yield
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(
+            f"The data directory cannot be written: {error.strerror}. "
+            "Check its owner and free space, or set CLOISTER_HOME to another folder."
+        ) from error
+    return os.fdopen(descriptor, "r+")
+
+
+def _read_holder(path: Path, settings: Settings | None = None) -> Holder:
+    fields = _read_json(path)
+    address = _read_json(_address_file(settings)).get("address") if settings else None
+    return Holder(
+        pid=int(str(fields.get("pid", 0))),
+        what=str(fields.get("what", "another process")),
+        address=str(address) if address else None,
+    )
+
+
+def _read_json(path: Path) -> dict[str, object]:  # half-written is as good as not there
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _run(settings: Settings) -> Path:
+    return settings.home / "run"
+
+
+def _address_file(settings: Settings) -> Path:
+    return _run(settings) / "server.json"

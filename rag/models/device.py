@@ -1,0 +1,56 @@
+"""Where a model runs and in which precision, chosen from what the machine has."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import Any
+
+from rag.errors import UsageError
+
+
+def pick_device(wanted: str) -> str:
+    """A torch device: `auto` is the first GPU, else the CPU. Raises UsageError for a wrong one."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise UsageError(f"“{wanted}” is no device; use auto, cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"The device {wanted} is set, but no CUDA GPU can be used here. Use auto.")
+    return str(device) if device.index is not None or device.type == "cpu" else "cuda:0"
+
+
+def pick_precision(wanted: str, device: str) -> Any:
+    """A torch dtype: `auto` is bfloat16 where the device computes in it faster, else float32."""
+    import torch
+
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if wanted in named:
+        return named[wanted]
+    if wanted != "auto":
+        raise UsageError(f"“{wanted}” is no precision; use auto, {', '.join(named)}.")
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if _bfloat16_pays() else torch.float32
+
+
+@lru_cache
+def _bfloat16_pays() -> bool:
+    """Multiply the same matrices both ways; emulated bfloat16 is several times slower."""
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        left, right = torch.ones(256, 384, dtype=dtype), torch.ones(384, 1536, dtype=dtype)
+        left @ right
+        best = 1.0
+        for _ in range(5):
+            start = time.perf_counter()
+            left @ right
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)

@@ -1,0 +1,56 @@
+"""The in-process embedder: sentence-transformers behind LlamaIndex's `BaseEmbedding`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.bridge.pydantic import PrivateAttr
+
+from rag.errors import ModelError
+from rag.models.device import pick_device, pick_precision
+
+
+class LocalEmbedding(BaseEmbedding):
+    """Vectors of length 1 from a sentence-transformers folder. Never contacts a hub."""
+
+    _model: Any = PrivateAttr()
+
+    def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
+        super().__init__(model_name=folder.name, embed_batch_size=batch)
+        from sentence_transformers import SentenceTransformer
+
+        place = pick_device(device)
+        try:
+            self._model = SentenceTransformer(
+                str(folder),
+                device=place,
+                local_files_only=True,
+                model_kwargs={"dtype": pick_precision(precision, place)},
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"The embedder {folder.name} cannot be loaded: {error}") from error
+        self._model.eval()
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return self._encode(texts, "document")
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._encode([text], "document")[0]
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._encode([query], "query")[0]
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return self._get_query_embedding(query)
+
+    def _encode(self, texts: list[str], role: str) -> list[list[float]]:
+        encode = self._model.encode_query if role == "query" else self._model.encode_document
+        vectors: list[list[float]] = encode(
+            texts,
+            batch_size=self.embed_batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        ).tolist()
+        return vectors

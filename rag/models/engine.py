@@ -1,0 +1,160 @@
+"""The in-process LLM: transformers behind LlamaIndex's `CustomLLM`, streaming and stoppable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    CompletionResponse,
+    CompletionResponseGen,
+    LLMMetadata,
+)
+from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.llms import CustomLLM
+
+from rag.errors import ModelError
+from rag.models.device import pick_device, pick_precision
+
+# prompts are read in pieces, so that a question that is given up ends soon
+_PREFILL_TOKENS = 512
+
+
+class LocalLLM(CustomLLM):
+    """A causal language model from a folder. Never contacts a hub, never runs remote code.
+
+    Several completions may run at once: each has its own cache, and a step of one runs between
+    two steps of another.
+    """
+
+    context_tokens: int
+    device: str
+
+    _model: Any = PrivateAttr()
+    _tokenizer: Any = PrivateAttr()
+
+    def __init__(self, folder: Path, device: str, precision: str) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        place = pick_device(device)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=pick_precision(precision, place),
+            ).to(place)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"The LLM {folder.name} cannot be loaded: {error}") from error
+        context = getattr(model.config, "max_position_embeddings", None) or 2048
+        super().__init__(context_tokens=context, device=place)
+        self._model = model.eval()
+        self._tokenizer = tokenizer
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """Its context length in tokens and its name."""
+        return LLMMetadata(
+            context_window=self.context_tokens,
+            model_name=str(self._model.config.name_or_path),
+            is_chat_model=True,
+        )
+
+    def count(self, text: str) -> int:
+        """How many tokens the model reads for a text."""
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _extend_messages(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+        return list(messages)
+
+    def prompt(self, messages: Sequence[ChatMessage]) -> str:
+        """The messages in the model's own chat template, ready to be answered."""
+        turns = [{"role": m.role.value, "content": m.content or ""} for m in messages]
+        if not self._tokenizer.chat_template:
+            return "\n\n".join(turn["content"] for turn in turns) + "\n\nAnswer:"
+        text: str = self._tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """The whole completion; see `stream_complete`."""
+        last = CompletionResponse(text="")
+        for last in self.stream_complete(prompt, formatted, **kwargs):
+            pass
+        return last
+
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        """Completions as they grow; closing the generator ends the work at the next token.
+
+        `kwargs` are transformers' generation arguments (`max_new_tokens`, `temperature`, …).
+        Raises ModelError when the model fails, for lack of memory for instance.
+        """
+        from transformers import StoppingCriteriaList, TextIteratorStreamer
+
+        inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
+        stop = _Stop()
+        streamer = TextIteratorStreamer(
+            self._tokenizer, skip_prompt=True, skip_special_tokens=True
+        )
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self._model.generate(
+                    **inputs.to(self.device),
+                    streamer=streamer,
+                    stopping_criteria=StoppingCriteriaList([stop]),
+                    prefill_chunk_size=_PREFILL_TOKENS,
+                    **_arguments(kwargs, self._tokenizer),
+                )
+            except Exception as error:  # the boundary of this thread: told to its consumer
+                failure.append(error)
+            finally:
+                streamer.end()
+
+        thread = threading.Thread(target=work, name="generate", daemon=True)
+        thread.start()
+        text = ""
+        try:
+            for delta in streamer:
+                text += delta
+                yield CompletionResponse(text=text, delta=delta, raw={"tokens": stop.tokens})
+        finally:
+            stop.now.set()
+        thread.join()
+        if failure:
+            raise ModelError(f"The LLM could not answer: {failure[0]}") from failure[0]
+
+
+class _Stop:
+    """Transformers' stopping criterion: asked after each token, which it counts."""
+
+    def __init__(self) -> None:
+        self.now = threading.Event()
+        self.tokens = 0
+
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+        import torch
+
+        self.tokens += 1
+        done = self.now.is_set()
+        return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
+
+
+def _arguments(given: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
+    arguments = {name: value for name, value in given.items() if value is not None}
+    temperature = arguments.pop("temperature", 0.0)
+    pad = tokenizer.pad_token_id
+    arguments["pad_token_id"] = tokenizer.eos_token_id if pad is None else pad
+    if temperature > 0:
+        return arguments | {"do_sample": True, "temperature": temperature}
+    for name in ("top_k", "top_p"):
+        arguments.pop(name, None)
+    return arguments | {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}

@@ -1,0 +1,182 @@
+"""A model's folder: found by name, known by its checksums, verified before it is loaded.
+
+A folder that Cloister fetched holds `cloister-model.json` with a SHA-256 of each file. A folder
+without one works too; it is then known by a fingerprint of what lies in it now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from rag.errors import ModelError
+
+MANIFEST = "cloister-model.json"
+EMBEDDER, LLM = "embedder", "llm"
+
+_STARTER_HINT = "Fetch the starter pair with `make setup` or `cloister models add starter`"
+_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+_UNREAD = {".md", ""}  # no loader reads these: they may lie there unlisted
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model on disk. `revision` is 12 hex digits or the hub's; "" where it is not recorded."""
+
+    path: Path
+    name: str
+    revision: str
+    licence: str
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `cloister-model.json` says; `files` maps each path below the folder to its SHA-256."""
+
+    name: str
+    task: str
+    revision: str
+    licence: str
+    source: str
+    download_bytes: int
+    files: dict[str, str]
+
+
+def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
+    """The folder of a model: a name in the models folder, a fetched hub id, or a path.
+
+    A hub id is `org/name` or `org/name@revision`, and lies at `org--name`. Raises ModelError when
+    it is not there, is no model, or has another revision.
+    """
+    name, _, revision = name_or_path.partition("@")
+    if name.strip(". ") == "":
+        raise ModelError("No model is named. Set llm.model and embedder.model to a model folder.")
+    for path in (models_path / name, models_path / name.replace("/", "--"), Path(name_or_path)):
+        if path.is_dir():
+            found = _describe(path, known=True)
+            if revision and found.revision != revision and path != Path(name_or_path):
+                raise ModelError(
+                    f"The model {name} is here in revision {found.revision}, not {revision}. "
+                    "Fetch that revision, or leave “@…” out of the setting."
+                )
+            return found
+    raise ModelError(
+        f"The model {name_or_path} is not in the models folder. {_STARTER_HINT}; "
+        "put any other model's folder there, or set its path."
+    )
+
+
+def list_models(models_path: Path) -> list[ModelFolder]:
+    """Every model in the models folder, by name; nothing is hashed."""
+    if not models_path.is_dir():
+        return []
+    folders = sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != ".")
+    return [_describe(path, known=False) for path in folders if _is_model(path)]
+
+
+def verify(folder: ModelFolder) -> None:
+    """Hash every file and compare it with `cloister-model.json`.
+
+    Raises ModelError for a changed, missing or unlisted file, and for weights in pickle files,
+    which could run code. Without a `cloister-model.json` only the latter is checked.
+    """
+    found = {_relative(path, folder.path): path for path in _files(folder.path)}
+    suffixes = {path.suffix for path in found.values()}
+    if suffixes & _PICKLES and ".safetensors" not in suffixes:
+        raise ModelError(
+            f"The model {folder.name} has its weights in pickle files only, which could run code. "
+            "Use its safetensors files."
+        )
+    manifest = read_manifest(folder.path)
+    if manifest is None:
+        return
+    advice = "Remove its folder and fetch it again."
+    for name, digest in manifest.files.items():
+        if name not in found:
+            raise ModelError(f"The model {folder.name} lacks its file {name}. {advice}")
+        if sha256(found[name]) != digest:
+            raise ModelError(
+                f"The file {name} of the model {folder.name} was changed or is damaged: its "
+                f"SHA-256 is not the recorded one. {advice}"
+            )
+    for name, path in found.items():
+        if name not in manifest.files and path.suffix.lower() not in _UNREAD:
+            raise ModelError(
+                f"The model {folder.name} has a file that was not fetched with it: {name}. "
+                "Remove that file, or remove the folder and fetch the model again."
+            )
+
+
+def fingerprint(files: dict[str, str]) -> str:
+    """12 hex digits of a SHA-256 over the sorted (path, SHA-256) of a folder's files."""
+    lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+def hash_files(path: Path) -> dict[str, str]:
+    """The SHA-256 of each file below `path`, hidden ones and `cloister-model.json` left out."""
+    return {_relative(file, path): sha256(file) for file in _files(path)}
+
+
+def sha256(path: Path) -> str:
+    """A file's SHA-256 in hex, read in pieces. Raises ModelError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """The folder's `cloister-model.json`, or None without one. Raises ModelError if damaged."""
+    file = path / MANIFEST
+    if not file.is_file():
+        return None
+    try:
+        manifest = Manifest(**json.loads(file.read_text("utf-8")))
+        if not all(isinstance(value, str) for value in manifest.files.values()):
+            raise ValueError("files")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"The {MANIFEST} of the model {path.name} is damaged. "
+            "Remove its folder and fetch it again."
+        ) from error
+    return manifest
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write `cloister-model.json`; the folder's other files must be in place."""
+    (path / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n", "utf-8")
+
+
+def _describe(path: Path, known: bool) -> ModelFolder:
+    """A folder as a record; `known` says to hash it where its revision is not recorded."""
+    manifest = read_manifest(path)
+    if manifest:
+        return ModelFolder(
+            path, manifest.name, manifest.revision, manifest.licence, manifest.task
+        )
+    if not _is_model(path):
+        raise ModelError(f"{path.name} is no model's folder: it has no config.json.")
+    task = EMBEDDER if (path / "modules.json").is_file() else LLM
+    revision = fingerprint(hash_files(path)) if known else ""
+    return ModelFolder(path, path.name.replace("--", "/", 1), revision, "unknown", task)
+
+
+def _is_model(path: Path) -> bool:
+    return any((path / name).is_file() for name in (MANIFEST, "config.json", "modules.json"))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    for file in sorted(path.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not hidden and file != path / MANIFEST:
+            yield file
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return str(PurePosixPath(file.relative_to(folder)))

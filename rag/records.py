@@ -1,0 +1,244 @@
+"""What flows through Cloister: frozen records, no behaviour beyond their own arithmetic.
+
+    bytes ─▶ Parsed(Page(Block, Place)) ─▶ Chunk ─▶ Passage ─▶ Citation, Sentence ─▶ Answer
+
+Offsets count Unicode code points into a page's text; `end` is exclusive, so that
+`page.text[start:end]` is the text meant. Boxes are `(x0, y0, x1, y1)` as fractions of the
+page, origin top left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Box = tuple[float, float, float, float]
+BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
+State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
+Support = Literal["supported", "quoted", "unsupported"]
+
+DEFAULT_COLLECTION = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of a page that belongs together: `page.text[start:end]`.
+
+    `level` is 1 to 6 for a heading, else 0. `context` is text that helps to understand the
+    block but stands elsewhere, such as a table's header row; it is outside the span.
+    """
+
+    start: int
+    end: int
+    kind: BlockKind = "paragraph"
+    level: int = 0
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where `page.text[start:end]` (a word) stands on the page as it looks."""
+
+    start: int
+    end: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page, slide or sheet; a format without pages has one, number 1.
+
+    `width` and `height` are in points, 0 where the format has no layout. Blocks are in
+    order and do not overlap; text between them is white space.
+    """
+
+    number: int
+    text: str
+    blocks: tuple[Block, ...] = ()
+    places: tuple[Place, ...] = ()
+    label: str = ""
+    width: float = 0.0
+    height: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a parser made of a file's bytes. `title` is from inside the file, or empty."""
+
+    pages: tuple[Page, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of one page that is embedded and found: `page_text[start:end] == text`.
+
+    `context` (title, headings, a table's header) is given to the embedder and the lexical
+    index before the text, and is outside the span. `id` is a hash of the content and span.
+    """
+
+    id: str
+    ordinal: int
+    page: int
+    start: int
+    end: int
+    text: str
+    context: str = ""
+
+    @property
+    def embedded_text(self) -> str:
+        """What the embedder is given."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as the library lists it. `bytes` is its size; `source` its path or name."""
+
+    id: str
+    title: str
+    source: str
+    collection: str
+    kind: str
+    state: State
+    bytes: int
+    pages: int
+    chunks: int
+    searchable: bool
+    progress: float
+    created_at: str
+    updated_at: str
+    error: str | None = None
+    error_code: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that a question found. Ranks count from 1; None where that half missed it."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    source: str
+    page: int
+    start: int
+    end: int
+    text: str
+    score: float
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    context: str = ""
+    similarity: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a sentence's support stands: `page_text[start:end] == quote`, always."""
+
+    n: int
+    document_id: str
+    title: str
+    source: str
+    page: int
+    start: int
+    end: int
+    quote: str
+    chunk_id: str
+    url: str
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer, with the numbers of the citations that support it."""
+
+    text: str
+    support: Support
+    score: float
+    citations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model wrote an answer."""
+
+    id: str
+    revision: str
+    device: str
+    adapter: str | None = None
+    quantization: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written by the LLM for one answer."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier question of a conversation and its answer."""
+
+    question: str
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: of which collections (None: all), after which turns, how generated.
+
+    `parameters` may hold `temperature`, `top_k`, `top_p`, `min_new_tokens`, `max_new_tokens` and
+    `system_prompt`.
+    """
+
+    text: str
+    collections: tuple[str, ...] | None = None
+    history: tuple[Turn, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer, as stored and as `POST /api/v1/ask` returns it."""
+
+    id: str
+    question: str
+    standalone_question: str
+    collections: tuple[str, ...]
+    text: str
+    short_answer: str | None
+    abstained: bool
+    confidence: float
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    model: ModelInfo
+    prompt_version: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage = Usage()
+    timings_ms: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a streamed answer: `sources`, `token`, `sentence`, `done` or `error`."""
+
+    name: Literal["sources", "token", "sentence", "done", "error"]
+    data: Mapping[str, Any]
+
+
+def to_json(record: Any) -> Any:
+    """A record as plain JSON values (dicts, lists, strings, numbers)."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        names = (f.name for f in dataclasses.fields(record))
+        return {name: to_json(getattr(record, name)) for name in names}
+    if isinstance(record, Mapping):
+        return {str(key): to_json(value) for key, value in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [to_json(value) for value in record]
+    return record

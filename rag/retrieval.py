@@ -1,0 +1,135 @@
+"""From a question to passages: dense and lexical candidates, fused, live ones only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rag.catalog import Catalog
+from rag.catalog.passages import live_passages, live_size, live_vectors
+from rag.embedding import Embedder, Vectors
+from rag.records import Passage
+from rag.settings import Settings
+from rag.vectors import VectorIndex
+from rag.words import WordIndex
+
+# up to this many allowed chunks an exact search beats the index (and a metadata filter)
+EXACT_LIMIT = 5_000
+_Ranked = list[tuple[str, float]]
+
+
+class Retriever:
+    """Hybrid retrieval over one library's indexes. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        embedder: Embedder,
+        vectors: VectorIndex,
+        words: WordIndex,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._embedder = embedder
+        self._vectors = vectors
+        self._words = words
+
+    def passages(
+        self, query: str, collections: Sequence[str] | None = None, limit: int = 10
+    ) -> list[Passage]:
+        """The best `limit` passages for a query, best first; identical texts once.
+
+        `score` is the fused score from 0 to 1, `similarity` the cosine. Raises UnknownCollection.
+        """
+        wanted = max(limit, self._settings.retrieval_candidates)
+        dense, lexical, found = self._candidates(query, wanted, collections)
+        fused = fuse(dense, lexical, self._settings.retrieval_dense_weight)
+        similarity = dict(dense)
+        dense_rank = {name: rank for rank, (name, _) in enumerate(dense, 1)}
+        lexical_rank = {name: rank for rank, (name, _) in enumerate(lexical, 1)}
+        passages = [
+            replace(
+                found[name],
+                score=score,
+                similarity=similarity.get(name, 0.0),
+                dense_rank=dense_rank.get(name),
+                lexical_rank=lexical_rank.get(name),
+            )
+            for name, score in sorted(fused.items(), key=lambda item: (-item[1], item[0]))
+        ]
+        return _distinct(passages)[:limit]
+
+    def _candidates(
+        self, query: str, wanted: int, collections: Sequence[str] | None
+    ) -> tuple[_Ranked, _Ranked, Mapping[str, Passage]]:
+        """What each half finds that is live and allowed, and those passages by id.
+
+        Chunks of documents that changed or went stay in the indexes until they are swept, so an
+        index is asked for more until enough of what it finds counts.
+        """
+        vector = self._embedder.query(query)
+        exact = self._exact(vector, wanted, collections)
+        size = max(len(self._words), 0 if exact is not None else len(self._vectors))
+        n = wanted
+        while True:
+            dense = exact if exact is not None else self._vectors.query(vector, n)
+            lexical = self._words.query(query, n)
+            found = live_passages(
+                self._catalog, {name for name, _ in (*dense, *lexical)}, collections
+            )
+            live_dense, live_lexical = _among(dense, found), _among(lexical, found)
+            short = (len(dense) == n and len(live_dense) < wanted) or (
+                len(lexical) == n and len(live_lexical) < wanted
+            )
+            if n >= size or not short:
+                return live_dense[:wanted], live_lexical[:wanted], found
+            n = min(size, n * 4)
+
+    def _exact(
+        self, vector: Vectors, wanted: int, collections: Sequence[str] | None
+    ) -> _Ranked | None:
+        """The dense half by exact search, where few chunks are allowed; else None."""
+        if collections is None or live_size(self._catalog, collections) > EXACT_LIMIT:
+            return None
+        ids, matrix = live_vectors(self._catalog, collections, self._embedder.fingerprint)
+        if not ids:
+            return []
+        similarity = matrix @ vector
+        best = np.argsort(-similarity, kind="stable")[:wanted]
+        return [(ids[i], float(similarity[i])) for i in best]
+
+
+def _among(ranked: _Ranked, found: Mapping[str, Passage]) -> _Ranked:
+    return [pair for pair in ranked if pair[0] in found]
+
+
+def fuse(dense: _Ranked, lexical: _Ranked, dense_weight: float) -> Mapping[str, float]:
+    """Weighted sum of both halves' scores, each min-max normalised to 0..1 over its candidates.
+
+    What a half did not find counts 0 there. (Lee 1997, CombSUM with min-max normalisation.)
+    """
+    fused: dict[str, float] = {}
+    for ranked, weight in ((dense, dense_weight), (lexical, 1.0 - dense_weight)):
+        if not ranked:
+            continue
+        scores = [score for _, score in ranked]
+        low, spread = min(scores), max(scores) - min(scores)
+        for name, score in ranked:
+            share = (score - low) / spread if spread > 0 else 1.0
+            fused[name] = fused.get(name, 0.0) + weight * share
+    return fused
+
+
+def _distinct(passages: Sequence[Passage]) -> list[Passage]:
+    """Without passages whose text, white space aside, a better one already has."""
+    seen: set[str] = set()
+    kept: list[Passage] = []
+    for passage in passages:
+        text = " ".join(passage.text.split())
+        if text not in seen:
+            seen.add(text)
+            kept.append(passage)
+    return kept

@@ -1,0 +1,44 @@
+"""The folder that an index is in, so that a rebuilt one takes its place in one step.
+
+An index named `chroma` lives in `chroma/<serial>/`; which serial counts is a fact of the catalog.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rag.catalog import Catalog
+
+
+class Serials:
+    """The numbered folders of one index below the data directory."""
+
+    def __init__(self, catalog: Catalog, home: Path, name: str) -> None:
+        self._catalog = catalog
+        self._folder = home / name
+        self._fact = f"{name}.serial"
+
+    def current(self) -> Path | None:
+        """The folder in use, or None when there is none yet."""
+        serial = self._catalog.fact(self._fact)
+        path = self._folder / serial if serial else None
+        return path if path and path.is_dir() else None
+
+    def fresh(self) -> Path:
+        """A new empty folder, not in use before `switch`."""
+        taken = [int(p.name) for p in self._folder.glob("*") if p.name.isdigit()]
+        path = self._folder / str(max(taken, default=0) + 1)
+        path.mkdir(parents=True)
+        return path
+
+    def switch(self, path: Path) -> None:
+        """Use `path` from now on."""
+        self._catalog.note(self._fact, path.name)
+
+    def sweep(self) -> None:
+        """Delete every folder that is not in use."""
+        current = self.current()
+        for path in self._folder.glob("*"):
+            if path != current:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,143 @@
+"""How a command reaches the library: through the running server, else by itself.
+
+Two processes never open the same indexes. Where a server holds the library the command asks it
+over loopback; where nobody does, the command takes the lock and loads what it needs.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from rag.errors import Busy, CloisterError
+from rag.lock import find_holder, take_library_lock
+from rag.records import Question, to_json
+from rag.settings import Settings
+
+TIMEOUT_SECONDS = 300.0
+
+
+class Session(Protocol):
+    """What a command may ask of a library, wherever it is open."""
+
+    def search(
+        self, query: str, collections: Sequence[str] | None, limit: int
+    ) -> list[Mapping[str, Any]]:
+        """The best passages, as JSON values."""
+
+    def ask(self, question: Question) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The events of an answer as (name, data)."""
+
+
+@contextmanager
+def open_session(settings: Settings, what: str, llm: bool = True) -> Iterator[Session]:
+    """A session for the command `what`. Raises Busy where another command has the library."""
+    holder = find_holder(settings)
+    if holder is not None and holder.address:
+        yield RemoteSession(holder.address)
+        return
+    from rag.library import Library
+
+    with take_library_lock(settings, what):
+        library = Library(settings)
+        try:
+            library.load(llm=llm)
+            yield LocalSession(library)
+        finally:
+            library.close()
+
+
+class LocalSession:
+    """The library opened by this process."""
+
+    def __init__(self, library: Any) -> None:
+        self.library = library
+
+    def search(
+        self, query: str, collections: Sequence[str] | None, limit: int
+    ) -> list[Mapping[str, Any]]:
+        """The best passages, as JSON values."""
+        return [to_json(passage) for passage in self.library.search(query, collections, limit)]
+
+    def ask(self, question: Question) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The events of an answer as (name, data)."""
+        for event in self.library.ask(question):
+            yield event.name, event.data
+
+
+class RemoteSession:
+    """The library of a server on this machine."""
+
+    def __init__(self, address: str) -> None:
+        self._address = urlsplit(address)
+
+    def search(
+        self, query: str, collections: Sequence[str] | None, limit: int
+    ) -> list[Mapping[str, Any]]:
+        """The best passages, as JSON values."""
+        body = {"query": query, "limit": limit} | _given(collections)
+        with self._post("/api/v1/search", body) as response:
+            found: list[Mapping[str, Any]] = json.load(response)["passages"]
+            return found
+
+    def ask(self, question: Question) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The events of an answer as (name, data)."""
+        body = {
+            "question": question.text,
+            "history": to_json(question.history),
+            "parameters": dict(question.parameters),
+            "stream": True,
+        } | _given(question.collections)
+        with self._post("/api/v1/ask", body) as response:
+            name = ""
+            for raw in response:
+                line = raw.decode("utf-8").rstrip("\n")
+                if line.startswith("event: "):
+                    name = line.removeprefix("event: ")
+                elif line.startswith("data: "):
+                    data = json.loads(line.removeprefix("data: "))
+                    if name == "error":
+                        raise _problem(data)
+                    yield name, data
+
+    @contextmanager
+    def _post(self, path: str, body: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:
+        # http.client takes no proxy from the environment: a question never leaves the machine
+        connection = http.client.HTTPConnection(
+            self._address.hostname or "127.0.0.1", self._address.port, timeout=TIMEOUT_SECONDS
+        )
+        try:
+            connection.request(
+                "POST", path, json.dumps(body), {"Content-Type": "application/json"}
+            )
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _problem(json.load(response))
+            yield response
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Busy(f"The running server did not answer ({error}); try again.") from error
+        finally:
+            connection.close()
+
+
+def _given(collections: Sequence[str] | None) -> Mapping[str, Any]:
+    return {} if collections is None else {"collections": list(collections)}
+
+
+def _problem(data: Mapping[str, Any]) -> CloisterError:
+    """The server's problem document as the error it was made from."""
+    status = int(data.get("status", 500))
+    kinds = [CloisterError]
+    while kinds:
+        kind = kinds.pop()
+        kinds.extend(kind.__subclasses__())
+        if kind.title == data.get("title") and kind.status == status:
+            return kind(str(data.get("detail", "")))
+    error = CloisterError(str(data.get("detail") or data.get("title") or "The server failed."))
+    if status == 503:
+        error = Busy(str(error))
+    return error

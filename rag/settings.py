@@ -1,0 +1,188 @@
+"""The one table of settings: name, type, default, help.
+
+Order of precedence, last wins: the default, `cloister.toml` in the data directory,
+`CLOISTER_*` in the environment, the command line. `llm.max_new_tokens` in the file is
+`CLOISTER_LLM_MAX_NEW_TOKENS` in the environment and `settings.llm_max_new_tokens` in Python.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from rag.errors import UnknownSetting, UsageError
+
+ENVIRONMENT_PREFIX = "CLOISTER_"
+HOME_VARIABLE = "CLOISTER_HOME"
+MODELS_VARIABLE = "CLOISTER_MODELS"
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one library; `home` is its data directory."""
+
+    home: Path = field(default=Path("data"), metadata={"help": "Data directory."})
+    models: Path | None = field(
+        default=None, metadata={"help": "Folder of the models; empty: models/ in the data directory."}
+    )
+
+    server_host: str = _setting("127.0.0.1", "Address to serve on; loopback only until accounts exist.")
+    server_port: int = _setting(8000, "Port to serve on.")
+    server_threads: int = _setting(32, "Requests served at once; each open stream holds one.")
+    server_hosts: tuple[str, ...] = _setting(
+        (), "Further host names the server answers to (localhost and loopback always)."
+    )
+
+    embedder_model: str = _setting(
+        "all-MiniLM-L6-v2", "Embedder: a name in the models folder, a folder, or a fetched hub id."
+    )
+    embedder_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
+    embedder_precision: str = _setting(
+        "auto", "auto, float32 or bfloat16; auto takes bfloat16 where a probe finds it faster."
+    )
+    embedder_batch: int = _setting(8, "Texts embedded at once.")
+
+    llm_model: str = _setting(
+        "SmolLM2-135M-Instruct", "LLM: a name in the models folder, a folder, or a fetched hub id."
+    )
+    llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
+    llm_precision: str = _setting("auto", "auto, float32, bfloat16 or float16.")
+    llm_concurrency: int = _setting(4, "Answers generated at once; further ones queue.")
+    llm_queue: int = _setting(32, "Answers that may wait for a turn; further ones are told to try later.")
+    llm_max_prompt_tokens: int = _setting(1536, "Token budget of a prompt, passages included.")
+    llm_max_new_tokens: int = _setting(128, "Tokens of a generated answer.")
+    llm_temperature: float = _setting(0.0, "0 is greedy and repeatable.")
+
+    retrieval_candidates: int = _setting(50, "Chunks that each half of the retriever proposes.")
+    retrieval_dense_weight: float = _setting(
+        0.6, "Weight of the dense half in the fused score; the lexical half has the rest."
+    )
+    retrieval_passages: int = _setting(5, "Passages given to the LLM.")
+
+    answer_threshold: float = _setting(
+        -1.0, "Answerability below which Cloister declines; negative: the calibrated value."
+    )
+
+    chunk_tokens: int = _setting(200, "Target size of a chunk in the embedder's tokens.")
+    chunk_overlap: int = _setting(0, "Tokens that neighbouring chunks of a long text share.")
+
+    ingest_max_bytes: int = _setting(200_000_000, "Largest file taken, in bytes.")
+    ingest_max_files: int = _setting(100, "Most files in one upload request.")
+    ingest_max_chars: int = _setting(50_000_000, "Most characters of text taken from one file.")
+    ingest_parsers: int = _setting(2, "Files parsed at once, each in a process of its own.")
+    ingest_parse_seconds: int = _setting(120, "Time that parsing one file may take.")
+    ingest_parse_memory_mb: int = _setting(2048, "Memory that parsing one file may take, in MiB.")
+    ingest_free_bytes: int = _setting(200_000_000, "Free disk space below which nothing is taken in.")
+
+    sync_removed_share: float = _setting(
+        0.5, "Share of a synced folder's files that may vanish at once without --confirm-deletions."
+    )
+
+    question_max_chars: int = _setting(2000, "Longest question or query, in characters.")
+
+    @property
+    def models_path(self) -> Path:
+        """Where the models are: `models`, or the folder of that name in the data directory."""
+        return self.models or self.home / "models"
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Read the settings; `overrides` (by attribute name, None left out) come last.
+
+    Raises UnknownSetting for a key that no setting has, UsageError for a value of a wrong type.
+    """
+    environ = os.environ if environ is None else environ
+    given = {k: v for k, v in (overrides or {}).items() if v is not None}
+    home = Path(given.get("home") or environ.get(HOME_VARIABLE) or Settings().home).expanduser()
+    values: dict[str, Any] = dict(_from_file(home / "cloister.toml"))
+    values.update(_from_environment(environ))
+    values.update(given)
+    values["home"] = home.absolute()
+    if values.get("models"):
+        values["models"] = Path(values["models"]).expanduser().absolute()
+    types = get_type_hints(Settings)
+    return Settings(**{name: _convert(name, value, types) for name, value in values.items()})
+
+
+def setting_rows() -> Iterator[tuple[str, str, str, str]]:
+    """Each setting as (name in the file, variable, default, help), for help texts and docs."""
+    for item in fields(Settings):
+        default = "" if item.default in (MISSING, None) else item.default
+        shown = ", ".join(default) if isinstance(default, tuple) else str(default)
+        yield _dotted(item.name), _variable(item.name), shown, str(item.metadata["help"])
+
+
+def _dotted(name: str) -> str:
+    return name.replace("_", ".", 1)
+
+
+def _variable(name: str) -> str:
+    return ENVIRONMENT_PREFIX + name.upper()
+
+
+def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
+    if not path.is_file():
+        return
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"cloister.toml cannot be read: {error}. Mend that line.") from error
+    known = {_dotted(item.name): item.name for item in fields(Settings)}
+    del known["home"]
+    for section, table in tables.items():
+        entries = table.items() if isinstance(table, dict) else [("", table)]
+        for key, value in entries:
+            dotted = f"{section}.{key}".rstrip(".")
+            if dotted not in known:
+                raise UnknownSetting(_unknown(f"{dotted} in cloister.toml", dotted, list(known)))
+            yield known[dotted], value
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    known = {_variable(item.name): item.name for item in fields(Settings)}
+    for variable, value in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == HOME_VARIABLE:
+            continue
+        if variable not in known:
+            raise UnknownSetting(_unknown(f"the variable {variable}", variable, list(known)))
+        if value != "":
+            yield known[variable], value
+
+
+def _unknown(what: str, key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return f"There is no setting for {what}. Did you mean {near[0]}?"
+
+
+def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
+    if name not in types:
+        raise UnknownSetting(_unknown(name, name, list(types)))
+    wanted = types[name]
+    try:
+        if wanted is int and not isinstance(value, bool):
+            return int(value)
+        if wanted is float and not isinstance(value, bool):
+            return float(value)
+        if wanted == tuple[str, ...]:
+            items = value.split(",") if isinstance(value, str) else value
+            return tuple(str(item).strip() for item in items if str(item).strip())
+        if wanted is str and isinstance(value, str):
+            return value
+        if isinstance(value, Path):
+            return value
+        raise ValueError(value)
+    except (TypeError, ValueError) as error:
+        kind = getattr(wanted, "__name__", str(wanted))
+        message = f"The setting {_dotted(name)} must be of type {kind}, not {value!r}."
+        raise UsageError(message) from error

@@ -1,0 +1,119 @@
+"""The dense index: Chroma, holding ids and vectors and no text.
+
+It is an index of the catalog: whatever is wrong with it is mended, or it is rebuilt, from the
+vectors that the catalog keeps. Only the process that holds the library's lock may open it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+
+# Chroma writes its graph to disk every so many vectors; a kill in that moment can spoil it, and
+# until then an open replays them at about 2,500 a second.
+_SYNC_THRESHOLD = 10_000
+_BATCH = 1000
+# two float16 roundings of one vector of length 1 differ by less than this in cosine distance
+_SAME = 1e-3
+
+
+class VectorIndex:
+    """The vectors of one embedder, found by cosine similarity."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        """Open or make the index in folder `path` for the embedder with this fingerprint."""
+        import chromadb
+        from chromadb.config import Settings as ChromaSettings
+
+        self._client = chromadb.PersistentClient(
+            path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
+        )
+        self._collection = self._client.get_or_create_collection(
+            f"embedder-{fingerprint}",
+            embedding_function=None,
+            configuration={
+                "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
+            },
+        )
+
+    def __len__(self) -> int:
+        return int(self._collection.count())
+
+    def add(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Add vectors of shape (n, dimensions); an id that is there is replaced."""
+        for part in _parts(len(ids)):
+            self._collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Take vectors out; an id that is not there is no error."""
+        for part in _parts(len(ids)):
+            self._collection.delete(ids=list(ids[part]))
+
+    def query(self, vector: Vectors, n: int) -> list[tuple[str, float]]:
+        """The `n` nearest ids with their cosine similarity, best first."""
+        n = min(n, len(self))
+        if n == 0:
+            return []
+        found = self._collection.query(query_embeddings=[vector], n_results=n, include=["distances"])
+        distances = (found["distances"] or [[]])[0]
+        return [(name, 1.0 - d) for name, d in zip(found["ids"][0], distances, strict=True)]
+
+    def missing(self, ids: Sequence[str], vectors: Vectors) -> list[str]:
+        """Which of these ids are not found by their own vectors, shape (n, dimensions).
+
+        A count or a `get` proves nothing: a vector can be in Chroma's table and not in its graph.
+        """
+        lost: list[str] = []
+        size = len(self)
+        for part in _parts(len(ids), 256):
+            if size == 0:
+                lost.extend(ids[part])
+                continue
+            lost.extend(self._missing(ids[part], vectors[part], min(10, size)))
+        return lost
+
+    def _missing(self, ids: Sequence[str], vectors: Vectors, n: int) -> Iterator[str]:
+        found = self._collection.query(
+            query_embeddings=list(vectors), n_results=n, include=["distances"]
+        )
+        for row, name in enumerate(ids):
+            near = found["ids"][row]
+            distance = (found["distances"] or [])[row]
+            if name in near:
+                if distance[near.index(name)] > _SAME:
+                    yield name
+            # more than `n` chunks share this text: look among all that do
+            elif distance[-1] > _SAME or not self._among_twins(name, vectors[row], n):
+                yield name
+
+    def _among_twins(self, name: str, vector: Vectors, n: int) -> bool:
+        while n < len(self):
+            n = min(len(self), n * 10)
+            found = self._collection.query(
+                query_embeddings=[vector], n_results=n, include=["distances"]
+            )
+            if name in found["ids"][0]:
+                return True
+            if (found["distances"] or [[1.0]])[0][-1] > _SAME:
+                return False
+        return False
+
+    def ids(self) -> Iterator[list[str]]:
+        """All ids, in batches."""
+        offset = 0
+        while batch := self._collection.get(limit=_BATCH, offset=offset, include=[])["ids"]:
+            yield batch
+            offset += len(batch)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._client.close()
+
+
+def _parts(count: int, size: int = _BATCH) -> Iterator[slice]:
+    return (slice(i, i + size) for i in range(0, count, size))

@@ -1,0 +1,118 @@
+"""The lexical index: tantivy's BM25 over chunk texts, holding ids and no stored text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import tantivy
+
+from rag.errors import StorageError
+
+_FIELD, _ID = "words", "id"
+_HEAP_BYTES = 50_000_000
+_LONGEST_QUERY = 200
+_BATCH = 1000
+
+
+def terms(text: str) -> list[str]:
+    """The words of a text as the index knows them: lower case, no accents, English stems."""
+    found: list[str] = _analyzer().analyze(text)
+    return found
+
+
+def content_terms(text: str) -> list[str]:
+    """`terms` without English function words; all of them where nothing else is left."""
+    found: list[str] = _analyzer(stop=True).analyze(text)
+    return found or terms(text)
+
+
+@lru_cache
+def _analyzer(stop: bool = False) -> tantivy.TextAnalyzer:
+    builder = (
+        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        .filter(tantivy.Filter.remove_long(80))
+        .filter(tantivy.Filter.lowercase())
+        .filter(tantivy.Filter.ascii_fold())
+    )
+    if stop:
+        builder = builder.filter(tantivy.Filter.stopword("english"))
+    return builder.filter(tantivy.Filter.stemmer("english")).build()
+
+
+class WordIndex:
+    """The words of all chunks, found by BM25 (k1 = 1.2, b = 0.75, tantivy's own)."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the index in folder `path`; one process at a time may."""
+        path.mkdir(parents=True, exist_ok=True)
+        builder = tantivy.SchemaBuilder()
+        builder.add_text_field(_ID, stored=True, tokenizer_name="raw", index_option="basic")
+        builder.add_text_field(_FIELD, stored=False, tokenizer_name="cloister", index_option="freq")
+        try:
+            self._index = tantivy.Index(builder.build(), path=str(path))
+            self._index.register_tokenizer("cloister", _analyzer())
+            self._writer: Any = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        except ValueError as error:
+            raise StorageError(f"The lexical index cannot be opened: {error}.") from error
+        self._schema = self._index.schema
+
+    def __len__(self) -> int:
+        return int(self._searcher().num_docs)
+
+    def add(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Add (id, text) pairs, each replacing what its id had; seen after `commit`."""
+        for name, text in rows:
+            self._writer.delete_documents_by_term(_ID, name)
+            document = tantivy.Document()
+            document.add_text(_ID, name)
+            document.add_text(_FIELD, text)
+            self._writer.add_document(document)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take ids out; seen after `commit`."""
+        for name in ids:
+            self._writer.delete_documents_by_term(_ID, name)
+
+    def commit(self) -> None:
+        """Make what was added and deleted durable and visible. Raises StorageError."""
+        try:
+            self._writer.commit()
+        except ValueError as error:
+            raise StorageError(f"The lexical index cannot be written: {error}.") from error
+        self._index.reload()
+
+    def query(self, text: str, n: int) -> list[tuple[str, float]]:
+        """The `n` best ids with their BM25 scores, best first."""
+        words = list(dict.fromkeys(content_terms(text)))[:_LONGEST_QUERY]
+        if not words or n < 1:
+            return []
+        clauses = [
+            (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, _FIELD, word))
+            for word in words
+        ]
+        searcher = self._searcher()
+        hits = searcher.search(tantivy.Query.boolean_query(clauses), n, count=False).hits
+        return [(searcher.doc(address)[_ID][0], float(score)) for score, address in hits]
+
+    def frequencies(self, words: Sequence[str]) -> tuple[int, list[int]]:
+        """How many chunks there are, and how many hold each of these terms."""
+        searcher = self._searcher()
+        return searcher.num_docs, [searcher.doc_freq(_FIELD, word) for word in words]
+
+    def ids(self) -> Iterator[str]:
+        """All ids."""
+        searcher = self._searcher()
+        everything = tantivy.Query.all_query()
+        for offset in range(0, searcher.num_docs, _BATCH):
+            for _, address in searcher.search(everything, _BATCH, offset=offset, count=False).hits:
+                yield searcher.doc(address)[_ID][0]
+
+    def close(self) -> None:
+        """Let go of the files; what was not committed is lost."""
+        self._writer = None
+
+    def _searcher(self) -> tantivy.Searcher:
+        return self._index.searcher()

@@ -1,0 +1,272 @@
+"""The sandbox survives whatever a parser does, and says what it was."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ingest.formats import KINDS, Kind
+from ingest.parsers.wire import pack, unpack
+from ingest.sandbox import Sandbox
+from rag.errors import (
+    CorruptDocument,
+    DocumentError,
+    EmptyDocument,
+    ParserStopped,
+    ProtectedDocument,
+)
+from rag.records import Block, Page, Parsed, Place
+
+ROOT = Path(__file__).resolve().parents[2]
+Parse = Callable[..., Parsed]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.file"
+    path.write_text("some words")
+    return path
+
+
+@pytest.fixture
+def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Registers a function of `hostile` as a kind and returns the kind's name."""
+
+    def register(function: str) -> str:
+        monkeypatch.setitem(
+            KINDS, function, Kind((f".{function}",), "x/x", f"tests.ingest.hostile:{function}")
+        )
+        return function
+
+    return register
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(seconds=20, memory_mb=1024) as made:
+        yield made
+
+
+def test_a_document_comes_back_whole(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text("# Leave\n\nFive days — “carried over” 🙂.\n")
+    parsed = sandbox.parse(path, "notes.md", "markdown")
+    assert parsed.title == "Leave"
+    assert parsed.pages[0].text == "# Leave\n\nFive days — “carried over” 🙂.\n"
+    assert [block.kind for block in parsed.pages[0].blocks] == ["heading", "paragraph"]
+
+
+def test_a_child_serves_many_files(
+    sandbox: Sandbox, file: Path, behave: Callable[[str], str]
+) -> None:
+    pids = {sandbox.parse(file, "a", behave("well")).pages[0].text.split()[0] for _ in range(5)}
+    assert len(pids) == 1
+
+
+def test_a_child_is_replaced_after_its_share(
+    sandbox: Sandbox, file: Path, behave: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.sandbox._FILES_PER_CHILD", 2)
+    texts = [sandbox.parse(file, "a", behave("well")).pages[0].text for _ in range(4)]
+    assert texts[0] == texts[1] != texts[2] == texts[3]
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "words"),
+    [
+        ("abort", ParserStopped, "SIGABRT"),
+        ("leave", ParserStopped, "crashed"),
+        ("protected", ProtectedDocument, "locked"),
+        ("bug", CorruptDocument, "KeyError"),
+        ("recurse", CorruptDocument, "nested too deeply"),
+        ("connect", ParserStopped, "socket"),
+        ("look_up", ParserStopped, "socket"),
+        ("start_program", ParserStopped, "subprocess"),
+        ("system", ParserStopped, r"os\.system"),
+        ("write", ParserStopped, "write a file"),
+        ("remove", ParserStopped, r"os\.remove"),
+        ("blank", EmptyDocument, "no text"),
+        ("lies", ParserStopped, "makes no sense"),
+        ("nothing", CorruptDocument, "TypeError"),
+    ],
+)
+def test_bad_behaviour_is_an_error_and_the_next_file_is_read(
+    sandbox: Sandbox,
+    file: Path,
+    behave: Callable[[str], str],
+    function: str,
+    error: type[DocumentError],
+    words: str,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        if function == "connect":
+            file.write_text(str(server.getsockname()[1]))
+        with pytest.raises(error, match=words) as raised:
+            sandbox.parse(file, "a.file", behave(function))
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert "secret" not in str(raised.value)
+    assert file.exists()
+    assert not file.with_suffix(".written").exists()
+    file.write_text("next words")
+    assert sandbox.parse(file, "b", behave("well")).pages[0].text.endswith("next words")
+
+
+def test_what_a_library_prints_is_no_reply(
+    sandbox: Sandbox, file: Path, behave: Callable[[str], str]
+) -> None:
+    assert sandbox.parse(file, "a", behave("chatter")).title == "Well"
+
+
+@pytest.mark.parametrize("function", ["hang", "spin"])
+def test_a_parser_that_takes_too_long_is_stopped(
+    file: Path, behave: Callable[[str], str], function: str
+) -> None:
+    with Sandbox(seconds=1) as sandbox:
+        begun = time.monotonic()
+        with pytest.raises(ParserStopped, match="longer than 1 seconds"):
+            sandbox.parse(file, "a.file", behave(function))
+        assert time.monotonic() - begun < 4
+        assert not sandbox._children
+
+
+def test_a_parser_that_takes_too_much_memory_is_stopped(
+    file: Path, behave: Callable[[str], str]
+) -> None:
+    with (
+        Sandbox(seconds=20, memory_mb=400) as sandbox,
+        pytest.raises(ParserStopped, match="400 MiB"),
+    ):
+        sandbox.parse(file, "a.file", behave("eat"))
+
+
+def test_too_much_text_is_refused(file: Path, behave: Callable[[str], str]) -> None:
+    with (
+        Sandbox(max_text_chars=5) as sandbox,
+        pytest.raises(ParserStopped, match=r"ingest\.max_chars"),
+    ):
+        sandbox.parse(file, "a.file", behave("well"))
+
+
+def test_a_child_sees_nothing_of_its_parent(
+    sandbox: Sandbox, file: Path, behave: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    text = sandbox.parse(file, "a", behave("environment")).pages[0].text
+    names, modules = text.split(" modules: ")
+    assert "SECRET_TOKEN" not in names
+    heavy = {"torch", "chromadb", "transformers", "pypdfium2", "docx", "bs4", "llama_index"}
+    assert not heavy & {module.split(".")[0] for module in modules.split()}
+
+
+def test_threads_share_a_pool(file: Path, behave: Callable[[str], str]) -> None:
+    kind = behave("well")
+    with Sandbox(processes=2) as sandbox, ThreadPoolExecutor(6) as threads:
+        found = list(threads.map(lambda _: sandbox.parse(file, "a", kind).pages[0].text, range(30)))
+    assert len(found) == 30
+    assert 1 <= len({text.split()[0] for text in found}) <= 2
+
+
+def test_closing_stops_what_is_under_way(file: Path, behave: Callable[[str], str]) -> None:
+    sandbox = Sandbox(seconds=60)
+    kind = behave("hang")
+    errors: list[DocumentError] = []
+
+    def work() -> None:
+        try:
+            sandbox.parse(file, "a", kind)
+        except DocumentError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for _ in range(100):
+        if sandbox._children:
+            break
+        time.sleep(0.05)
+    sandbox.close()
+    thread.join(10)
+    assert [type(error) for error in errors] == [ParserStopped]
+    with pytest.raises(ParserStopped, match="stopping"):
+        sandbox.parse(file, "a", kind)
+
+
+def test_a_child_outlives_the_thread_that_began_it(
+    sandbox: Sandbox, file: Path, behave: Callable[[str], str]
+) -> None:
+    kind, texts = behave("well"), []
+    for _ in range(2):
+        thread = threading.Thread(
+            target=lambda: texts.append(sandbox.parse(file, "a", kind).pages[0].text)
+        )
+        thread.start()
+        thread.join()
+    assert texts[0] == texts[1]
+
+
+def test_children_end_with_their_parent(file: Path) -> None:
+    code = (
+        "import os, sys, pathlib\n"
+        "from ingest.sandbox import Sandbox\n"
+        "sandbox = Sandbox()\n"
+        f"sandbox.parse(pathlib.Path({str(file)!r}), 'a', 'text')\n"
+        "print(next(iter(sandbox._children))._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    pid = int(done.stdout)
+    for _ in range(100):
+        if not _runs(pid):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the child still runs")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_the_wire_keeps_everything() -> None:
+    block = Block(0, 4, "row", 0, "Head | 🙂")
+    place = Place(0, 4, (0.1, 0.2, 0.30001, 1.0))
+    parsed = Parsed((Page(3, "text\u2028x", (block,), (place,), "Label", 595.3, 842.0),), "Title")
+    assert unpack(pack(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"title":"","pages":[{}]}',
+        b'{"title":1,"pages":[]}',
+        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
+        b'"blocks":[[1,9,"row",0,""]],"places":[]}]}',
+        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
+        b'"blocks":[[0,2,"script",0,""]],"places":[]}]}',
+        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
+        b'"blocks":[],"places":[0,1,0,0,9000000,0]}]}',
+        b'{"title":"","pages":[{"number":1,"text":"\\ud800","label":"","size":[0,0],'
+        b'"blocks":[],"places":[]}]}',
+    ],
+)
+def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:
+    with pytest.raises(ValueError, match="."):
+        unpack(data)

@@ -1,0 +1,62 @@
+"""A library, its app, and that app served on a real port."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.serving import make_server
+
+from rag.settings import Settings
+from tests.web.fakes import FakeLibrary, FakeWorker
+from web.app import create_app
+from web.served import served_by
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[FakeLibrary]:
+    """An empty library with small limits."""
+    library = FakeLibrary(
+        Settings(
+            home=tmp_path,
+            question_max_chars=200,
+            ingest_max_bytes=100_000,
+            ingest_max_files=5,
+            ingest_free_bytes=0,
+        )
+    )
+    yield library
+    library.close()
+
+
+@pytest.fixture
+def app(library: FakeLibrary) -> Flask:
+    """The app over the library, without a worker."""
+    return create_app(library)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A program on this machine."""
+    return app.test_client()
+
+
+@pytest.fixture
+def address(app: Flask, library: FakeLibrary) -> Iterator[str]:
+    """The app on a loopback port, with a worker."""
+    worker = FakeWorker(library)
+    worker.start()
+    served_by(app).worker = worker
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    served_by(app).stop_answers(5)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    worker.stop()

@@ -1,0 +1,273 @@
+"""A library that needs no model: a real catalog, and answers by script."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.catalog import Catalog
+from rag.catalog.contents import Content, content_key, publish, put_contents
+from rag.catalog.documents import Task, Upload, add_upload, claim, fail, report
+from rag.catalog.pages import boxes_of, read_page
+from rag.errors import Busy, UnknownCollection
+from rag.library import Library
+from rag.originals import original_path, store_original
+from rag.records import (
+    Answer,
+    Block,
+    Chunk,
+    Citation,
+    Event,
+    ModelInfo,
+    Page,
+    Parsed,
+    Passage,
+    Question,
+    Sentence,
+    to_json,
+)
+from rag.settings import Settings
+
+RECIPE = "fake"
+TEXT = (
+    "Carrying leave over\n"
+    "Up to five unused days may be carried over until 31 March 🌿. "
+    "Days that are not taken by then are lost.\n"
+    "Sickness\nTell your team lead on the first day."
+)
+QUOTE = "Up to five unused days may be carried over until 31 March 🌿."
+
+
+def page_of(text: str, number: int = 1) -> Page:
+    """A page whose lines are its blocks, the first a heading."""
+    blocks, at = [], 0
+    for line in text.split("\n"):
+        if line.strip():
+            kind = "heading" if not blocks else "paragraph"
+            blocks.append(Block(at, at + len(line), kind, int(not blocks)))  # type: ignore[arg-type]
+        at += len(line) + 1
+    return Page(number, text, tuple(blocks))
+
+
+def go_live(catalog: Catalog, task: Task, pages: tuple[Page, ...], title: str = "") -> None:
+    """Finish a claimed document with these pages, a chunk each."""
+    key = content_key(task.bytes_hash, task.kind, RECIPE)
+    chunks = tuple(
+        Chunk(f"{key}-{page.number}", i, page.number, 0, len(page.text), page.text)
+        for i, page in enumerate(pages)
+    )
+    vectors = np.ones((len(chunks), 4), dtype=np.float32) / 2
+    put_contents(catalog, [Content(key, task, RECIPE, Parsed(pages, title), chunks, vectors)])
+    publish(catalog, [(task, key)], RECIPE)
+
+
+class FakeLibrary(Library):
+    """Answers by what the question contains: `slow`, `unknown`, `broken`, else a good answer."""
+
+    def __init__(self, settings: Settings, ready: bool = True) -> None:
+        self.settings = settings
+        self.catalog = Catalog(settings.home / "catalog.sqlite")
+        self.is_ready = ready
+        self.asked: list[Question] = []
+        self.closed = threading.Event()
+        self.pause = 0.0
+
+    def add(
+        self,
+        name: str = "handbook.txt",
+        data: bytes = TEXT.encode(),
+        kind: str = "text",
+        pages: tuple[Page, ...] | None = None,
+        title: str = "Staff handbook",
+    ) -> str:
+        """Put a live document in; returns its id."""
+        path = self.settings.home / "incoming"
+        path.write_bytes(data)
+        with path.open("rb") as stream:
+            bytes_hash, size, _ = store_original(self.settings, stream, name)
+        document_id, _ = add_upload(self.catalog, Upload(name, kind, size, bytes_hash), "default")
+        task = next(t for t in claim(self.catalog, 100, 10**9) if t.document_id == document_id)
+        go_live(self.catalog, task, pages or (page_of(TEXT),), title)
+        return document_id
+
+    def readiness(self) -> Mapping[str, str]:
+        return {"embedder": "ready", "llm": "ready" if self.is_ready else "loading"}
+
+    @property
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def search(
+        self, query: str, collections: Sequence[str] | None = None, limit: int = 10
+    ) -> list[Passage]:
+        self._check(collections)
+        return self._passages()[:limit]
+
+    def ask(self, question: Question) -> Iterator[Event]:
+        self._check(question.collections)
+        self.asked.append(question)
+        return self._events(question)
+
+    def _check(self, collections: Sequence[str] | None) -> None:
+        if not self.is_ready:
+            raise Busy("The models are being loaded. Try again in a moment.")
+        for name in collections or ():
+            if name != "default":
+                raise UnknownCollection(f"There is no collection “{name}”.")
+
+    def _passages(self) -> list[Passage]:
+        from rag.catalog.documents import list_documents
+
+        found = [d for d in list_documents(self.catalog) if d.searchable]
+        return [
+            Passage(f"c{i}", d.id, d.title, d.source, 1, *_span(self, d.id), score=0.9 - i / 10)
+            for i, d in enumerate(found[:4])
+        ]
+
+    def _events(self, question: Question) -> Iterator[Event]:
+        passages = self._passages()
+        try:
+            if "broken" in question.text:
+                raise RuntimeError("/srv/secret/path")
+            yield Event("sources", {"passages": to_json(passages)})
+            if "unknown" in question.text:
+                yield Event("done", to_json(_abstained(question, passages)))
+                return
+            for n in range(10_000 if "slow" in question.text else 3):
+                time.sleep(0.02 if "slow" in question.text else self.pause)
+                yield Event("token", {"text": f"draft{n} "})
+            answer = _answer(question, passages, self)
+            for index, sentence in enumerate(answer.sentences):
+                time.sleep(self.pause)
+                new = [c for c in answer.citations if c.n in sentence.citations]
+                data = {"index": index, "replaces_draft": True, **to_json(sentence)}
+                yield Event("sentence", {**data, "new_citations": to_json(new)})
+            yield Event("done", to_json(answer))
+        finally:
+            self.closed.set()
+
+    def close(self) -> None:
+        self.catalog.close()
+
+
+def _span(library: FakeLibrary, document_id: str) -> tuple[int, int, str]:
+    text = read_page(library.catalog, document_id, 1).text
+    start = max(0, text.find(QUOTE))
+    end = start + len(QUOTE) if QUOTE in text else len(text)
+    return start, end, text[start:end]
+
+
+def _answer(question: Question, passages: list[Passage], library: FakeLibrary) -> Answer:
+    citations = tuple(
+        Citation(
+            n, p.document_id, p.title, p.source, p.page, p.start, p.end, p.text, p.chunk_id,
+            f"/documents/{p.document_id}?page={p.page}&start={p.start}&end={p.end}#passage",
+            boxes_of(read_page(library.catalog, p.document_id, p.page), p.start, p.end),
+        )
+        for n, p in enumerate(passages[:2], 1)
+    )  # fmt: skip
+    sentences = (
+        Sentence("Up to five unused days may be carried over until 31 March [1].", "supported",
+                 0.93, (1,)),
+        Sentence("Days that are not taken by then are lost.", "quoted", 1.0, (1,)),
+        Sentence("The board decides on exceptions.", "unsupported", 0.2, ()),
+    )  # fmt: skip
+    return _record(
+        question, passages, sentences=sentences, citations=citations, confidence=0.93,
+        text="Up to five unused days may be carried over until 31 March [1].",
+    )  # fmt: skip
+
+
+def _abstained(question: Question, passages: list[Passage]) -> Answer:
+    return _record(
+        question, passages, abstained=True, confidence=0.11,
+        text="Nothing in the library answers this question.",
+    )  # fmt: skip
+
+
+def _record(question: Question, passages: list[Passage], **values: Any) -> Answer:
+    given: dict[str, Any] = {
+        "abstained": False, "sentences": (), "citations": (), "short_answer": None, **values,
+    }  # fmt: skip
+    return Answer(
+        id="ans_0123456789abcdef",
+        question=question.text,
+        standalone_question=question.text,
+        collections=question.collections or ("default",),
+        passages=tuple(passages),
+        model=ModelInfo("SmolLM2-135M-Instruct", "b179c952", "cpu"),
+        prompt_version="1",
+        parameters=dict(question.parameters),
+        timings_ms={"retrieve": 21, "first_token": 140, "total": 910},
+        **given,
+    )
+
+
+class FakeWorker:
+    """Makes queued documents live in a thread, step by step; one named `broken` fails."""
+
+    def __init__(self, library: FakeLibrary, pause: float = 0.2) -> None:
+        self._library = library
+        self._pause = pause
+        self.woken = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self.woken.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self.woken.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self.woken.wait()
+            self.woken.clear()
+            for task in claim(self._library.catalog, 10, 10**9):
+                self._read(task)
+
+    def _read(self, task: Task) -> None:
+        catalog = self._library.catalog
+        report(catalog, [task.document_id], "parsing", 0.3)
+        time.sleep(self._pause)
+        if "broken" in task.source:
+            fail(catalog, task, RECIPE, "corrupt-document", "The file is damaged; save it anew.")
+            return
+        report(catalog, [task.document_id], "embedding", 0.7)
+        time.sleep(self._pause)
+        path = original_path(self._library.settings, task.bytes_hash)
+        text = path.read_text("utf-8", errors="replace") or "empty"
+        go_live(catalog, task, (page_of(text),))
+
+
+def make_pdf(path: Path) -> bytes:
+    """A small PDF of one page, written by hand."""
+    stream = b"BT /F1 18 Tf 60 720 Td (Up to five unused days may be carried over.) Tj ET"
+    parts = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R"
+        b"/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    data, offsets = b"%PDF-1.4\n", []
+    for number, part in enumerate(parts, 1):
+        offsets.append(len(data))
+        data += b"%d 0 obj%s endobj\n" % (number, part)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    start = len(data)
+    data += b"xref\n0 6\n0000000000 65535 f \n" + table
+    data += b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % start
+    path.write_bytes(data)
+    return data

@@ -1,0 +1,227 @@
+"""Asking and searching by REST and by form."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from rag.errors import Busy
+from tests.web.fakes import FakeLibrary
+from web.served import served_by
+
+
+def events_of(text: str) -> list[tuple[str, Any]]:
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append((lines["event"], json.loads(lines["data"])))
+    return found
+
+
+def test_an_answer_comes_whole(client: FlaskClient, library: FakeLibrary) -> None:
+    library.add()
+    reply = client.post("/api/v1/ask", json={"question": "How many days?"})
+    assert reply.status_code == 200
+    record = reply.get_json()
+    assert record["citations"][0]["n"] == 1
+    assert record["model"]["id"] == "SmolLM2-135M-Instruct"
+    assert library.closed.wait(1)
+
+
+def test_what_was_asked_reaches_the_library(client: FlaskClient, library: FakeLibrary) -> None:
+    client.post(
+        "/api/v1/ask",
+        json={
+            "question": " And then? ",
+            "collections": ["default"],
+            "history": [{"question": "How many?", "answer": "Five."}],
+            "parameters": {"temperature": 0.5, "max_new_tokens": 9},
+        },
+    )
+    asked = library.asked[0]
+    assert asked.text == "And then?"
+    assert asked.collections == ("default",)
+    assert asked.history[0].answer == "Five."
+    assert asked.parameters == {"temperature": 0.5, "max_new_tokens": 9}
+
+
+def test_events_come_in_order(client: FlaskClient, library: FakeLibrary) -> None:
+    library.add()
+    reply = client.post("/api/v1/ask", json={"question": "How many days?", "stream": True})
+    assert reply.mimetype == "text/event-stream"
+    names = [name for name, _ in events_of(reply.text)]
+    assert names == ["sources", *["token"] * 3, *["sentence"] * 3, "done"]
+
+
+def test_an_unforeseen_error_is_told_without_its_text(client: FlaskClient) -> None:
+    for stream in (False, True):
+        reply = client.post("/api/v1/ask", json={"question": "broken", "stream": stream})
+        assert reply.status_code == 500
+        assert reply.mimetype == "application/problem+json"
+        assert reply.get_json()["reference"]
+        assert "secret" not in reply.text and "Traceback" not in reply.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({"question": ""}, 400, "empty"),
+        ({"question": "  \n"}, 400, "empty"),
+        ({"question": "x" * 100_000}, 413, "100,000"),
+        ({"question": "x" * 2_000_000}, 413, "limit"),
+        ({"question": "a", "collections": ["nowhere"]}, 404, "nowhere"),
+        ({"question": "a", "collections": []}, 400, "collections"),
+        ({"question": "a", "surprise": 1}, 400, "surprise"),
+        ({"question": "a", "history": [{"question": "b"}] * 21}, 400, "history"),
+        ({"question": "a", "history": [{"question": "b", "answer": "c" * 20_001}]}, 400, "answer"),
+        ({"question": "a", "parameters": {"temperature": 9}}, 400, "temperature"),
+        ({"question": "a", "parameters": {"shell": "x"}}, 400, "shell"),
+        ({"question": 7}, 400, "question"),
+        ({}, 400, "question"),
+        ([], 400, "object"),
+    ],
+)
+def test_bad_questions_get_a_clear_problem(
+    client: FlaskClient, body: object, status: int, word: str
+) -> None:
+    reply = client.post("/api/v1/ask", json=body)
+    problem = reply.get_json()
+    assert reply.status_code == problem["status"] == status
+    assert reply.mimetype == "application/problem+json"
+    assert set(problem) == {"type", "title", "status", "detail"}
+    assert word in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"null", 400),
+        (b"[" * 500_000, 400),
+        (b'{"question": "\\ud800"}', 400),
+        (b'{"question": "\xff"}', 400),
+        (b'{"question": "a", "parameters": {"temperature": NaN}}', 400),
+    ],
+)
+def test_malformed_json_is_refused(client: FlaskClient, data: bytes, status: int) -> None:
+    for path in ("/api/v1/ask", "/api/v1/search"):
+        reply = client.post(path, data=data, content_type="application/json")
+        assert reply.status_code == status, reply.text
+        assert reply.mimetype == "application/problem+json"
+
+
+def test_another_media_type_is_refused(client: FlaskClient) -> None:
+    reply = client.post("/api/v1/ask", data='{"question": "a"}', content_type="text/plain")
+    assert reply.status_code == 415
+    assert "Content-Type" in reply.get_json()["detail"]
+
+
+def test_search_gives_passages(client: FlaskClient, library: FakeLibrary) -> None:
+    library.add()
+    reply = client.post("/api/v1/search", json={"query": "days", "limit": 1})
+    assert len(reply.get_json()["passages"]) == 1
+    for limit in (0, 101, "many"):
+        assert client.post("/api/v1/search", json={"query": "a", "limit": limit}).status_code == 400
+    assert client.post("/api/v1/search", json={"query": ""}).status_code == 400
+    assert client.post("/api/v1/search", json={"query": "x" * 201}).status_code == 413
+
+
+def test_while_the_models_load_it_says_so(client: FlaskClient, library: FakeLibrary) -> None:
+    library.is_ready = False
+    assert client.get("/healthz").status_code == 200
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.get_json()["parts"]["llm"] == "loading"
+    for body in ({"question": "a"}, {"question": "a", "stream": True}):
+        assert client.post("/api/v1/ask", json=body).status_code == 503
+    library.is_ready = True
+    assert client.get("/readyz").status_code == 200
+
+
+def test_too_many_answers_at_once_are_told_to_come_back(app: Flask, client: FlaskClient) -> None:
+    here = served_by(app)
+    while here.answers.acquire(blocking=False):
+        pass
+    reply = client.post("/api/v1/ask", json={"question": "a"})
+    assert reply.status_code == Busy.status
+    here.answers.release()
+    assert client.post("/api/v1/ask", json={"question": "a"}).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_away_ends_generation(
+    address: str, app: Flask, library: FakeLibrary, stream: bool
+) -> None:
+    """Noticed within a second, whether or not tokens are being sent."""
+    where = urlsplit(address)
+    connection = http.client.HTTPConnection(where.netloc, timeout=5)
+    body = json.dumps({"question": "slow", "stream": stream})
+    connection.request("POST", "/api/v1/ask", body, {"Content-Type": "application/json"})
+    if stream:
+        reply = connection.getresponse()
+        assert reply.read(14) == b"event: sources"
+    else:
+        deadline = time.monotonic() + 2
+        while not library.asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert not library.closed.is_set()
+    if connection.sock is not None:
+        connection.sock.close()
+    if stream:
+        reply.close()
+    connection.close()
+    assert library.closed.wait(1.0)
+
+
+def test_stopping_the_server_ends_answers(address: str, app: Flask, library: FakeLibrary) -> None:
+    where = urlsplit(address)
+    connection = http.client.HTTPConnection(where.netloc, timeout=5)
+    body = json.dumps({"question": "slow", "stream": True})
+    connection.request("POST", "/api/v1/ask", body, {"Content-Type": "application/json"})
+    reply = connection.getresponse()
+    assert reply.status == 200
+    served_by(app).stopping.set()
+    name, problem = events_of(reply.read().decode())[-1]
+    assert (name, problem["status"]) == ("error", 503)
+    assert library.closed.wait(1)
+    connection.close()
+
+
+def test_a_silent_stream_is_kept_alive_by_pings(
+    app: Flask, client: FlaskClient, library: FakeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.event_stream.PING_SECONDS", 0.05)
+    library.pause = 0.2
+    reply = client.post("/api/v1/ask", json={"question": "How many?", "stream": True})
+    assert ": ping\n\n" in reply.text
+    assert events_of(reply.text)[-1][0] == "done"
+
+
+def test_without_javascript_the_page_holds_the_answer(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    document_id = library.add(title="Leave & <absence>")
+    page = client.post("/ask", data={"question": "How many <b>days</b>?"}).text
+    assert "How many &lt;b&gt;days&lt;/b&gt;?" in page
+    assert "Leave &amp; &lt;absence&gt;" in page
+    assert f'href="/documents/{document_id}?page=1&amp;start=' in page
+    for label in ("supported", "quoted", "not supported"):
+        assert f'<span class="support">{label}</span>' in page
+    assert "The documents do not say" in client.post("/ask", data={"question": "unknown"}).text
+
+
+def test_without_javascript_errors_are_on_the_page(client: FlaskClient) -> None:
+    reply = client.post("/ask", data={"question": " "})
+    assert reply.status_code == 400
+    assert "The question is empty" in reply.text
+    reply = client.post("/ask", data={"question": "a", "collection": "nowhere"})
+    assert reply.status_code == 404

@@ -1,0 +1,241 @@
+"""Documents by REST and by form: in, listed, looked at, out."""
+
+from __future__ import annotations
+
+import gc
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from rag.catalog.documents import claim, fail, get_document
+from rag.errors import NotFound
+from rag.records import Page, Place
+from tests.web.fakes import QUOTE, TEXT, FakeLibrary, FakeWorker, make_pdf, page_of
+from web.page_image import draw_in_child
+from web.served import served_by
+
+
+def upload(client: FlaskClient, *files: tuple[bytes, str], **form: str) -> TestResponse:
+    data: dict[str, Any] = {"files": [(io.BytesIO(b), name) for b, name in files], **form}
+    return client.post("/api/v1/documents", data=data)
+
+
+def test_files_are_taken_in_and_the_worker_is_told(
+    app: Flask, client: FlaskClient, library: FakeLibrary
+) -> None:
+    worker = served_by(app).worker = FakeWorker(library)
+    reply = upload(client, (b"Some text.", "a.txt"), (b"More text.", "b.md"))
+    assert reply.status_code == 202
+    taken = reply.get_json()["documents"]
+    assert [(d["source"], d["state"], d["new"]) for d in taken] == [
+        ("a.txt", "pending", True),
+        ("b.md", "pending", True),
+    ]
+    assert worker.woken.is_set()
+    again = upload(client, (b"Some text.", "a.txt")).get_json()["documents"][0]
+    assert again["id"] == taken[0]["id"] and not again["new"]
+
+
+def test_a_bad_file_does_not_hold_up_the_others(client: FlaskClient) -> None:
+    reply = upload(client, (b"Good.", "good.txt"), (b"Bad.", "bad.exe"), (b"", "empty.txt"))
+    assert reply.status_code == 202
+    body = reply.get_json()
+    assert [d["source"] for d in body["documents"]] == ["good.txt"]
+    assert [(e["source"], e["status"]) for e in body["errors"]] == [
+        ("bad.exe", 415),
+        ("empty.txt", 422),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "status"),
+    [
+        (b"", "empty.txt", 422),
+        (b"x", "program.exe", 415),
+        (b"x", "no-suffix", 415),
+        (b"x" * 100_001, "large.txt", 413),
+        (b"x" * 2_000_000, "far-too-large.txt", 413),
+        (b"x", "n" * 300 + ".txt", 400),
+        (b"x", "\x01\x02", 400),
+        (b"x", "..", 400),
+    ],
+)
+def test_a_file_that_cannot_be_taken_in_gets_its_own_status(
+    client: FlaskClient, data: bytes, name: str, status: int
+) -> None:
+    reply = upload(client, (data, name))
+    assert reply.status_code == status
+    assert reply.mimetype == "application/problem+json"
+    assert reply.get_json()["detail"]
+    assert client.get("/api/v1/documents").get_json()["documents"] == []
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd.txt", "..\\\\passwd.txt", "/passwd.txt"])
+def test_a_name_keeps_no_folders(client: FlaskClient, name: str) -> None:
+    assert upload(client, (b"x", name)).get_json()["documents"][0]["source"] == "passwd.txt"
+
+
+def test_limits_of_an_upload(client: FlaskClient) -> None:
+    assert upload(client, *[(b"%d" % i, f"{i}.txt") for i in range(6)]).status_code == 413
+    assert upload(client).status_code == 400
+    assert upload(client, (b"x", "")).status_code == 400
+    assert upload(client, (b"x", "a.txt"), surprise="1").status_code == 400
+    assert upload(client, (b"x", "a.txt"), collection="nowhere").status_code == 404
+    assert client.post("/api/v1/documents", data=b"x").status_code == 400
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_upload_of_very_many_parts_is_not_read_to_its_end(client: FlaskClient) -> None:
+    reply = upload(client, *[(b"%d" % i, f"{i}.txt") for i in range(40)])
+    assert reply.status_code == 413
+    assert "parts" in reply.get_json()["detail"]
+    gc.collect()  # werkzeug leaves closing the parts that it had read to this
+
+
+def test_the_list_comes_in_parts(client: FlaskClient, library: FakeLibrary) -> None:
+    for number in range(5):
+        library.add(f"{number}.txt", b"text %d" % number)
+    seen, cursor = [], ""
+    for _ in range(3):
+        part = client.get(f"/api/v1/documents?limit=2{cursor}").get_json()
+        seen += [d["source"] for d in part["documents"]]
+        cursor = f"&cursor={part['next']}"
+    assert seen == [f"{n}.txt" for n in range(5)]
+    assert part["next"] is None
+    assert "folder" not in part["documents"][0]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "cursor=%21", "cursor=W10", "surprise=1"]
+)
+def test_a_bad_part_is_refused(client: FlaskClient, query: str) -> None:
+    assert client.get(f"/api/v1/documents?{query}").status_code == 400
+
+
+def test_pages_as_json(client: FlaskClient, library: FakeLibrary) -> None:
+    document_id = library.add()
+    start = TEXT.index(QUOTE)
+    end = start + len(QUOTE)
+    page = client.get(f"/api/v1/documents/{document_id}/pages/1").get_json()
+    assert page["text"][start:end] == QUOTE
+    assert page["blocks"][0]["kind"] == "heading"
+    assert client.get(f"/api/v1/documents/{document_id}/pages/2").status_code == 404
+    assert client.get(f"/api/v1/documents/{document_id}/pages/1/image").status_code == 404
+    assert client.get("/api/v1/documents/doc_none/pages/1").status_code == 404
+
+
+def test_what_is_removed_is_gone_at_once(client: FlaskClient, library: FakeLibrary) -> None:
+    document_id = library.add()
+    assert client.delete(f"/api/v1/documents/{document_id}").status_code == 204
+    for tail in ("", "/content", "/pages/1", "/pages/1/image"):
+        assert client.get(f"/api/v1/documents/{document_id}{tail}").status_code == 404
+    assert client.get(f"/documents/{document_id}").status_code == 404
+    assert client.delete(f"/api/v1/documents/{document_id}").status_code == 404
+
+
+def test_a_failed_document_is_retried(client: FlaskClient, library: FakeLibrary) -> None:
+    document_id = upload(client, (b"x", "a.txt")).get_json()["documents"][0]["id"]
+    fail(library.catalog, claim(library.catalog, 1, 10**9)[0], "r", "corrupt-document", "Damaged.")
+    assert client.get(f"/api/v1/documents/{document_id}").get_json()["error"] == "Damaged."
+    reply = client.post(f"/api/v1/documents/{document_id}/retry")
+    assert (reply.status_code, reply.get_json()["state"]) == (202, "pending")
+    assert client.post("/api/v1/documents/doc_none/retry").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("x.html", "html"), ("x.svg", "svg"), ("x.xml", "xml"), ("x.eml", "eml")]
+)
+def test_no_upload_is_served_as_something_to_run(
+    client: FlaskClient, library: FakeLibrary, name: str, kind: str
+) -> None:
+    data = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    document_id = library.add(name, data, kind)
+    reply = client.get(f"/api/v1/documents/{document_id}/content", buffered=True)
+    assert reply.data == data
+    assert reply.mimetype in ("text/plain", "application/octet-stream")
+    assert reply.headers["Content-Disposition"].startswith("attachment")
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in reply.headers["Content-Security-Policy"]
+    assert reply.headers["Cache-Control"] == "no-store"
+
+
+def test_a_pdf_page_is_drawn_and_its_boxes_too(
+    client: FlaskClient, library: FakeLibrary, tmp_path: Path
+) -> None:
+    data = make_pdf(tmp_path / "leave.pdf")
+    page = Page(1, "Up to five", (), (Place(0, 10, (0.1, 0.1, 0.4, 0.12)),), "", 612, 792)
+    document_id = library.add("leave.pdf", data, "pdf", (page,))
+    reply = client.get(f"/api/v1/documents/{document_id}/pages/1/image")
+    assert reply.mimetype == "image/png"
+    assert reply.data.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", reply.data[16:24])
+    assert abs(width / height - 612 / 792) < 0.01
+    boxes = client.get(f"/api/v1/documents/{document_id}/pages/1?start=0&end=4").get_json()["boxes"]
+    assert len(boxes) == 1
+    shown = client.get(f"/documents/{document_id}?page=1&start=0&end=4").text
+    assert '<rect x="0.1' in shown
+    content = client.get(f"/api/v1/documents/{document_id}/content", buffered=True)
+    assert content.headers["Content-Disposition"].startswith("inline")
+    client.delete(f"/api/v1/documents/{document_id}")
+    assert client.get(f"/api/v1/documents/{document_id}/pages/1/image").status_code == 404
+
+
+def test_a_damaged_pdf_is_a_problem_and_no_crash(
+    client: FlaskClient, library: FakeLibrary, tmp_path: Path
+) -> None:
+    document_id = library.add("bad.pdf", b"%PDF-1.4 nothing", "pdf", (Page(1, "x"),))
+    reply = client.get(f"/api/v1/documents/{document_id}/pages/1/image")
+    assert reply.status_code == 422
+    assert str(tmp_path) not in reply.text
+    make_pdf(tmp_path / "good.pdf")
+    assert draw_in_child(tmp_path / "good.pdf", 1).startswith(b"\x89PNG")
+
+
+def test_the_document_page_marks_the_passage(client: FlaskClient, library: FakeLibrary) -> None:
+    text = f"{TEXT}\n<script>alert(1)</script>"
+    document_id = library.add(pages=(page_of(text), page_of("Second page", 2)))
+    start = TEXT.index(QUOTE)
+    shown = client.get(f"/documents/{document_id}?page=1&start={start}&end={start + len(QUOTE)}")
+    assert f'<mark id="passage" tabindex="-1">{QUOTE}</mark>' in shown.text
+    assert "<script>alert" not in shown.text
+    assert "Second page" in client.get(f"/documents/{document_id}?page=2").text
+    assert client.get(f"/documents/{document_id}?page=3").status_code == 404
+    for odd in ("page=x", "start=9&end=2", "start=-1&end=5", f"end={10**30}", "page=%00"):
+        assert client.get(f"/documents/{document_id}?{odd}").status_code == 200
+
+
+def test_a_document_that_is_not_read_yet_has_a_page(client: FlaskClient) -> None:
+    document_id = upload(client, (b"x", "a.txt")).get_json()["documents"][0]["id"]
+    assert "still being read" in client.get(f"/documents/{document_id}").text
+    assert client.get(f"/api/v1/documents/{document_id}/content").status_code == 404
+
+
+def test_the_library_page_works_without_javascript(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    assert "The shelves are empty" in client.get("/library").text
+    page = client.post("/library", data={"files": [(io.BytesIO(b"x"), "<b>.txt")]})
+    assert page.status_code == 200
+    assert "Taken in" in page.text and "<b>.txt" not in page.text
+    page = client.post("/library", data={"files": [(io.BytesIO(b"x"), "a.exe")]})
+    assert page.status_code == 415
+    document_id = library.add()
+    assert "Delete this document?" in client.get(f"/documents/{document_id}/remove").text
+    assert client.post(f"/documents/{document_id}/remove").status_code == 303
+    with pytest.raises(NotFound):
+        get_document(library.catalog, document_id)
+
+
+def test_the_library_page_has_parts(client: FlaskClient, library: FakeLibrary) -> None:
+    for number in range(51):
+        upload(client, (b"%d" % number, f"{number:02}.txt"))
+    first = client.get("/library").text
+    assert "00.txt" in first and "50.txt" not in first and "Further documents" in first
+    cursor = first.split("/library?cursor=")[1].split('"')[0]
+    assert "50.txt" in client.get(f"/library?cursor={cursor}").text

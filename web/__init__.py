@@ -1,0 +1,1 @@
+"""The people and programs outside: the REST interface, the pages and the server."""

@@ -1,0 +1,61 @@
+"""Questions, searches and the answers recorded."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from rag.catalog.answers import read_answer
+from rag.records import Question, Turn, to_json
+from web.answering import Answering
+from web.api.described import problems
+from web.api.schemas import AnswerOutput, AnswerPath, AskInput, PassagesOutput, SearchInput
+from web.event_stream import stream
+from web.problems import problem_response
+from web.questions import checked
+from web.served import served
+
+api = APIBlueprint(
+    "ask", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="Answers")],
+    abp_responses=problems(400, 403, 404, 413, 415, 503),
+)
+
+
+@api.post("/ask", responses={200: AnswerOutput})
+def ask(body: AskInput) -> Response:
+    """Answer a question from the documents.
+
+    With `"stream": true` the reply is `text/event-stream`: first `sources`, then `token` (draft)
+    and `sentence` (verified), last `done` with the whole answer, or `error`.
+    """
+    question = Question(
+        text=checked(body.question, served().library.settings),
+        collections=tuple(body.collections) if body.collections else None,
+        history=tuple(Turn(turn.question, turn.answer) for turn in body.history),
+        parameters=body.parameters.model_dump(exclude_none=True),
+    )
+    answering = Answering(served(), question)
+    if body.stream:
+        return stream(answering)
+    try:
+        last = answering.last()
+    finally:
+        answering.stop()
+    if last.name == "error":
+        return problem_response(dict(last.data))
+    return jsonify(last.data)
+
+
+@api.post("/search", responses={200: PassagesOutput})
+def search(body: SearchInput) -> Response:
+    """The passages that fit a query best, without an answer."""
+    library = served().library
+    query = checked(body.query, library.settings, "query")
+    passages = library.search(query, body.collections, body.limit)
+    return jsonify({"passages": to_json(passages)})
+
+
+@api.get("/answers/<answer_id>", responses={200: AnswerOutput})
+def answer(path: AnswerPath) -> Response:
+    """An answer as it was recorded; it goes when a document that it quotes goes."""
+    return jsonify(read_answer(served().library.catalog, path.answer_id))

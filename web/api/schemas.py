@@ -1,0 +1,226 @@
+"""What the REST interface takes and gives, as models that validate and describe it.
+
+Replies are described by the records themselves, so the description cannot drift from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
+
+from rag.records import DEFAULT_COLLECTION, Answer, Passage
+
+
+def _encodable(text: str) -> str:
+    """JSON can spell half a character, which nothing else can store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half of a surrogate pair") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+Name = Annotated[Text, Field(min_length=1, max_length=63)]
+Identifier = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Parameters(_Input):
+    """How the answer is generated; what is left out has the server's setting."""
+
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
+    top_k: int | None = Field(None, ge=0, le=1000)
+    top_p: float | None = Field(None, gt=0, le=1)
+    min_new_tokens: int | None = Field(None, ge=0, le=4096)
+    max_new_tokens: int | None = Field(None, ge=1, le=4096)
+    system_prompt: Text | None = Field(None, max_length=4000)
+
+
+class TurnInput(_Input):
+    """An earlier question of the conversation and its answer."""
+
+    question: Text = Field(min_length=1, max_length=10_000)
+    answer: Text = Field("", max_length=20_000)
+
+
+class AskInput(_Input):
+    """A question. Without `collections` all are asked; `stream` asks for events."""
+
+    question: Text
+    collections: list[Name] | None = Field(None, min_length=1, max_length=50)
+    history: list[TurnInput] = Field([], max_length=20)
+    parameters: Parameters = Parameters.model_construct()
+    stream: bool = False
+
+
+class SearchInput(_Input):
+    """A search for passages."""
+
+    query: Text
+    collections: list[Name] | None = Field(None, min_length=1, max_length=50)
+    limit: int = Field(10, ge=1, le=100)
+
+
+class ListQuery(_Input):
+    """Which part of the list; `cursor` is the `next` of the part before."""
+
+    limit: int = Field(100, ge=1, le=100)
+    cursor: str | None = Field(None, max_length=4000)
+    collection: Name | None = None
+
+
+class SpanQuery(_Input):
+    """A span of the page's text whose boxes are wanted."""
+
+    start: int = Field(0, ge=0, le=100_000_000)
+    end: int = Field(0, ge=0, le=100_000_000)
+
+
+class DocumentPath(BaseModel):
+    """A document's id."""
+
+    document_id: Identifier
+
+
+class PagePath(DocumentPath):
+    """A page of a document, counted from 1."""
+
+    number: int = Field(ge=1, le=10_000_000)
+
+
+class AnswerPath(BaseModel):
+    """An answer's id."""
+
+    answer_id: Identifier
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do next (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class AnswerOutput(RootModel[Answer]):
+    """The whole answer."""
+
+
+class PassagesOutput(BaseModel):
+    """Passages, the best first."""
+
+    passages: list[Passage]
+
+
+class DocumentOutput(BaseModel):
+    """A document of the library."""
+
+    id: str
+    title: str
+    source: str
+    collection: str
+    kind: str
+    state: str
+    bytes: int
+    pages: int
+    chunks: int
+    searchable: bool
+    progress: float
+    created_at: str
+    updated_at: str
+    error: str | None
+    error_code: str | None
+    synced: bool
+
+
+class DocumentsOutput(BaseModel):
+    """A part of the list of documents; `next` is the cursor of the part after it."""
+
+    documents: list[DocumentOutput]
+    next: str | None
+
+
+class Received(BaseModel):
+    """A file that was taken in."""
+
+    id: str
+    source: str
+    state: str
+    new: bool
+
+
+class NotReceived(Problem):
+    """A file that was not taken in, and why."""
+
+    source: str
+
+
+class ReceivedOutput(BaseModel):
+    """What became of each file of an upload."""
+
+    documents: list[Received]
+    errors: list[NotReceived]
+
+
+class BlockOutput(BaseModel):
+    """A block of the page's text, `text[start:end]`."""
+
+    start: int
+    end: int
+    kind: str
+    level: int
+
+
+class PageOutput(BaseModel):
+    """A page's text; `boxes` cover the span that was asked for."""
+
+    document_id: str
+    page: int
+    label: str
+    text: str
+    width: float
+    height: float
+    blocks: list[BlockOutput]
+    boxes: list[tuple[float, float, float, float]]
+
+
+class HealthOutput(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class ReadyOutput(BaseModel):
+    """Whether each part is ready."""
+
+    ready: bool
+    parts: dict[str, str]
+
+
+# the multipart form is read as it streams in, so it is described here by hand
+UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                        },
+                        "collection": {"type": "string", "default": DEFAULT_COLLECTION},
+                    },
+                }
+            }
+        },
+    }
+}

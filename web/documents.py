@@ -1,0 +1,66 @@
+"""Documents as the outside sees them, and what may be done to them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from sqlalchemy import select
+
+from rag.catalog import Catalog
+from rag.catalog.documents import get_document, list_documents, requeue
+from rag.catalog.schema import documents
+from rag.errors import NotFound, UsageError
+from rag.records import Document, to_json
+
+
+def document_json(document: Document) -> dict[str, Any]:
+    """A document without the server's folder that it is synced from."""
+    shown: dict[str, Any] = to_json(document)
+    shown["synced"] = shown.pop("folder") is not None
+    return shown
+
+
+def list_part(
+    catalog: Catalog, limit: int, cursor: str | None, collection: str | None = None
+) -> tuple[list[Document], str | None]:
+    """A part of the list and the cursor of the next. Raises UsageError, UnknownCollection."""
+    after = _read_cursor(cursor) if cursor else None
+    names = [collection] if collection else None
+    found = list_documents(catalog, limit + 1, after, names)
+    part = found[:limit]
+    more = len(found) > limit
+    return part, _make_cursor(part[-1]) if more else None
+
+
+def retry(catalog: Catalog, document_id: str) -> Document:
+    """Queue a failed document again; any other is left as it is. Raises NotFound."""
+    with catalog.write() as connection:
+        state = connection.execute(
+            select(documents.c.state).where(documents.c.id == document_id)
+        ).scalar()
+        if state is None or state == "removed":
+            raise NotFound(f"There is no document {document_id[:80]}.")
+        if state == "failed":
+            requeue(connection, [document_id])
+    return get_document(catalog, document_id)
+
+
+def _make_cursor(last: Document) -> str:
+    packed = json.dumps([last.source, last.id]).encode()
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[str, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        source, document_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if not isinstance(source, str) or not isinstance(document_id, str):
+            raise ValueError
+        source.encode()
+        document_id.encode()
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+        raise UsageError("This cursor is not one that Cloister gave. Begin without one.") from error
+    return source, document_id

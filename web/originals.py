@@ -1,0 +1,51 @@
+"""Gives a document's original bytes out, never in a form that a browser would run."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from flask import Response, send_file
+
+from rag.catalog.documents import bytes_of, get_document
+from rag.errors import StorageError
+from rag.library import Library
+from rag.originals import original_path
+
+_PDF = "pdf"
+# shown as text where a browser insists; all others are bytes to be saved
+_TEXT_KINDS = frozenset({"text", "txt", "markdown", "md", "csv", "html", "eml"})
+
+
+def send_original(library: Library, document_id: str) -> Response:
+    """The document's bytes. A PDF may be shown by the browser, all others are saved.
+
+    Raises NotFound, StorageError.
+    """
+    document = get_document(library.catalog, document_id)
+    bytes_hash, kind = bytes_of(library.catalog, document_id)
+    path = original_path(library.settings, bytes_hash)
+    try:
+        response = send_file(
+            path,
+            mimetype=_media_type(kind),
+            as_attachment=kind != _PDF,
+            download_name=PurePosixPath(document.source).name,
+            etag=False,
+            last_modified=None,
+            max_age=0,
+        )
+    except FileNotFoundError as error:
+        raise StorageError(
+            "The original is missing from the library. Run “cloister ingest check”, or add the "
+            "file again."
+        ) from error
+    # even a browser that ignores the type must not run it
+    if kind != _PDF:
+        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _media_type(kind: str) -> str:
+    if kind == _PDF:
+        return "application/pdf"
+    return "text/plain; charset=utf-8" if kind in _TEXT_KINDS else "application/octet-stream"

@@ -1,0 +1,1 @@
+"""The pages. They work without JavaScript and are better with it."""

@@ -1,0 +1,75 @@
+"""The library page: what is in, and putting in and taking out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from rag.catalog.documents import count_states, get_document, remove
+from rag.errors import CloisterError
+from web.documents import list_part, retry
+from web.images import images
+from web.problems import problem
+from web.served import served
+from web.uploads import Receipt, receive_request
+
+pages = Blueprint("library_page", __name__)
+_PART = 50
+
+
+@pages.get("/library")
+def library() -> str:
+    """The documents, a part at a time."""
+    return _page(request.args.get("cursor"))
+
+
+@pages.post("/library")
+def add() -> tuple[str, int]:
+    """Take files in, for a browser without JavaScript."""
+    try:
+        receipt = receive_request()
+    except CloisterError as error:
+        return _page(None, problem=problem(error)), error.status
+    return _page(None, receipt=receipt), 200 if receipt.documents else receipt.errors[0]["status"]
+
+
+@pages.get("/documents/<document_id>/remove")
+def ask_removal(document_id: str) -> str:
+    """Ask whether a document is really to go."""
+    document = get_document(served().library.catalog, document_id)
+    return render_template("remove.html", document=document)
+
+
+@pages.post("/documents/<document_id>/remove")
+def delete(document_id: str) -> Response:
+    """Remove a document."""
+    remove(served().library.catalog, document_id)
+    images().forget()
+    served().wake()
+    return redirect("/library", code=303)
+
+
+@pages.post("/documents/<document_id>/retry")
+def again(document_id: str) -> Response:
+    """Read a failed document again."""
+    retry(served().library.catalog, document_id)
+    served().wake()
+    return redirect("/library", code=303)
+
+
+def _page(cursor: str | None, receipt: Receipt | None = None, **values: Any) -> str:
+    catalog = served().library.catalog
+    part, following = list_part(catalog, _PART, cursor)
+    states = count_states(catalog)
+    states.pop("removed", None)
+    return render_template(
+        "library.html",
+        documents=part,
+        next=following,
+        cursor=cursor,
+        total=sum(states.values()),
+        receipt=receipt,
+        **values,
+    )

@@ -1,0 +1,62 @@
+"""What every page's template may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, redirect
+from werkzeug.wrappers import Response
+
+from rag.catalog.collections import collection_names
+from rag.records import DEFAULT_COLLECTION
+from web.rendering import human_bytes, without_numbers
+from web.served import served
+
+SUPPORT_LABELS = {
+    "supported": "supported",
+    "quoted": "quoted",
+    "unsupported": "not supported",
+}
+STATE_LABELS = {
+    "pending": "waiting",
+    "parsing": "reading",
+    "embedding": "indexing",
+    "live": "searchable",
+    "failed": "failed",
+}
+
+
+def install(app: Flask) -> None:
+    """Give the templates their filters and values."""
+    app.jinja_env.filters["human_bytes"] = human_bytes
+    app.jinja_env.filters["without_numbers"] = without_numbers
+    app.jinja_env.globals.update(
+        source_url=source_url, support_labels=SUPPORT_LABELS, state_labels=STATE_LABELS
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.context_processor(_values)
+    app.add_url_rule("/favicon.ico", "favicon", _favicon)
+
+
+def source_url(place: Mapping[str, Any]) -> str:
+    """Where a citation or passage is shown in its document."""
+    span = urlencode({name: place[name] for name in ("page", "start", "end")})
+    return f"/documents/{place['document_id']}?{span}#passage"
+
+
+def _values() -> dict[str, Any]:
+    library = served().library
+    return {
+        "ready": library.ready,
+        "parts": library.readiness(),
+        "settings": library.settings,
+        "collections": collection_names(library.catalog),
+        "default_collection": DEFAULT_COLLECTION,
+    }
+
+
+def _favicon() -> Response:
+    return redirect("/static/mark.svg", code=301)

@@ -1,0 +1,107 @@
+// The ask page: streams answers, keeps the conversation, opens sources.
+
+import { find } from "./dom.js";
+import { ask } from "./events.js";
+import { Source } from "./source.js";
+import { Turn } from "./turn.js";
+
+const MOST_TURNS = 20;
+const form = find("#composer");
+const box = find("#question");
+const send = find("#send");
+const stop = find("#stop");
+const fresh = find("#fresh");
+const turns = find("#turns");
+const source = new Source(find("#source"));
+let history = [];
+let running = null;
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const question = box.value.trim();
+  if (question && !running) answer(question);
+});
+
+box.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    form.requestSubmit();
+  }
+});
+
+stop.addEventListener("click", () => running?.abort());
+
+fresh.addEventListener("click", () => {
+  running?.abort();
+  history = [];
+  source.close();
+  turns.replaceChildren();
+  document.body.classList.remove("has-turns");
+  fresh.hidden = true;
+  box.focus();
+});
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.(".cite, .passages a, .closest a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+  event.preventDefault();
+  source.open(link);
+});
+
+async function answer(question) {
+  const turn = new Turn(question);
+  const request = new AbortController();
+  begin(turn, request);
+  const collection = form.elements.collection?.value;
+  const body = { question, history, ...(collection ? { collections: [collection] } : {}) };
+  let record = null;
+  try {
+    for await (const event of ask(body, request.signal)) {
+      if (event.name === "done") record = event.data;
+      turn.apply(event);
+      if (event.name === "done" || event.name === "error") break;
+    }
+    if (record) history = [...history, { question, answer: record.text }].slice(-MOST_TURNS);
+  } catch (error) {
+    if (request.signal.aborted) turn.stopped();
+    else turn.fail(error instanceof TypeError ? "The server cannot be reached. Is Cloister still running?" : error.message);
+  } finally {
+    end(request);
+  }
+}
+
+function begin(turn, request) {
+  running = request;
+  document.body.classList.add("has-turns");
+  turns.append(turn.root);
+  box.value = "";
+  send.hidden = true;
+  stop.hidden = false;
+  fresh.hidden = false;
+  turn.root.scrollIntoView({ block: "start" });
+}
+
+function end(request) {
+  if (running !== request) return;
+  running = null;
+  send.hidden = false;
+  if (document.activeElement === stop) box.focus();
+  stop.hidden = true;
+}
+
+async function watchLoading(banner) {
+  while (!banner.hidden) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const response = await fetch("/readyz").catch(() => null);
+    if (!response) continue;
+    const { ready, parts } = await response.json();
+    banner.hidden = ready;
+    const failed = Object.values(parts).find((state) => state !== "ready" && state !== "loading");
+    if (failed) {
+      banner.textContent = `Questions cannot be answered: ${failed}`;
+      return;
+    }
+  }
+}
+
+watchLoading(find("#loading"));

@@ -1,0 +1,128 @@
+// One question and its answer on the ask page, built up event by event.
+
+import { find, fromTemplate, make } from "./dom.js";
+import { citeLink, placeLink } from "./places.js";
+
+const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported" };
+
+export class Turn {
+  constructor(question) {
+    this.root = fromTemplate("turn-template");
+    this.citations = new Map();
+    this.passages = [];
+    this.draft = find(".draft", this.root);
+    this.sentences = find(".sentences", this.root);
+    find(".question", this.root).textContent = question;
+  }
+
+  apply({ name, data }) {
+    if (name === "sources") this.showPassages(data.passages);
+    else if (name === "token") this.addDraft(data.text);
+    else if (name === "sentence") this.addSentence(data);
+    else if (name === "done") this.finish(data);
+    else if (name === "error") this.fail(data.detail || data.title);
+  }
+
+  showPassages(passages) {
+    this.passages = passages;
+    const list = find(".passages", this.root);
+    list.replaceChildren(...passages.map((passage) => make("li", {}, placeLink(passage))));
+    find(".read", this.root).hidden = passages.length === 0;
+    this.progress("Writing, and checking each sentence");
+  }
+
+  addDraft(text) {
+    this.draft.append(text);
+    this.draft.hidden = false;
+    this.progress(null);
+  }
+
+  addSentence(sentence) {
+    for (const citation of sentence.new_citations ?? []) this.citations.set(citation.n, citation);
+    this.draft.replaceChildren();
+    this.draft.hidden = true;
+    if (sentence.text) this.sentences.append(this.sentenceLine(sentence));
+  }
+
+  sentenceLine(sentence) {
+    const words = make("span", { class: "words" }, sentence.text.replace(/\s*\[\d+\]/g, "").trim());
+    for (const n of sentence.citations) {
+      if (this.citations.has(n)) words.append(" ", citeLink(this.citations.get(n)));
+    }
+    const support = make("span", { class: "support" }, LABELS[sentence.support]);
+    return make("p", { class: "sentence", "data-support": sentence.support }, words, " ", support);
+  }
+
+  // The record is the truth: what was shown on the way is replaced where it differs.
+  finish(answer) {
+    for (const citation of answer.citations) this.citations.set(citation.n, citation);
+    this.end();
+    if (answer.abstained) this.abstain(answer);
+    else this.settle(answer.sentences.map((sentence) => this.sentenceLine(sentence)));
+    this.root.append(metaOf(answer));
+  }
+
+  settle(lines) {
+    const same = lines.length === this.sentences.children.length
+      && lines.every((line, i) => line.isEqualNode(this.sentences.children[i]));
+    if (!same) this.sentences.replaceChildren(...lines);
+  }
+
+  abstain(answer) {
+    find(".read", this.root).hidden = true;
+    const box = make("div", { class: "callout is-abstained" },
+      make("h3", {}, "The documents do not say"), make("p", {}, answer.text));
+    const closest = answer.passages.slice(0, 3).map((passage) =>
+      make("li", {}, placeLink(passage), make("q", {}, shortened(passage.text))));
+    if (closest.length) {
+      box.append(make("h4", {}, "The closest passages"), make("ul", { class: "closest" }, ...closest));
+    }
+    this.sentences.replaceChildren(box);
+  }
+
+  fail(reason) {
+    this.end();
+    this.sentences.append(make("div", { class: "callout is-problem", role: "alert" },
+      make("h3", {}, "No answer this time"), make("p", {}, reason)));
+  }
+
+  stopped() {
+    this.end();
+    const kept = this.sentences.children.length ? "What was checked until then is kept." : "Nothing was checked yet.";
+    this.sentences.append(make("p", { class: "stopped" }, `Stopped. ${kept}`));
+  }
+
+  end() {
+    this.draft.replaceChildren();
+    this.draft.hidden = true;
+    this.progress(null);
+  }
+
+  progress(text) {
+    const line = find(".progress", this.root);
+    line.hidden = text === null;
+    if (text !== null) line.textContent = text;
+  }
+}
+
+function shortened(text) {
+  const points = Array.from(text.trim());
+  return points.length > 220 ? `${points.slice(0, 219).join("")}…` : points.join("");
+}
+
+function metaOf(answer) {
+  const meta = fromTemplate("meta-template");
+  const seconds = (ms) => `${(ms / 1000).toFixed(1)}\u00a0s`;
+  const set = (name, value) => {
+    const cell = find(`[data-is="${name}"]`, meta);
+    if (value === null) cell.parentElement.remove();
+    else cell.append(value);
+  };
+  const { first_token: first, total } = answer.timings_ms;
+  set("confidence", `${Math.round(answer.confidence * 100)}\u00a0%`);
+  set("first", first === undefined ? null : seconds(first));
+  set("total", total === undefined ? null : seconds(total));
+  set("model", answer.model.id);
+  set("record", make("a", { href: `/api/v1/answers/${encodeURIComponent(answer.id)}` }, answer.id));
+  return meta;
+}

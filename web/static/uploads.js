@@ -1,0 +1,106 @@
+// Uploads, one request a file and two at once, each with its own row.
+
+import { find, fromTemplate } from "./dom.js";
+
+const AT_ONCE = 2;
+
+export class Uploads {
+  // `received(id, row)` is called for each file that the server took in.
+  constructor(list, { maxBytes, collection, received }) {
+    Object.assign(this, { list, maxBytes, collection, received, waiting: [], active: 0 });
+  }
+
+  add(files) {
+    for (const file of files) {
+      const row = new UploadRow(file);
+      row.again.addEventListener("click", () => this.queue(row));
+      this.list.append(row.root);
+      this.queue(row);
+    }
+  }
+
+  queue(row) {
+    if (row.file.size > this.maxBytes) {
+      row.fail(`Larger than the limit of ${Math.floor(this.maxBytes / 1e6)} MB. Split it, or have the limit raised.`, false);
+      return;
+    }
+    row.say("Waiting its turn");
+    this.waiting.push(row);
+    this.next();
+  }
+
+  next() {
+    while (this.active < AT_ONCE && this.waiting.length) {
+      this.active += 1;
+      this.send(this.waiting.shift()).finally(() => {
+        this.active -= 1;
+        this.next();
+      });
+    }
+  }
+
+  send(row) {
+    const form = new FormData();
+    if (this.collection()) form.append("collection", this.collection());
+    form.append("files", row.file);
+    return new Promise((resolve) => {
+      const request = new XMLHttpRequest();
+      request.upload.addEventListener("progress", (event) => row.sent(event.loaded / event.total));
+      request.addEventListener("load", () => { this.finished(row, request); resolve(); });
+      request.addEventListener("error", () => { row.fail("The connection broke before the file was whole."); resolve(); });
+      request.open("POST", "/api/v1/documents");
+      request.setRequestHeader("Accept", "application/json");
+      request.send(form);
+    });
+  }
+
+  finished(row, request) {
+    let reply = {};
+    try { reply = JSON.parse(request.responseText); } catch { /* said below */ }
+    const document = reply.documents?.[0];
+    if (document) this.received(document, row);
+    else row.fail(reply.errors?.[0]?.detail || reply.detail || `The server answered ${request.status}.`, request.status !== 415);
+  }
+}
+
+class UploadRow {
+  constructor(file) {
+    this.file = file;
+    this.root = fromTemplate("upload-template");
+    this.bar = find("progress", this.root);
+    this.again = find(".again", this.root);
+    find(".name", this.root).textContent = file.name;
+    find(".name", this.root).title = file.name;
+    this.bar.setAttribute("aria-label", `Progress of ${file.name}`);
+  }
+
+  // sending is the first half of the bar, reading and indexing the other
+  sent(share) {
+    this.bar.value = share / 2;
+    this.say(share < 1 ? `Sending, ${Math.round(share * 100)} %` : "Sent, being stored");
+  }
+
+  follow(document, label) {
+    this.bar.value = 0.5 + (document.progress ?? 0) / 2;
+    if (document.state === "failed") this.fail(document.error);
+    else if (document.state === "live") {
+      this.bar.value = 1;
+      this.root.classList.add("is-done");
+      this.say("Searchable");
+    } else this.say(label);
+  }
+
+  say(text) {
+    const status = find(".status", this.root);
+    this.root.classList.remove("is-failed");
+    this.again.hidden = true;
+    if (status.textContent !== text) status.textContent = text;
+  }
+
+  fail(reason, retry = true) {
+    this.say(reason);
+    this.root.classList.remove("is-done");
+    this.root.classList.add("is-failed");
+    this.again.hidden = !retry;
+  }
+}
