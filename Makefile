@@ -58,7 +58,7 @@ bench: setup ## The benchmarks, one after the other
 		echo "== $$bench"; $(BIN)/python "$$bench"; done
 
 measure: python ## Time and bytes of a first `make answer` in a fresh copy (README's figures)
-	@$(PYTHON) -m tools.measure_setup
+	@$(PYTHON) -m tools.measure_setup $(ARGS)
 
 pins: python ## Rewrite constraints.txt from what .venv holds
 	@$(BIN)/python -m tools.pins

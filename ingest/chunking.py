@@ -5,6 +5,7 @@ blocks ─▶ pieces (whole blocks, sentences, words) ─▶ groups of one secti
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ class Chunker:
         self, offsets: Offsets, tokens: int = 200, overlap: int = 0, limit: int = LIMIT
     ) -> None:
         self._offsets = offsets
+        # titles, paths and headers come again and again
+        self._known_offsets = functools.lru_cache(256)(offsets)
         self._limit = limit
         self._tokens = max(1, min(tokens, limit - 2))
         # a row, or a heading with what follows, may take this much rather than be cut
@@ -102,7 +105,7 @@ class Chunker:
             for piece in pieces.of(block, beside):
                 if group.pieces and not self._fits(page, group, piece):
                     yield group, section
-                    group = self._next(group, section, piece)
+                    group = self._next(page, group, section, piece)
                 group.add(piece)
         if group.pieces:
             yield group, section
@@ -116,17 +119,21 @@ class Chunker:
             group.size + piece.size <= most
             and piece.end - group.pieces[0].start <= self._longest
             and not page.text[last.end : piece.start].strip()
-            and _same_table(group, piece, page.text)
+            and _same_table(group, piece)
         )
 
-    def _next(self, group: _Group, section: Section, piece: Piece) -> _Group:
+    def _next(self, page: Page, group: _Group, section: Section, piece: Piece) -> _Group:
         """A new group, which begins with the end of the last one as far as they overlap."""
         fresh = _Group(section)
+        last = group.pieces[-1]
+        if page.text[last.end : piece.start].strip() or not _same_table(group, piece):
+            return fresh
         room = min(self._overlap, self._tokens - piece.size)
         kept: list[Piece] = []
         for earlier in reversed(group.pieces):
             room -= earlier.size
-            if room < 0 or earlier.kind == "heading" or len(kept) + 1 == len(group.pieces):
+            long = piece.end - earlier.start > self._longest
+            if long or room < 0 or earlier.kind == "heading" or len(kept) + 1 == len(group.pieces):
                 break
             kept.append(earlier)
         for earlier in reversed(kept):
@@ -157,17 +164,17 @@ class Chunker:
         headers = list(dict.fromkeys(piece.context for piece in group.pieces if piece.context))
         budget = self._limit - count - 1
         while budget > 0:
-            context = chunk_context(self._offsets, group.section, text, headers, budget)
+            context = chunk_context(self._known_offsets, group.section, text, headers, budget)
             if not context:
                 break
             over = len(self._offsets(f"{context}\n{text}")) - self._limit
             if over <= 0:
                 return context
-            budget = min(budget, len(self._offsets(context))) - max(1, over)
+            budget = min(budget, len(self._known_offsets(context))) - max(1, over)
         return ""
 
 
-def _same_table(group: _Group, piece: Piece, text: str) -> bool:
+def _same_table(group: _Group, piece: Piece) -> bool:
     """Whether a row may join a group: not where rows of another table are, whose header differs."""
     if not piece.context:
         return True

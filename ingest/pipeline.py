@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ingest.chunking import CHUNKER_VERSION, Chunker, tokenizer_offsets
+from ingest.chunking import CHUNKER_VERSION, Chunker
 from ingest.formats import kind_of
 from ingest.parsers import PARSER_VERSION
 from ingest.sandbox import Sandbox

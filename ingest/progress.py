@@ -6,6 +6,8 @@ import sys
 import time
 from types import TracebackType
 
+import click
+
 LINE_SECONDS = 10.0
 
 
@@ -22,9 +24,11 @@ class Progress:
             from rich.progress import (
                 BarColumn,
                 MofNCompleteColumn,
-                Progress as RichProgress,
                 TextColumn,
                 TimeRemainingColumn,
+            )
+            from rich.progress import (
+                Progress as RichProgress,
             )
 
             self._bar = RichProgress(
@@ -59,4 +63,4 @@ class Progress:
             self._bar.update(self._task, total=self._most, completed=done)
         elif not self._quiet and time.monotonic() - self._said >= LINE_SECONDS:
             self._said = time.monotonic()
-            print(f"read {done} of {self._most} documents", file=sys.stderr, flush=True)
+            click.echo(f"read {done} of {self._most} documents", err=True)

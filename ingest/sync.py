@@ -21,7 +21,7 @@ from rag.catalog.folders import (
     put_files,
     touch_files,
 )
-from rag.errors import StorageError, TooLarge, UsageError
+from rag.errors import DocumentError, TooLarge, UsageError
 from rag.originals import store_original
 from rag.settings import Settings
 
@@ -72,9 +72,7 @@ def plan(folder: Path, known: dict[str, Known]) -> Plan:
     # what could not be looked at is not gone
     unseen = tuple(p.source for p in passed if p.failed)
     vanished = [
-        file
-        for source, file in known.items()
-        if source not in seen and not _below(source, unseen)
+        file for source, file in known.items() if source not in seen and not _below(source, unseen)
     ]
     return Plan(unchanged, tuple(to_read), tuple(vanished), tuple(passed))
 
@@ -96,75 +94,89 @@ def register(
     plan_ = plan(folder, known)
     if not confirmed:
         _refuse_mass_removal(settings, len(plan_.vanished), len(known))
-    report = SyncReport(unchanged=plan_.unchanged)
+    registrar = _Registrar(settings, catalog, folder_id, collection, known, plan_.vanished)
+    report = registrar.report
+    report.unchanged = plan_.unchanged
     for passed in plan_.passed:
         (report.failures if passed.failed else report.skips).append((passed.source, passed.reason))
-    gone = {file.bytes_hash: file for file in plan_.vanished if file.state != "removed"}
-    moved: set[str] = set()
     for batch in _batches(plan_.to_read):
-        _read_batch(settings, catalog, batch, known, gone, moved, report, folder_id, collection)
-    vanished = [file for file in plan_.vanished if file.document_id not in moved]
+        registrar.read(batch)
+    vanished = [file for file in plan_.vanished if file.document_id not in registrar.moved]
     drop_files(catalog, [file.document_id for file in vanished])
     report.removed = sum(file.state != "removed" for file in vanished)
     return report
 
 
-def _read_batch(  # noqa: PLR0913 - the state of one sync, used here alone
-    settings: Settings,
-    catalog: Catalog,
-    batch: Sequence[Found],
-    known: dict[str, Known],
-    gone: dict[str, Known],
-    moved: set[str],
-    report: SyncReport,
-    folder_id: int,
-    collection: str,
-) -> None:
-    files: list[FileVersion] = []
-    touched: list[tuple[str, str]] = []
-    for found in batch:
-        read = _read(settings, found)
-        if isinstance(read, str):
-            report.failures.append((found.source, read))
-            continue
-        bytes_hash, size, key = read
-        before = known.get(found.source)
-        if before and (before.bytes_hash, before.kind) == (bytes_hash, found.kind):
-            report.unchanged += 1
-            touched.append((before.document_id, key))
-            continue
+class _Registrar:
+    """Reads files of one folder and registers them, telling new, changed and moved apart."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        folder_id: int,
+        collection: str,
+        known: dict[str, Known],
+        vanished: Sequence[Known],
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._folder_id = folder_id
+        self._collection = collection
+        self._known = known
+        self._gone = {file.bytes_hash: file for file in vanished if file.state != "removed"}
+        self.moved: set[str] = set()
+        self.report = SyncReport()
+
+    def read(self, batch: Sequence[Found]) -> None:
+        """Read and register some files, all in one transaction."""
+        files: list[FileVersion] = []
+        touched: list[tuple[str, str]] = []
+        for found in batch:
+            read = _read(self._settings, found)
+            if isinstance(read, str):
+                self.report.failures.append((found.source, read))
+                continue
+            bytes_hash, size, key = read
+            before = self._known.get(found.source)
+            if before and (before.bytes_hash, before.kind) == (bytes_hash, found.kind):
+                self.report.unchanged += 1
+                touched.append((before.document_id, key))
+                continue
+            origin, same = self._origin(found, before, bytes_hash)
+            files.append(FileVersion(origin, found.source, found.kind, bytes_hash, size, key, same))
+        if files:
+            put_files(self._catalog, self._folder_id, self._collection, files)
+        if touched:
+            touch_files(self._catalog, touched)
+
+    def _origin(
+        self, found: Found, before: Known | None, bytes_hash: str
+    ) -> tuple[str | None, bool]:
+        """The document that a file continues, if any, and whether with the same bytes and kind."""
         if before:
-            report.changed += 1
-            origin, same = before.document_id, False
-        elif bytes_hash in gone:
-            report.renamed += 1
-            old = gone.pop(bytes_hash)
-            origin, same = old.document_id, old.kind == found.kind
-            moved.add(origin)
-        else:
-            report.new += 1
-            origin, same = None, False
-        files.append(
-            FileVersion(origin, found.source, found.kind, bytes_hash, size, key, same)
-        )
-    if files:
-        put_files(catalog, folder_id, collection, files)
-    if touched:
-        touch_files(catalog, touched)
+            self.report.changed += 1
+            return before.document_id, False
+        if bytes_hash in self._gone:
+            old = self._gone.pop(bytes_hash)
+            self.report.renamed += 1
+            self.moved.add(old.document_id)
+            # one that had failed keeps its failure: the same bytes would fail again
+            return old.document_id, old.kind == found.kind
+        self.report.new += 1
+        return None, False
 
 
 def _read(settings: Settings, found: Found) -> tuple[str, int, str] | str:
     """SHA-256, size and stat key of a file, stored whole; or why it could not be."""
     for _ in range(_TRIES):
         try:
-            with open(found.path, "rb") as file:
+            with Path(found.path).open("rb") as file:
                 before = os.fstat(file.fileno())
                 bytes_hash, size, _head = store_original(settings, file, found.source)
                 after = os.fstat(file.fileno())
-        except TooLarge as error:
+        except (TooLarge, DocumentError) as error:
             return str(error)
-        except StorageError:
-            raise
         except OSError as error:
             return f"it cannot be read: {error.strerror}"
         if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):

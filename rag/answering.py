@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +47,7 @@ class _Run:
     parameters: Mapping[str, Any]
     sentences: list[Sentence] = field(default_factory=list)
     timings: dict[str, int] = field(default_factory=dict)
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
     def mark(self, stage: str) -> None:
         """Note the milliseconds from the start to the end of a stage."""
@@ -123,10 +122,7 @@ class Answerer:
         prompt = build_prompt(self._generator, run.standalone, order, system)
         run.usage = Usage(prompt.tokens, 0)
         draft, misses, tokens = Draft(), 0, 0
-        with (
-            self._generator.turn(),
-            closing(self._generator.stream(prompt.text, arguments)) as stream,
-        ):
+        with self._generator.generate(prompt.text, arguments) as stream:
             for delta in stream:
                 if not tokens:
                     run.mark("first_token")
@@ -151,7 +147,7 @@ class Answerer:
             return None
         if any(sentence.text == text for sentence in run.sentences):
             return None
-        return self._add(run, text, verdict)
+        return self._add(run, text, verdict, verdict.evidence)
 
     def _answers(self, run: _Run, span: Span) -> bool:
         """Whether a stretch is about the question: near its best evidence, or in its words."""
@@ -168,14 +164,11 @@ class Answerer:
         """The best evidence itself, word for word."""
         best = run.evidence.spans[0]
         text = " ".join(best.text.split())
-        return self._add(run, text, Verdict("quoted", 1.0, best))
+        return self._add(run, text, Verdict("quoted", 1.0, best), best)
 
-    def _add(self, run: _Run, text: str, verdict: Verdict) -> Event:
-        assert_evidence = verdict.evidence
-        if assert_evidence is None:
-            raise ValueError("a sentence without evidence cannot be cited")
+    def _add(self, run: _Run, text: str, verdict: Verdict, span: Span) -> Event:
         known = len(run.citations.all)
-        citation = run.citations.cite(assert_evidence)
+        citation = run.citations.cite(span)
         sentence = Sentence(text, verdict.support, verdict.score, (citation.n,))
         run.sentences.append(sentence)
         return Event(
@@ -193,7 +186,8 @@ class Answerer:
         text = NOT_SAID if abstained else " ".join(_with_marks(s) for s in run.sentences)
         short = None
         if not abstained:
-            short = short_answer(run.standalone, [c.quote for c in run.citations.all])
+            quotes = [citation.quote for citation in run.citations.all]
+            short = short_answer(run.standalone, quotes, run.evidence)
         run.mark("total")
         answer = Answer(
             id=new_answer_id(),

@@ -45,7 +45,7 @@ class Verifier:
         if len(content_terms(sentence)) < _SHORTEST and not numbers(sentence):
             return Verdict("unsupported", 0.0)
         for passage in passages:
-            span = find_quote(passage, sentence.rstrip(".!?… ").strip("\"“”"))
+            span = find_quote(passage, sentence.rstrip(".!?… ").strip('"“”'))
             if span is not None:
                 return Verdict("quoted", 1.0, span)
         weights = self._weights.weights(sentence)

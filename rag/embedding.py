@@ -37,11 +37,10 @@ class Embedder:
 
     def query(self, text: str) -> Vectors:
         """The vector of a question, shape (dimensions,), of length 1."""
-        return _unit(np.asarray([self._model.get_query_embedding(text)], dtype=np.float32))[0]
+        vector: Vectors = np.asarray(self._model.get_query_embedding(text), dtype=np.float32)
+        return _unit(vector[None, :]).reshape(-1)
 
-    def texts(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> Vectors:
+    def texts(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         """The vectors of texts, shape (n, dimensions), each of length 1.
 
         Longest first, so that a batch is padded little; `progress` hears how many are done.

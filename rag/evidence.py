@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rag.records import Passage
 from rag.sentences import sentence_spans
@@ -42,7 +43,7 @@ def windows(passage: Passage) -> list[Span]:
     single = passage_sentences(passage)
     pairs = [
         Span(passage, one.start, two.end)
-        for one, two in zip(single, single[1:], strict=False)
+        for one, two in pairwise(single)
         if two.end - one.start <= LONGEST_QUOTE
     ]
     return single + pairs
@@ -72,6 +73,13 @@ class TermWeights:
             term: math.log(1.0 + (total - count + 0.5) / (count + 0.5)) + 0.1
             for term, count in zip(unique, frequencies, strict=True)
         }
+
+
+    def known(self, words: Iterable[str]) -> set[str]:
+        """Those of these words (as `weights` names them) that some chunk holds."""
+        listed = list(words)
+        _, frequencies = self._words.frequencies(listed)
+        return {word for word, count in zip(listed, frequencies, strict=True) if count}
 
 
 def coverage(weights: Mapping[str, float], held: Iterable[str]) -> float:

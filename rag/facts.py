@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+_I = re.IGNORECASE
+
 Wanted = Literal["number", "date", "money", "person", "percent", "duration", "yes_no", "other"]
 
 _NUMBER = re.compile(r"\d+(?:[.,   ’']\d+)*")
+_UP_TO_TWENTY = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty"
+)
 _WORD_NUMBERS = {
     word: str(value)
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
-    )
+    for value, word in enumerate(_UP_TO_TWENTY.split())
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70",
      "eighty": "80", "ninety": "90", "hundred": "100"}  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+_CODE = re.compile(r"\b[A-Z]{1,5}[- ]?\d+[A-Z]?\b|\b\d+[A-Z]{1,2}\b")
 _NEGATION = re.compile(
     r"\b(not|no|never|none|neither|nor|without|cannot|nicht|kein\w*|nie|ohne|pas|jamais|aucun\w*|"
     r"sans)\b|n['’]t\b",
@@ -46,22 +50,35 @@ _SHOWS: dict[str, re.Pattern[str]] = {
     "person": re.compile(r"\b[A-ZÀ-Þ][\w'’-]+ (?:[a-z]{2,3} )?[A-ZÀ-Þ][\w'’-]+|\b[A-Z]{2,}\b"),
 }
 _ASKS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
-    ("percent", re.compile(r"\b(what|which) (percentage|percent|share)|\bhow many per ?cent", re.I)),
+    ("percent", re.compile(r"\b(what|which) (percentage|percent|share)|\bhow many per ?cent", _I)),
     (
         "money",
         re.compile(
             r"\bhow much (does|do|did|is|are|was|were|will|would|may|can)?.*\b(cost|paid?|spend|"
             r"price|earn|reimburse|charge|claim)|\bwhat (is|are|was) the (\w+ )*"
             r"(price|cost|fee|salary|budget|allowance|rate|fine|premium)\b",
-            re.I,
+            re.IGNORECASE,
         ),
     ),
-    ("duration", re.compile(r"\bhow (long|soon|quickly|often)\b|\bwie lange\b|\bcombien de temps", re.I)),
-    ("number", re.compile(r"\bhow (many|much|old|large|big|far|high|tall)\b|\bwie ?viele?\b|\bcombien\b", re.I)),
-    ("date", re.compile(r"\bwhen\b|\b(what|which) (date|day|year|month|time)\b|\bwann\b|\bquand\b", re.I)),
-    ("person", re.compile(r"\bwho(m|se)?\b|\bwer\b|\bqui\b", re.I)),
-    ("yes_no", re.compile(r"^\s*(is|are|was|were|do|does|did|can|may|must|should|has|have|will)\b", re.I)),
-)  # fmt: skip
+    ("duration", re.compile(r"\bhow (long|soon|quickly|often)\b|\bwie lange\b|\bcombien de temps", _I)),
+    (
+        "number",
+        re.compile(
+            r"\bhow (many|much|old|large|big|far|high|tall)\b|\bwie ?viele?\b|\bcombien\b", _I
+        ),
+    ),
+    (
+        "date",
+        re.compile(
+            r"\bwhen\b|\b(what|which) (date|day|year|month|time)\b|\bwann\b|\bquand\b", _I
+        ),
+    ),
+    ("person", re.compile(r"\bwho(m|se)?\b|\bwer\b|\bqui\b", _I)),
+    (
+        "yes_no",
+        re.compile(r"^\s*(is|are|was|were|do|does|did|can|may|must|should|has|have|will)\b", _I),
+    ),
+)
 
 
 def numbers(text: str) -> set[str]:
@@ -71,6 +88,11 @@ def numbers(text: str) -> set[str]:
     found = {n.rstrip("0").rstrip(".") if "." in n else n.lstrip("0") or "0" for n in found}
     words = (word.lower() for word in _WORD.findall(text))
     return found | {_WORD_NUMBERS[word] for word in words if word in _WORD_NUMBERS}
+
+
+def codes(text: str) -> set[str]:
+    """Names with a number in them, like “KP-400”, “V 11” or “40B”, in capitals without marks."""
+    return {re.sub(r"[\s-]", "", found).upper() for found in _CODE.findall(text)}
 
 
 def names(text: str) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rag.records import ModelInfo
 from rag.settings import Settings
 
 if TYPE_CHECKING:
+    from llama_index.core.base.llms.types import CompletionResponse
     from llama_index.core.llms import LLM
 
 WAIT_SECONDS = 120.0
@@ -44,6 +45,8 @@ class Generator:
         self._llm = llm
         self._turns = threading.BoundedSemaphore(settings.llm_concurrency)
         self._places = threading.BoundedSemaphore(settings.llm_concurrency + settings.llm_queue)
+        # a plugged-in LLM knows its own chat template as `messages_to_prompt`
+        self._render: Any = getattr(llm, "prompt", None) or llm.messages_to_prompt
         self.info = info
         self.count = count
         window = llm.metadata.context_window
@@ -56,12 +59,25 @@ class Generator:
         from llama_index.core.base.llms.types import ChatMessage
 
         chat = [ChatMessage(role=m.role, content=m.content) for m in messages]
-        own = getattr(self._llm, "prompt", None)
-        return str(own(chat) if own else self._llm.messages_to_prompt(chat))
+        return str(self._render(chat))
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn at the model. Raises Busy when too many wait, or for too long."""
+    def generate(self, prompt: str, parameters: Mapping[str, Any]) -> Iterator[Iterator[Delta]]:
+        """Wait for a turn, then generate; leaving the block stops the model at its next token.
+
+        Raises Busy when too many wait or for too long, ModelError when the model fails.
+        """
+        with self._turn():
+            completions = self._llm.stream_complete(prompt, formatted=True, **parameters)
+            try:
+                yield _deltas(completions)
+            finally:
+                close = getattr(completions, "close", None)
+                if close:
+                    close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
             raise Busy("Too many questions are waiting for the LLM; try again in a minute.")
         try:
@@ -74,23 +90,14 @@ class Generator:
         finally:
             self._places.release()
 
-    def stream(self, prompt: str, parameters: Mapping[str, Any]) -> Iterator[Delta]:
-        """Generate after `prompt`; closing the iterator stops the model at its next token.
 
-        Call it within `turn`. Raises ModelError when the model fails.
-        """
-        tokens = 0
-        completions = self._llm.stream_complete(prompt, formatted=True, **parameters)
-        try:
-            for part in completions:
-                raw = part.raw if isinstance(part.raw, dict) else {}
-                tokens = int(raw.get("tokens", tokens + 1))
-                if part.delta:
-                    yield Delta(part.delta, tokens)
-        finally:
-            close = getattr(completions, "close", None)
-            if close:
-                close()
+def _deltas(completions: Iterable[CompletionResponse]) -> Iterator[Delta]:
+    tokens = 0
+    for part in completions:
+        raw = part.raw if isinstance(part.raw, dict) else {}
+        tokens = int(raw.get("tokens", tokens + 1))
+        if part.delta:
+            yield Delta(part.delta, tokens)
 
 
 def load_generator(settings: Settings) -> Generator:

@@ -146,9 +146,7 @@ class Indexes:
 
     def _same(self, index: WordIndex) -> bool:
         there = set(index.ids())
-        return all(
-            row.id in there for rows in index_rows(self._catalog) for row in rows
-        )
+        return all(row.id in there for rows in index_rows(self._catalog) for row in rows)
 
 
 def _stack(rows: Sequence[IndexRow]) -> Any:

@@ -16,7 +16,6 @@ from rag.settings import Settings
 if TYPE_CHECKING:
     from rag.answering import Answerer
     from rag.embedding import Embedder
-    from rag.generation import Generator
     from rag.indexes import Indexes
     from rag.retrieval import Retriever
 
@@ -155,13 +154,14 @@ class Library:
         from rag.citing import Verifier
         from rag.evidence import TermWeights
         from rag.generation import load_generator
+        from rag.reading import load_reader
 
         weights = TermWeights(self.indexes.words)
         return Answerer(
             settings=self.settings,
             catalog=self.catalog,
             retriever=_loaded(self._retriever, "The index"),
-            judge=Judge(self.embedder, weights),
+            judge=Judge(self.embedder, weights, load_reader(self.settings)),
             calibration=read_calibration(),
             verifier=Verifier(weights),
             generator=load_generator(self.settings),

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from rag.errors import StorageError, TooLarge
+from rag.errors import CorruptDocument, StorageError, TooLarge
 from rag.settings import Settings
 
 _BLOCK = 1 << 20
@@ -39,7 +39,7 @@ def store_original(settings: Settings, stream: BinaryIO, name: str) -> tuple[str
             os.fsync(target.fileno())
         path = original_path(settings, bytes_hash)
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
         temporary = None
         _sync_folder(path.parent)
         return bytes_hash, size, head
@@ -54,7 +54,7 @@ def _copy(
     stream: BinaryIO, target: BinaryIO, settings: Settings, name: str
 ) -> tuple[str, int, bytes]:
     digest, size, head = hashlib.sha256(), 0, b""
-    while block := stream.read(_BLOCK):
+    while block := _read(stream, name):
         if not head:
             head = block[:4096]
         size += len(block)
@@ -68,9 +68,11 @@ def _copy(
     return digest.hexdigest(), size, head
 
 
-def hash_stream(stream: BinaryIO) -> str:
-    """SHA-256 of what is left in a stream, in hexadecimal."""
-    return hashlib.file_digest(stream, "sha256").hexdigest()
+def _read(stream: BinaryIO, name: str) -> bytes:
+    try:
+        return stream.read(_BLOCK)
+    except OSError as error:
+        raise CorruptDocument(f"“{name}” cannot be read: {error.strerror}.") from error
 
 
 def check_free_space(settings: Settings) -> None:
@@ -78,17 +80,16 @@ def check_free_space(settings: Settings) -> None:
     free = shutil.disk_usage(settings.home).free
     if free < settings.ingest_free_bytes:
         raise StorageError(
-            f"Only {free:,} bytes are free on the library's disk and {settings.ingest_free_bytes:,} "
-            "must stay free (ingest.free_bytes). Nothing was taken in; free some space and retry."
+            f"Only {free:,} bytes are free on the library's disk and "
+            f"{settings.ingest_free_bytes:,} must stay free (ingest.free_bytes). "
+            "Nothing was taken in; free some space and retry."
         )
 
 
 def storage_error(error: OSError) -> StorageError:
     """What an operating system's error on the library's own files means for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(
-            "The disk is full: nothing was changed. Free some space and try again."
-        )
+        return StorageError("The disk is full: nothing was changed. Free some space and try again.")
     return StorageError(f"The library's files cannot be written: {error.strerror}.")
 
 

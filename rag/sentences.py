@@ -19,11 +19,16 @@ _NEXT_WORD = re.compile(r"\s*[\"'“„«(\[*_]*([^\s]+)")
 # never the end of a sentence
 _ALWAYS = frozenset(
     str.split(
-        "mr mrs ms mx dr prof st sr mt rev hon gen col capt lt sgt no nos nr art sec sect par "
-        "para fig figs tab eq ch chap vol vols ed eds pp p vs v cf e.g eg i.e ie approx ca "
-        "circa viz resp esp incl excl tel ext dept min max z.b d.h u.a bzw usw ggf vgl abs s "
-        "str hr fr evtl inkl zzgl i.d.r z.t o.ä mio mrd m mm mlle av op cit al ibid jan feb mar "
-        "apr jun jul aug sep sept oct nov dec okt dez"
+        "mr mrs ms mx dr prof sr rev hon capt lt sgt vs cf e.g eg i.e ie approx ca circa viz resp "
+        "esp incl excl z.b d.h u.a bzw ggf vgl hr fr evtl inkl zzgl i.d.r z.t o.ä mlle op cit"
+    )
+)
+# not the end of one before a figure or a single letter: `No. 5`, `Art. V`, `Jan. 3`
+_NUMBERED = frozenset(
+    str.split(
+        "no nos nr art sec sect par para fig figs tab eq ch chap vol vols pp p v abs s tel ext "
+        "dept min max mt st str mio mrd al jan feb mar apr jun jul aug sep sept oct nov dec okt "
+        "dez app annex"
     )
 )
 # the end of one only where a new one clearly begins
@@ -143,6 +148,8 @@ def _is_end(head: str, end: int, rest: str) -> bool:
     if after[0].islower() and not after.startswith(("http", "www")):
         return False
     if word in _ALWAYS:
+        return False
+    if word in _NUMBERED and (after[0].isdigit() or len(after.strip(".,;:)")) == 1):
         return False
     starts = after.strip(".,;:!?").lower() in _STARTERS
     if word in _SOMETIMES:

@@ -79,19 +79,20 @@ class RemoteSession:
         self, query: str, collections: Sequence[str] | None, limit: int
     ) -> list[Mapping[str, Any]]:
         """The best passages, as JSON values."""
-        body = {"query": query, "limit": limit} | _given(collections)
+        body: dict[str, Any] = {"query": query, "limit": limit, **_given(collections)}
         with self._post("/api/v1/search", body) as response:
             found: list[Mapping[str, Any]] = json.load(response)["passages"]
             return found
 
     def ask(self, question: Question) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The events of an answer as (name, data)."""
-        body = {
+        body: dict[str, Any] = {
             "question": question.text,
             "history": to_json(question.history),
             "parameters": dict(question.parameters),
             "stream": True,
-        } | _given(question.collections)
+            **_given(question.collections),
+        }
         with self._post("/api/v1/ask", body) as response:
             name = ""
             for raw in response:
@@ -111,9 +112,7 @@ class RemoteSession:
             self._address.hostname or "127.0.0.1", self._address.port, timeout=TIMEOUT_SECONDS
         )
         try:
-            connection.request(
-                "POST", path, json.dumps(body), {"Content-Type": "application/json"}
-            )
+            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             response = connection.getresponse()
             if response.status >= 400:
                 raise _problem(json.load(response))

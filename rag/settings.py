@@ -22,20 +22,20 @@ HOME_VARIABLE = "CLOISTER_HOME"
 MODELS_VARIABLE = "CLOISTER_MODELS"
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one library; `home` is its data directory."""
 
-    home: Path = field(default=Path("data"), metadata={"help": "Data directory."})
-    models: Path | None = field(
-        default=None, metadata={"help": "Folder of the models; empty: models/ in the data directory."}
+    home: Path = _setting(Path("data"), "Data directory.")
+    models: Path | None = _setting(
+        None, "Folder of the models; empty: models/ in the data directory."
     )
 
-    server_host: str = _setting("127.0.0.1", "Address to serve on; loopback only until accounts exist.")
+    server_host: str = _setting("127.0.0.1", "Address to serve on; loopback only as yet.")
     server_port: int = _setting(8000, "Port to serve on.")
     server_threads: int = _setting(32, "Requests served at once; each open stream holds one.")
     server_hosts: tuple[str, ...] = _setting(
@@ -57,10 +57,14 @@ class Settings:
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     llm_precision: str = _setting("auto", "auto, float32, bfloat16 or float16.")
     llm_concurrency: int = _setting(4, "Answers generated at once; further ones queue.")
-    llm_queue: int = _setting(32, "Answers that may wait for a turn; further ones are told to try later.")
+    llm_queue: int = _setting(32, "Answers that may wait for a turn; more are refused.")
     llm_max_prompt_tokens: int = _setting(1536, "Token budget of a prompt, passages included.")
     llm_max_new_tokens: int = _setting(128, "Tokens of a generated answer.")
     llm_temperature: float = _setting(0.0, "0 is greedy and repeatable.")
+
+    reader_model: str = _setting(
+        "all-MiniLM-L6-v2", "Model folder that the reader builds on; empty: judge without a reader."
+    )
 
     retrieval_candidates: int = _setting(50, "Chunks that each half of the retriever proposes.")
     retrieval_dense_weight: float = _setting(
@@ -80,8 +84,8 @@ class Settings:
     ingest_max_chars: int = _setting(50_000_000, "Most characters of text taken from one file.")
     ingest_parsers: int = _setting(2, "Files parsed at once, each in a process of its own.")
     ingest_parse_seconds: int = _setting(120, "Time that parsing one file may take.")
-    ingest_parse_memory_mb: int = _setting(2048, "Memory that parsing one file may take, in MiB.")
-    ingest_free_bytes: int = _setting(200_000_000, "Free disk space below which nothing is taken in.")
+    ingest_parse_memory_mb: int = _setting(2048, "Memory for parsing one file, in MiB.")
+    ingest_free_bytes: int = _setting(200_000_000, "Bytes that must stay free on the disk.")
 
     sync_removed_share: float = _setting(
         0.5, "Share of a synced folder's files that may vanish at once without --confirm-deletions."

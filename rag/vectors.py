@@ -59,7 +59,9 @@ class VectorIndex:
         n = min(n, len(self))
         if n == 0:
             return []
-        found = self._collection.query(query_embeddings=[vector], n_results=n, include=["distances"])
+        found = self._collection.query(
+            query_embeddings=vector[None, :], n_results=n, include=["distances"]
+        )
         distances = (found["distances"] or [[]])[0]
         return [(name, 1.0 - d) for name, d in zip(found["ids"][0], distances, strict=True)]
 
@@ -79,7 +81,7 @@ class VectorIndex:
 
     def _missing(self, ids: Sequence[str], vectors: Vectors, n: int) -> Iterator[str]:
         found = self._collection.query(
-            query_embeddings=list(vectors), n_results=n, include=["distances"]
+            query_embeddings=vectors, n_results=n, include=["distances"]
         )
         for row, name in enumerate(ids):
             near = found["ids"][row]
@@ -95,7 +97,7 @@ class VectorIndex:
         while n < len(self):
             n = min(len(self), n * 10)
             found = self._collection.query(
-                query_embeddings=[vector], n_results=n, include=["distances"]
+                query_embeddings=vector[None, :], n_results=n, include=["distances"]
             )
             if name in found["ids"][0]:
                 return True
@@ -112,7 +114,9 @@ class VectorIndex:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._client.close()
+        close = getattr(self._client, "close", None)
+        if close:
+            close()
 
 
 def _parts(count: int, size: int = _BATCH) -> Iterator[slice]:

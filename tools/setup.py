@@ -49,6 +49,7 @@ STEPS = 5
 TRY_LATER = 75
 # what the environment takes on disk, with the downloads beside it for a moment
 NEEDED_BYTES = {"cpu": 3_000_000_000, "cuda": 11_000_000_000}
+MAKE_VENV = ["-m", "venv", "--clear"]
 
 _LARGE = re.compile(r"^\s*(Downloading|Using cached|Processing) .*?([^/\s]+\.whl)")
 
@@ -138,7 +139,7 @@ def _make_venv(venv: Path, python: Path, build: str) -> None:
     _step(2, f"Virtual environment .venv: {reason}")
     started = time.monotonic()
     (venv / "cloister-made").unlink(missing_ok=True)
-    result = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=False)
+    result = subprocess.run([sys.executable, *MAKE_VENV, str(venv)], check=False)
     if result.returncode:
         raise SetupError("the virtual environment could not be made; see above.")
     (venv / "cloister-made").write_text(f"{platform.python_version()} {build}\n")
@@ -180,7 +181,12 @@ def _install_torch(python: Path, choice: str, build: str, lock: int) -> None:
     source = f"from {CPU_INDEX}" if plan.arguments else "from pip's configured sources"
     print(f"      {plan.build.upper()} build{size}, {source}", flush=True)
     no_deps = ["--no-deps"] if plan.build != CUDA else []  # the rest follows, pinned
-    _pip(python, "torch", [*no_deps, *plan.arguments, "-c", "constraints.txt", plan.requirement], lock)
+    _pip(
+        python,
+        "torch",
+        [*no_deps, *plan.arguments, "-c", "constraints.txt", plan.requirement],
+        lock,
+    )
     _done(started)
     if build == CUDA:
         check = "import torch; print('      GPU:', torch.cuda.is_available() and "
@@ -237,9 +243,8 @@ def _pip(python: Path, name: str, arguments: list[str], lock: int) -> None:
     venv = python.parent.parent
     (venv / INSTALLING).touch()
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
-    command += ["--report", str(venv / f"pip-{name}.json")]
     if sys.stdout.isatty():
-        pip = subprocess.Popen([*command, *arguments], cwd=ROOT, pass_fds=[lock])
+        pip = subprocess.Popen([*command, *arguments], cwd=ROOT, pass_fds=[lock], text=True)
     else:
         pip = subprocess.Popen(
             [*command, "--progress-bar=off", *arguments],

@@ -13,7 +13,7 @@ import platform
 import re
 import subprocess
 import tempfile
-import time
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,9 +141,14 @@ def probe(
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
+        timer = threading.Timer(seconds, pip.kill)
+        timer.start()
         try:
-            large = _watch(pip, time.monotonic() + seconds)
+            large = next(filter(None, map(read_line, pip.stdout or [])), None)
+            if large is None:
+                pip.wait()
         finally:
+            timer.cancel()
             pip.kill()
             pip.wait()
             if pip.stdout:
@@ -153,25 +158,6 @@ def probe(
         if pip.returncode or not report.is_file():
             return None
         return read_report(json.loads(report.read_text("utf-8")))
-
-
-def _watch(pip: subprocess.Popen[str], end: float) -> Offer | None:
-    """Follow pip to its end or to the first line of a large download."""
-    import selectors
-
-    if pip.stdout is None:
-        return None
-    with selectors.DefaultSelector() as selector:
-        selector.register(pip.stdout, selectors.EVENT_READ)
-        while (left := end - time.monotonic()) > 0 and selector.select(left):
-            line = pip.stdout.readline()
-            if not line:
-                pip.wait()
-                return None
-            offer = read_line(line)
-            if offer:
-                return offer
-    return None
 
 
 def read_line(line: str) -> Offer | None:

@@ -102,7 +102,7 @@ class Answering:
                 if self._stopped.is_set():
                     break
             self._items.put(AnswerEnded())
-        except Exception as error:  # handed to the request, which knows how to report it
+        except Exception as error:  # noqa: BLE001  # handed to the request, which knows how to report it
             self._items.put(error)
         finally:
             if isinstance(events, GeneratorType):

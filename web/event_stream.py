@@ -54,7 +54,7 @@ class EventStream(Iterator[bytes]):
             raise StopIteration from None
         except CloisterError as error:
             event = Event("error", problem(error))
-        except Exception as error:  # the request's boundary: its status has gone out already
+        except Exception as error:  # noqa: BLE001  # the boundary: the status has gone out
             event = Event("error", unexpected_problem(error, "a streamed answer"))
         if event is None:
             return _PING

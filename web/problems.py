@@ -21,6 +21,7 @@ from werkzeug.exceptions import (
 )
 
 from rag.errors import CloisterError, StorageError, UsageError
+from web.draining import drain
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("cloister")
@@ -81,7 +82,7 @@ def _refuse_body() -> None:
         if isinstance(error, ClientDisconnected):
             raise
         raise UsageError("The body is not valid JSON. Check its quotes and brackets.") from error
-    raise UsageError("The body must be a JSON object, like {\"question\": \"…\"}.")
+    raise UsageError('The body must be a JSON object, like {"question": "…"}.')
 
 
 def _explained(error: CloisterError) -> Response:
@@ -96,6 +97,7 @@ def _of_http(error: HTTPException) -> Response:
         return Response(error.get_body(), status=status, headers=error.get_headers())
     detail = error.description or ""
     if isinstance(error, RequestEntityTooLarge):
+        drain()
         most = request.max_content_length or 0
         detail = (
             f"The request is over a limit: {most:,} bytes in all, and a set number of parts. "

@@ -50,12 +50,18 @@ def _covering(page: Page) -> Iterator[Block]:
     """The page's blocks, with one more for any text that stands between them."""
     at = 0
     for block in sorted(page.blocks, key=lambda b: b.start):
-        if page.text[at : block.start].strip():
-            yield Block(at, block.start)
+        yield from _loose(page.text, at, block.start)
         yield block
         at = max(at, block.end)
-    if page.text[at:].strip():
-        yield Block(at, len(page.text))
+    yield from _loose(page.text, at, len(page.text))
+
+
+def _loose(text: str, start: int, end: int) -> Iterator[Block]:
+    """A block for what stands in a gap, without the white space around it; none for none."""
+    between = text[start:end]
+    if kept := between.strip():
+        start += between.index(kept)
+        yield Block(start, start + len(kept))
 
 
 def _cut(text: str, block: Block, start: int, end: int, first: bool) -> Iterator[Piece]:

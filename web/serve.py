@@ -11,11 +11,11 @@ import ipaddress
 import logging
 import os
 import socket
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.errors import AppImportError
@@ -29,6 +29,8 @@ from web.app import create_app
 from web.served import Served, served_by
 
 _log = logging.getLogger("cloister")
+# what reading documents needs; without the LLM they can be taken in and searched all the same
+_INGEST_PARTS = ("embedder", "indexes")
 _GRACE_SECONDS = 10
 _TIMEOUT_SECONDS = 300
 
@@ -140,22 +142,25 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return self._app
 
     def _load_library(self) -> None:
-        from ingest.worker import Worker
-
         here = self._served()
         try:
             here.library.load()
         except CloisterError as error:
-            _log.error("Cloister cannot answer yet: %s", error)
+            _log.error("Cloister cannot answer questions: %s", error)
+        except Exception:  # noqa: BLE001  # a thread's boundary: the server goes on
+            _log.exception("Cloister cannot answer questions: the library could not be loaded")
+        parts = here.library.readiness()
+        if here.stopping.is_set() or any(parts[name] != "ready" for name in _INGEST_PARTS):
             return
-        except Exception:  # a thread's boundary: the server goes on and says what is missing
-            _log.exception("Cloister cannot answer: the library could not be loaded")
-            return
-        if here.stopping.is_set():
-            return
+        self._start_worker(here)
+        if here.library.ready:
+            click.echo(f"Cloister is ready at {self._address}", err=True)
+
+    def _start_worker(self, here: Served) -> None:
+        from ingest.worker import Worker
+
         self._worker = here.worker = Worker(here.library)
         self._worker.start()
-        print(f"Cloister is ready at {self._address}", file=sys.stderr, flush=True)
 
     def stop_answers(self) -> None:
         """End the answers under way; new ones are refused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from ingest.parsers.pdf_layout import lay_out
 from ingest.parsers.pdf_lines import Sheet, read_sheet
 from rag.errors import EmptyDocument, ProtectedDocument
 from rag.records import Page, Parsed
+
+# pdfium takes a document without pages for a damaged one
+_PAGE_TREE = re.compile(rb"/Type\s*/Pages\b")
+_PAGE = re.compile(rb"/Type\s*/Page\b|/ObjStm\b")
 
 
 def parse(path: Path, name: str) -> Parsed:
@@ -24,10 +29,10 @@ def parse(path: Path, name: str) -> Parsed:
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
-        raise _cannot_open(name, error) from error
+        raise _cannot_open(path, name, error) from error
     try:
         if len(document) == 0:
-            raise EmptyDocument(f"“{name}” is a PDF without pages. Export it again.")
+            raise _no_pages(name)
         sheets = _sheets(document, name)
         properties = sensible_title(document.get_metadata_dict().get("Title", ""))
     finally:
@@ -41,7 +46,7 @@ def parse(path: Path, name: str) -> Parsed:
     return Parsed(pages, properties or _first_heading(pages))
 
 
-def _cannot_open(name: str, error: Any) -> Exception:
+def _cannot_open(path: Path, name: str, error: Any) -> Exception:
     import pypdfium2.raw as pdfium
 
     code = getattr(error, "err_code", None)
@@ -49,7 +54,14 @@ def _cannot_open(name: str, error: Any) -> Exception:
         return ProtectedDocument(
             f"“{name}” is locked with a password. Save a copy without one and add that."
         )
+    data = path.read_bytes()
+    if _PAGE_TREE.search(data) and not _PAGE.search(data):
+        return _no_pages(name)
     return damaged(name)
+
+
+def _no_pages(name: str) -> EmptyDocument:
+    return EmptyDocument(f"“{name}” is a PDF without pages. Export it again.")
 
 
 def _sheets(document: Any, name: str) -> list[Sheet]:

@@ -17,6 +17,7 @@ from rag.records import Box
 _WORD = re.compile(r"\S+")
 # pdfium puts \x02 for a hyphen at the end of a line, and then no line end
 _LINE = re.compile(r"[^\r\n\x02\ufffe]+[\x02\ufffe]?|[\x02\ufffe]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HYPHENS = ("\x02", "\ufffe", "\u00ad")
 # what pdfium gives for ligatures and control characters, as people type it
 _TYPED = str.maketrans(
@@ -98,7 +99,7 @@ def _characters(textpage: Any) -> tuple[str, Sequence[int]]:
     buffer = (ctypes.c_ushort * (count + 2))()
     written = pdfium.FPDFText_GetText(textpage.raw, 0, count, buffer)
     text = bytes(buffer)[: max(0, written - 1) * 2].decode("utf-16-le", "surrogatepass")
-    if len(text) == count and not any("\ud800" <= c <= "\udfff" for c in text):
+    if len(text) == count and not _SURROGATE.search(text):
         return text, range(count)
     characters: list[str] = []
     index: list[int] = []
@@ -137,6 +138,7 @@ class _Measure:
         self._pdfium = pdfium
         self._rect = pdfium.FS_RECTF()
         self._matrix = pdfium.FS_MATRIX()
+        self._name = ctypes.create_string_buffer(100)
 
     def box(self, first: int, last: int) -> Box:
         """The box around the characters from `first` to `last`, both included."""
@@ -157,7 +159,13 @@ class _Measure:
 
     def bold(self, i: int) -> bool:
         """Whether a character is set in bold."""
-        return bool(self._pdfium.FPDFText_GetFontWeight(self._raw, i) >= _BOLD)
+        if self._pdfium.FPDFText_GetFontWeight(self._raw, i) >= _BOLD:
+            return True
+        # the standard fonts say their weight in their name alone
+        flags = ctypes.c_int()
+        get = self._pdfium.FPDFText_GetFontInfo
+        get(self._raw, i, self._name, len(self._name), flags)
+        return b"bold" in self._name.value.lower()
 
 
 def around(a: Box, b: Box) -> Box:
@@ -177,9 +185,8 @@ def _line(text: str, start: int, end: int, index: Sequence[int], measure: _Measu
             spans.append(found.span())
     if not words:
         return None
-    box = words[0].box
-    for other in words[1:]:
-        box = around(box, other.box)
+    lefts, tops, rights, bottoms = zip(*(word.box for word in words), strict=True)
+    box = (min(lefts), min(tops), max(rights), max(bottoms))
     longest = max(spans, key=lambda span: span[1] - span[0])
     first, last = index[spans[0][0]], index[spans[-1][1] - 1]
     bold = measure.bold(first) and measure.bold(last)

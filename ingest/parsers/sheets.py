@@ -39,6 +39,7 @@ def parse(path: Path, name: str) -> Parsed:
         AttributeError,
         IndexError,
         EOFError,
+        OSError,
     ) as error:
         raise damaged(name, type(error).__name__) from error
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ingest.parsers.builder import PageBuilder, clean, row_text
+from ingest.parsers.builder import PageBuilder, clean, flat, row_text
 from ingest.parsers.text import decode
 from rag.errors import ParserStopped
 from rag.records import Parsed
@@ -50,7 +50,7 @@ def add_rows(builder: PageBuilder, rows: Iterable[Sequence[str]], name: str, cel
             continue
         if len(filled) == 1 and (seeking or gap) and not _NUMBER.match(filled[0]):
             header, seeking, gap = "", True, False
-            builder.add(text)
+            builder.add(flat(filled[0]))
             continue
         gap = False
         if seeking:

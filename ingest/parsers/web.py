@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.parsers.builder import PageBuilder, clean, flat
 from ingest.parsers.text import decode
-from rag.records import Parsed
+from rag.records import BlockKind, Parsed
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -26,6 +28,7 @@ _DROPPED = frozenset(
 _FURNITURE = frozenset(("header", "footer", "aside"))
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _ROLES = frozenset(("navigation", "banner", "contentinfo", "complementary", "search"))
+_ITEMS = ("li", "dd", "dt")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset(
     str.split(
@@ -53,30 +56,55 @@ def add_html(builder: PageBuilder, html: str) -> str:
     soup = BeautifulSoup(clean(html), "lxml")
     title = flat(soup.title.get_text()) if soup.title else ""
     root = soup.body or soup
-    _Walk(builder).element(root, inside=False)
+    _Walk(builder).walk(root)
     return title
 
 
+@dataclass(slots=True)
+class _Open:
+    """An element whose children are being read. `inside` an article, headers are content."""
+
+    children: Iterator[PageElement]
+    kind: BlockKind
+    block: bool
+    inside: bool
+
+
 class _Walk:
-    """Turns elements into blocks; text between block elements gathers in `_inline`."""
+    """Turns elements into blocks; text between block elements gathers in `_inline`.
+
+    It keeps its own stack, as pages may be nested without end.
+    """
 
     def __init__(self, builder: PageBuilder) -> None:
         self._builder = builder
         self._inline: list[str] = []
+        self._stack: list[_Open] = []
 
-    def element(self, tag: Tag, *, inside: bool) -> None:
-        """Add what is in `tag`; `inside` an article, headers and footers are content."""
-        self._children(tag, inside=inside)
-        self._flush()
-
-    def _children(self, tag: Tag, *, inside: bool) -> None:
+    def walk(self, root: Tag) -> None:
+        """Add what is in `root`."""
         from bs4 import Tag
 
-        for child in tag.children:
-            if isinstance(child, Tag):
-                self._tag(child, inside=inside or child.name in ("main", "article"))
+        self._open(root, inside=False)
+        while self._stack:
+            top = self._stack[-1]
+            child = next(top.children, None)
+            if child is None:
+                if top.block:
+                    self._flush()
+                self._stack.pop()
+            elif isinstance(child, Tag):
+                self._tag(child, inside=top.inside or child.name in ("main", "article"))
             elif _is_text(child):
                 self._inline.append(str(child))
+
+    def _open(self, tag: Tag, *, inside: bool) -> None:
+        block = tag.name in _BLOCKS or not self._stack
+        kind = self._stack[-1].kind if self._stack else "paragraph"
+        if block:
+            self._flush()
+            kind = "list" if tag.name in _ITEMS else "paragraph"
+        self._stack.append(_Open(iter(tag.children), kind, block, inside))
 
     def _tag(self, tag: Tag, *, inside: bool) -> None:
         name = tag.name
@@ -90,33 +118,29 @@ class _Walk:
         elif name == "pre":
             self._flush()
             self._builder.add(tag.get_text().strip("\n"), "code")
-        elif name == "table":
-            self._flush()
-            self._table(tag, inside=inside)
-        elif name in _BLOCKS:
-            self._flush()
-            self._children(tag, inside=inside)
-            self._flush("list" if name in ("li", "dd", "dt") else "paragraph")
-        else:
-            self._children(tag, inside=inside)
-
-    def _table(self, table: Tag, *, inside: bool) -> None:
-        rows = [row for row in table.find_all("tr") if row.find_parent("table") is table]
-        cells = [row.find_all(["td", "th"], recursive=False) for row in rows]
-        layout = table.find("table") is not None or all(len(row) < 2 for row in cells)
-        if layout:
-            self._children(table, inside=inside)
-            self._flush()
+        elif name == "table" and self._table(tag):
             return
+        else:
+            self._open(tag, inside=inside)
+
+    def _table(self, table: Tag) -> bool:
+        """Add a table's rows; false where it is only there for the layout."""
+        if table.find("table") is not None:
+            return False
+        rows = [row.find_all(["td", "th"], recursive=False) for row in table.find_all("tr")]
+        if all(len(row) < 2 for row in rows):
+            return False
+        self._flush()
         if table.caption:
             self._builder.add(_text(table.caption))
-        self._builder.rows([[_text(cell) for cell in row] for row in cells])
+        self._builder.rows([[_text(cell) for cell in row] for row in rows])
+        return True
 
-    def _flush(self, kind: str = "paragraph") -> None:
+    def _flush(self) -> None:
         lines = [flat(line) for line in "".join(self._inline).split("\v")]
         self._inline.clear()
-        text = "\n".join(line for line in lines if line)
-        self._builder.add(text, "list" if kind == "list" else "paragraph")
+        kind = self._stack[-1].kind if self._stack else "paragraph"
+        self._builder.add("\n".join(line for line in lines if line), kind)
 
 
 def _text(tag: Tag) -> str:

@@ -85,8 +85,9 @@ def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
             connection.execute(
                 pages.insert(), [page_row(content.key, page) for page in content.parsed.pages]
             )
-            connection.execute(chunks.insert(), [_chunk_row(content, i) for i in
-                                                 range(len(content.chunks))])
+            connection.execute(
+                chunks.insert(), [_chunk_row(content, i) for i in range(len(content.chunks))]
+            )
 
 
 def _chunk_row(content: Content, index: int) -> dict[str, object]:
@@ -114,9 +115,7 @@ def publish(catalog: Catalog, finished: Sequence[tuple[Task, str]], recipe: str)
         keys = sorted({key for _, key in finished})
         connection.execute(update(contents).where(contents.c.key.in_(keys)).values(indexed=1))
         return [
-            task.document_id
-            for task, key in finished
-            if make_live(connection, task, recipe, key)
+            task.document_id for task, key in finished if make_live(connection, task, recipe, key)
         ]
 
 

@@ -134,9 +134,7 @@ def recover(catalog: Catalog, recipe: str) -> None:
                 updated_at=now(),
             )
         )
-        connection.execute(
-            update(documents).where(begun).values(state="pending", progress=0.0)
-        )
+        connection.execute(update(documents).where(begun).values(state="pending", progress=0.0))
         old = select(documents.c.id).where(
             documents.c.state.in_(("live", "failed")), documents.c.recipe != recipe
         )
@@ -189,9 +187,7 @@ def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> 
         connection.execute(
             update(documents)
             .where(_still(task))
-            .values(
-                state="failed", recipe=recipe, error_code=code, error=message, updated_at=now()
-            )
+            .values(state="failed", recipe=recipe, error_code=code, error=message, updated_at=now())
         )
 
 

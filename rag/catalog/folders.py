@@ -95,9 +95,7 @@ def put_files(catalog: Catalog, folder: int, collection: str, files: Sequence[Fi
                 name = new_document_id()
                 row = fresh_state() | values
                 connection.execute(
-                    documents.insert().values(
-                        id=name, collection_id=key, folder_id=folder, **row
-                    )
+                    documents.insert().values(id=name, collection_id=key, folder_id=folder, **row)
                 )
                 continue
             connection.execute(
@@ -114,9 +112,7 @@ def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
     with catalog.write() as connection:
         for document_id, stat_key in keys:
             connection.execute(
-                update(documents)
-                .where(documents.c.id == document_id)
-                .values(stat_key=stat_key)
+                update(documents).where(documents.c.id == document_id).values(stat_key=stat_key)
             )
 
 

@@ -111,4 +111,3 @@ def _unpack(packed: bytes) -> tuple[Place, ...]:
         Place(start, end, (x0 / _SCALE, y0 / _SCALE, x1 / _SCALE, y1 / _SCALE))
         for start, end, x0, y0, x1, y1 in rows
     )
-

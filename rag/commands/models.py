@@ -64,7 +64,9 @@ def list_(settings: Settings, as_json: bool) -> None:
             f"{int(str(row['bytes'])) / 1e6:8.0f} MB"
         )
     if not rows:
-        click.echo("No model is here. Fetch the starter pair: cloister models add starter", err=True)
+        click.echo(
+            "No model is here. Fetch the starter pair: cloister models add starter", err=True
+        )
     sys.stdout.flush()
 
 

@@ -25,9 +25,7 @@ _MOST_DECLINED = 0.10
 Floats = NDArray[np.float64]
 
 
-def fit(
-    rows: Sequence[Mapping[str, float]], labels: Sequence[bool], source: Path
-) -> Calibration:
+def fit(rows: Sequence[Mapping[str, float]], labels: Sequence[bool], source: Path) -> Calibration:
     """The calibration fitted on features and labels (True: answerable).
 
     The threshold is where the balanced error is least among those that decline at most a tenth

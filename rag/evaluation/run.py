@@ -94,7 +94,7 @@ def _means(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[st
 
 def _exact(catalog: Catalog, citation: Mapping[str, Any]) -> bool:
     page = read_page(catalog, citation["document_id"], citation["page"])
-    return page.text[citation["start"] : citation["end"]] == citation["quote"]
+    return bool(page.text[citation["start"] : citation["end"]] == citation["quote"])
 
 
 def _latency(results: Sequence[Result]) -> dict[str, float]:

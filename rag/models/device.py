@@ -21,7 +21,7 @@ def pick_device(wanted: str) -> str:
         raise UsageError(f"“{wanted}” is no device; use auto, cpu, cuda or cuda:N.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"The device {wanted} is set, but no CUDA GPU can be used here. Use auto.")
-    return str(device) if device.index is not None or device.type == "cpu" else "cuda:0"
+    return "cuda:0" if str(device) == "cuda" else str(device)
 
 
 def pick_precision(wanted: str, device: str) -> Any:

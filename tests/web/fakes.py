@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rag.catalog import Catalog
+from rag.catalog.collections import create_collection
 from rag.catalog.contents import Content, content_key, publish, put_contents
 from rag.catalog.documents import Task, Upload, add_upload, claim, fail, report
 from rag.catalog.pages import boxes_of, read_page
@@ -18,8 +19,10 @@ from rag.errors import Busy, UnknownCollection
 from rag.library import Library
 from rag.originals import original_path, store_original
 from rag.records import (
+    DEFAULT_COLLECTION,
     Answer,
     Block,
+    BlockKind,
     Chunk,
     Citation,
     Event,
@@ -45,11 +48,12 @@ QUOTE = "Up to five unused days may be carried over until 31 March 🌿."
 
 def page_of(text: str, number: int = 1) -> Page:
     """A page whose lines are its blocks, the first a heading."""
-    blocks, at = [], 0
+    blocks: list[Block] = []
+    at = 0
     for line in text.split("\n"):
         if line.strip():
-            kind = "heading" if not blocks else "paragraph"
-            blocks.append(Block(at, at + len(line), kind, int(not blocks)))  # type: ignore[arg-type]
+            kind: BlockKind = "paragraph" if blocks else "heading"
+            blocks.append(Block(at, at + len(line), kind, int(not blocks)))
         at += len(line) + 1
     return Page(number, text, tuple(blocks))
 
@@ -61,7 +65,7 @@ def go_live(catalog: Catalog, task: Task, pages: tuple[Page, ...], title: str = 
         Chunk(f"{key}-{page.number}", i, page.number, 0, len(page.text), page.text)
         for i, page in enumerate(pages)
     )
-    vectors = np.ones((len(chunks), 4), dtype=np.float32) / 2
+    vectors = np.full((len(chunks), 4), 0.5, dtype=np.float32)
     put_contents(catalog, [Content(key, task, RECIPE, Parsed(pages, title), chunks, vectors)])
     publish(catalog, [(task, key)], RECIPE)
 
@@ -72,6 +76,7 @@ class FakeLibrary(Library):
     def __init__(self, settings: Settings, ready: bool = True) -> None:
         self.settings = settings
         self.catalog = Catalog(settings.home / "catalog.sqlite")
+        create_collection(self.catalog, DEFAULT_COLLECTION)
         self.is_ready = ready
         self.asked: list[Question] = []
         self.closed = threading.Event()
@@ -96,7 +101,8 @@ class FakeLibrary(Library):
         return document_id
 
     def readiness(self) -> Mapping[str, str]:
-        return {"embedder": "ready", "llm": "ready" if self.is_ready else "loading"}
+        llm = "ready" if self.is_ready else "loading"
+        return {"embedder": "ready", "indexes": "ready", "llm": llm}
 
     @property
     def ready(self) -> bool:
@@ -105,15 +111,15 @@ class FakeLibrary(Library):
     def search(
         self, query: str, collections: Sequence[str] | None = None, limit: int = 10
     ) -> list[Passage]:
-        self._check(collections)
+        self._refuse(collections)
         return self._passages()[:limit]
 
     def ask(self, question: Question) -> Iterator[Event]:
-        self._check(question.collections)
+        self._refuse(question.collections)
         self.asked.append(question)
         return self._events(question)
 
-    def _check(self, collections: Sequence[str] | None) -> None:
+    def _refuse(self, collections: Sequence[str] | None) -> None:
         if not self.is_ready:
             raise Busy("The models are being loaded. Try again in a moment.")
         for name in collections or ():

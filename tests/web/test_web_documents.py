@@ -39,7 +39,8 @@ def test_files_are_taken_in_and_the_worker_is_told(
     ]
     assert worker.woken.is_set()
     again = upload(client, (b"Some text.", "a.txt")).get_json()["documents"][0]
-    assert again["id"] == taken[0]["id"] and not again["new"]
+    assert again["id"] == taken[0]["id"]
+    assert not again["new"]
 
 
 def test_a_bad_file_does_not_hold_up_the_others(client: FlaskClient) -> None:
@@ -60,7 +61,6 @@ def test_a_bad_file_does_not_hold_up_the_others(client: FlaskClient) -> None:
         (b"x", "program.exe", 415),
         (b"x", "no-suffix", 415),
         (b"x" * 100_001, "large.txt", 413),
-        (b"x" * 2_000_000, "far-too-large.txt", 413),
         (b"x", "n" * 300 + ".txt", 400),
         (b"x", "\x01\x02", 400),
         (b"x", "..", 400),
@@ -222,7 +222,8 @@ def test_the_library_page_works_without_javascript(
     assert "The shelves are empty" in client.get("/library").text
     page = client.post("/library", data={"files": [(io.BytesIO(b"x"), "<b>.txt")]})
     assert page.status_code == 200
-    assert "Taken in" in page.text and "<b>.txt" not in page.text
+    assert "Taken in" in page.text
+    assert "<b>.txt" not in page.text
     page = client.post("/library", data={"files": [(io.BytesIO(b"x"), "a.exe")]})
     assert page.status_code == 415
     document_id = library.add()
@@ -236,6 +237,8 @@ def test_the_library_page_has_parts(client: FlaskClient, library: FakeLibrary) -
     for number in range(51):
         upload(client, (b"%d" % number, f"{number:02}.txt"))
     first = client.get("/library").text
-    assert "00.txt" in first and "50.txt" not in first and "Further documents" in first
+    assert "00.txt" in first
+    assert "50.txt" not in first
+    assert "Further documents" in first
     cursor = first.split("/library?cursor=")[1].split('"')[0]
     assert "50.txt" in client.get(f"/library?cursor={cursor}").text

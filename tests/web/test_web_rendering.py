@@ -16,7 +16,7 @@ def test_a_mark_may_cross_blocks_and_begins_once() -> None:
 
 def test_no_text_is_lost_between_blocks() -> None:
     page = Page(1, "loose\nblock\nend", (Block(6, 11),))
-    assert [b.pieces[0].text for b in show_page(page)] == ["loose\n", "block", "\nend"]
+    assert [b.pieces[0].text for b in show_page(page)] == ["loose", "block", "end"]
     assert show_page(Page(1, "  ")) == []
 
 

@@ -145,5 +145,3 @@ def test_the_app_loads_nothing_heavy(tmp_path: object) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
-
-

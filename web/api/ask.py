@@ -16,7 +16,10 @@ from web.questions import checked
 from web.served import served
 
 api = APIBlueprint(
-    "ask", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="Answers")],
+    "ask",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="Answers")],
     abp_responses=problems(400, 403, 404, 413, 415, 503),
 )
 

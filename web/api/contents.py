@@ -13,7 +13,10 @@ from web.originals import send_original
 from web.served import served
 
 api = APIBlueprint(
-    "contents", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="Documents")],
+    "contents",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="Documents")],
     abp_responses=problems(400, 403, 404),
 )
 _BYTES = {"schema": {"type": "string", "format": "binary"}}

@@ -6,17 +6,17 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, render_template
 from flask_openapi3 import OpenAPI
+from flask_openapi3.types import ResponseDict
 
 pages = Blueprint("described", __name__)
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def problems(*statuses: int) -> dict[int, Any]:
+def problems(*statuses: int) -> ResponseDict:
     """The descriptions of the problem documents that a route may answer with."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status: {"content": {"application/problem+json": {"schema": schema}}}
-        for status in statuses
+        status: {"content": {"application/problem+json": {"schema": schema}}} for status in statuses
     }
 
 
@@ -25,6 +25,11 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     components = document["components"]
     if components.get("securitySchemes") is None:
         components.pop("securitySchemes", None)
+    for item in document["paths"].values():
+        for operation in item.values():
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+            if "description" in operation:
+                operation["description"] = operation["description"].replace("<br/>", " ").strip()
     for schema in components["schemas"].values():
         schema.pop("$defs", None)
     return document

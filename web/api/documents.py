@@ -22,7 +22,10 @@ from web.served import served
 from web.uploads import receive_request
 
 api = APIBlueprint(
-    "documents", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="Documents")],
+    "documents",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="Documents")],
     abp_responses=problems(400, 403, 404),
 )
 
@@ -30,9 +33,7 @@ api = APIBlueprint(
 @api.get("/documents", responses={200: DocumentsOutput})
 def listing(query: ListQuery) -> Response:
     """The documents by source, in parts: `next` is the cursor of the part that follows."""
-    part, cursor = list_part(
-        served().library.catalog, query.limit, query.cursor, query.collection
-    )
+    part, cursor = list_part(served().library.catalog, query.limit, query.cursor, query.collection)
     return jsonify({"documents": [document_json(item) for item in part], "next": cursor})
 
 

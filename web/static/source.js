@@ -60,7 +60,8 @@ export class Source {
     document.body.classList.remove("with-source");
     const opener = this.opener;
     this.release();
-    opener?.focus();
+    const { activeElement } = document;
+    if (activeElement === document.body || this.dialog.contains(activeElement)) opener?.focus();
   }
 
   release() {
@@ -86,7 +87,10 @@ function blocksOf(page, start, end) {
 function covering(blocks, points) {
   const all = [];
   const loose = (from, to) => {
-    if (points.slice(from, to).join("").trim()) all.push({ start: from, end: to, kind: "paragraph" });
+    let [start, end] = [from, to];
+    while (start < end && !points[start].trim()) start += 1;
+    while (end > start && !points[end - 1].trim()) end -= 1;
+    if (start < end) all.push({ start, end, kind: "paragraph" });
   };
   let at = 0;
   for (const block of [...blocks].sort((a, b) => a.start - b.start)) {

@@ -47,7 +47,7 @@ export class Turn {
   sentenceLine(sentence) {
     const words = make("span", { class: "words" }, sentence.text.replace(/\s*\[\d+\]/g, "").trim());
     for (const n of sentence.citations) {
-      if (this.citations.has(n)) words.append(" ", citeLink(this.citations.get(n)));
+      if (this.citations.has(n)) words.append("\u00a0", citeLink(this.citations.get(n)));
     }
     const support = make("span", { class: "support" }, LABELS[sentence.support]);
     return make("p", { class: "sentence", "data-support": sentence.support }, words, " ", support);

@@ -45,7 +45,7 @@ def test_found_by_name_path_and_hub_id(tmp_path: Path) -> None:
 
 def test_another_revision_is_refused(tmp_path: Path) -> None:
     make_model(tmp_path / "org--name")
-    with pytest.raises(ModelError, match="in revision .*, not main"):
+    with pytest.raises(ModelError, match=r"in revision .*, not main"):
         find_model(tmp_path, "org/name@main")
 
 
@@ -136,7 +136,10 @@ def test_list_models_skips_what_is_no_model(tmp_path: Path) -> None:
     make_model(tmp_path / "a", manifest=False)
     make_model(tmp_path / ".fetching-x")
     (tmp_path / "notes").mkdir()
-    assert [(f.name, bool(f.revision)) for f in list_models(tmp_path)] == [("a", False), ("b", True)]
+    assert [(f.name, bool(f.revision)) for f in list_models(tmp_path)] == [
+        ("a", False),
+        ("b", True),
+    ]
     assert list_models(tmp_path / "absent") == []
 
 

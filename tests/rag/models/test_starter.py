@@ -220,9 +220,7 @@ class TestRealPair:
         assert (tokenizer.bos_token, tokenizer.eos_token) == ("<|im_start|>", "<|im_end|>")
         assert tokenizer.tokenize("a  42") == ["a", "ĠĠ", "4", "2"]  # as the original cuts it
         question = [{"role": "user", "content": "What is the capital of France?"}]
-        prompt = tokenizer.apply_chat_template(
-            question, tokenize=False, add_generation_prompt=True
-        )
+        prompt = tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True)
         assert prompt == (
             "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
             "Face<|im_end|>\n<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"

@@ -23,7 +23,10 @@ def upgrade() -> None:
     op.create_table(
         "answer_documents",
         sa.Column(
-            "answer_id", sa.String, sa.ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True
+            "answer_id",
+            sa.String,
+            sa.ForeignKey("answers.id", ondelete="CASCADE"),
+            primary_key=True,
         ),
         sa.Column("document_id", sa.String, primary_key=True),
     )

@@ -1,0 +1,83 @@
+"""Reads passages for a question: where an answer may stand, and how likely it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rag.errors import ModelError
+from rag.models.device import pick_device, pick_precision
+from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, Reading, best_span
+
+
+class Page:
+    """One context with its logits; `within` finds the best span of a part of it."""
+
+    def __init__(
+        self,
+        start: NDArray[np.float32],
+        end: NDArray[np.float32],
+        offsets: NDArray[np.int64],
+        inside: NDArray[np.bool_],
+    ) -> None:
+        self._start = start
+        self._end = end
+        self._offsets = offsets
+        self._inside = inside
+
+    def within(self, start: int, end: int) -> Reading:
+        """The best span of `context[start:end]`."""
+        part = self._inside & (self._offsets[:, 0] >= start) & (self._offsets[:, 1] <= end)
+        return best_span(self._start, self._end, self._offsets, part)
+
+
+class Reader:
+    """The trained reader over the starter embedder's folder. Safe to use from several threads."""
+
+    def __init__(self, base: Path, device: str, precision: str, weights: Path = WEIGHTS) -> None:
+        from safetensors.torch import load_file
+        from transformers import AutoTokenizer
+
+        place = pick_device(device)
+        try:
+            network = ReaderNetwork(base)
+            network.load_state_dict(load_file(weights), strict=False)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelError(f"The reader cannot be loaded: {error}") from error
+        self._device = place
+        self._network = network.to(place, dtype=pick_precision(precision, place)).eval()
+
+    @torch.inference_mode()
+    def read(self, question: str, contexts: Sequence[str]) -> list[Page]:
+        """One `Page` a context; what is beyond MAX_TOKENS of a context is not read."""
+        if not contexts:
+            return []
+        batch = self._tokenizer(
+            [question] * len(contexts),
+            list(contexts),
+            truncation="only_second",
+            max_length=MAX_TOKENS,
+            padding=True,
+            return_offsets_mapping=True,
+            return_tensors="pt",
+        )
+        inputs = {
+            name: batch[name].to(self._device)
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+        }
+        start, end = (logits.cpu().numpy() for logits in self._network(inputs))
+        return [
+            Page(
+                start[row],
+                end[row],
+                batch["offset_mapping"][row].numpy(),
+                np.array([part == 1 for part in batch.sequence_ids(row)]),
+            )
+            for row in range(len(contexts))
+        ]

@@ -1,0 +1,240 @@
+"""The catalog: ids, the queue, what answers, what is forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.catalog import Catalog
+from rag.catalog.answers import new_answer_id, read_answer, record_answer
+from rag.catalog.collections import create_collection
+from rag.catalog.contents import (
+    Content,
+    content_key,
+    dead_contents,
+    delete_contents,
+    index_rows,
+    publish,
+    put_contents,
+    unpack_vector,
+)
+from rag.catalog.documents import (
+    MAX_ATTEMPTS,
+    Task,
+    Upload,
+    add_upload,
+    claim,
+    fail,
+    get_document,
+    list_documents,
+    recover,
+    remove,
+)
+from rag.catalog.pages import boxes_of, read_page
+from rag.catalog.passages import live_passages, live_vectors
+from rag.errors import NotFound, StorageError, UnknownCollection, UsageError
+from rag.records import Answer, Block, Chunk, ModelInfo, Page, Parsed, Passage, Place
+
+RECIPE = "p1.c1.fake"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    create_collection(catalog, "default")
+    return catalog
+
+
+def _upload(catalog: Catalog, name: str, digest: str, collection: str = "default") -> str:
+    return add_upload(catalog, Upload(name, "text", 5, digest), collection)[0]
+
+
+def _content(task: Task, text: str, recipe: str = RECIPE) -> Content:
+    key = content_key(task.bytes_hash, task.kind, recipe)
+    page = Page(1, text, (Block(0, len(text)),), (Place(0, 3, (0.1, 0.2, 0.3, 0.4)),))
+    chunk = Chunk(f"c_{key[:24]}", 0, 1, 0, len(text), text, "Title")
+    vector = np.ones((1, 4), dtype=np.float32) / 2
+    return Content(key, task, recipe, Parsed((page,), "Title"), (chunk,), vector)
+
+
+def _make_live(catalog: Catalog, text: str = "Ada wrote it.") -> list[str]:
+    """Read whatever waits as one page with this text; returns what went live."""
+    tasks = claim(catalog, 100, 10**9)
+    contents = [_content(task, text) for task in tasks]
+    put_contents(catalog, contents)
+    done = [(task, c.key) for task, c in zip(tasks, contents, strict=True)]
+    return publish(catalog, done, RECIPE)
+
+
+def test_the_migrations_make_the_tables_of_the_schema(catalog: Catalog) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from rag.catalog.schema import metadata
+
+    with catalog.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_same_bytes_in_a_collection_give_the_id_that_is_there(catalog: Catalog) -> None:
+    first = _upload(catalog, "a.txt", "h1")
+    assert _upload(catalog, "b.txt", "h1") == first
+    assert _upload(catalog, "c.txt", "h2") != first
+    create_collection(catalog, "other")
+    assert _upload(catalog, "a.txt", "h1", "other") != first
+
+
+def test_an_unknown_collection_names_the_nearest(catalog: Catalog) -> None:
+    with pytest.raises(UnknownCollection, match="default"):
+        _upload(catalog, "a.txt", "h1", "defualt")
+    with pytest.raises(UsageError, match="cannot name a collection"):
+        create_collection(catalog, "../x")
+
+
+def test_a_document_answers_from_the_moment_it_is_published_until_it_is_removed(
+    catalog: Catalog,
+) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    tasks = claim(catalog, 10, 10**9)
+    content = _content(tasks[0], "Ada wrote it.")
+    put_contents(catalog, [content])
+    wanted = [content.chunks[0].id]
+    assert live_passages(catalog, wanted) == {}
+    assert publish(catalog, [(tasks[0], content.key)], RECIPE) == [name]
+    assert live_passages(catalog, wanted)[wanted[0]].text == "Ada wrote it."
+    assert get_document(catalog, name).state == "live"
+    remove(catalog, name)
+    assert live_passages(catalog, wanted) == {}
+    assert dead_contents(catalog) == [content.key]
+    delete_contents(catalog, [content.key])
+    assert list(index_rows(catalog)) == []
+    with pytest.raises(NotFound):
+        get_document(catalog, name)
+
+
+def test_what_was_removed_while_it_was_read_stays_out(catalog: Catalog) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    tasks = claim(catalog, 10, 10**9)
+    content = _content(tasks[0], "Ada wrote it.")
+    put_contents(catalog, [content])
+    remove(catalog, name)
+    assert publish(catalog, [(tasks[0], content.key)], RECIPE) == []
+    assert live_passages(catalog, [content.chunks[0].id]) == {}
+
+
+def test_the_same_bytes_in_two_documents_are_one_content(catalog: Catalog) -> None:
+    create_collection(catalog, "other")
+    one, two = _upload(catalog, "a.txt", "h1"), _upload(catalog, "a.txt", "h1", "other")
+    assert sorted(_make_live(catalog)) == sorted([one, two])
+    ids = [row.id for rows in index_rows(catalog) for row in rows]
+    assert len(ids) == 1
+    remove(catalog, one)
+    assert dead_contents(catalog) == []
+    assert live_passages(catalog, ids)[ids[0]].document_id == two
+    assert live_passages(catalog, ids, ["default"]) == {}
+    assert live_vectors(catalog, ["other"], "fake")[0] == ids
+
+
+def test_a_killed_worker_s_documents_are_taken_up_again_and_given_up_in_the_end(
+    catalog: Catalog,
+) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    for _ in range(MAX_ATTEMPTS):
+        assert [task.document_id for task in claim(catalog, 10, 10**9)] == [name]
+        recover(catalog, RECIPE)
+    assert claim(catalog, 10, 10**9) == []
+    document = get_document(catalog, name)
+    assert (document.state, document.error_code) == ("failed", "parser-stopped")
+
+
+def test_a_new_recipe_reads_everything_again_and_the_old_answers_meanwhile(
+    catalog: Catalog,
+) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    _make_live(catalog)
+    recover(catalog, RECIPE)
+    assert get_document(catalog, name).state == "live"
+    recover(catalog, "p2.c1.fake")
+    document = get_document(catalog, name)
+    assert (document.state, document.searchable) == ("pending", True)
+
+
+def test_a_failure_keeps_its_reason_and_an_upload_of_the_bytes_tries_again(
+    catalog: Catalog,
+) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    (task,) = claim(catalog, 10, 10**9)
+    fail(catalog, task, RECIPE, "corrupt-document", "It is damaged.")
+    assert get_document(catalog, name).error == "It is damaged."
+    assert _upload(catalog, "a.txt", "h1") == name
+    assert get_document(catalog, name).state == "pending"
+
+
+def test_claims_stay_below_the_byte_limit_but_take_one(catalog: Catalog) -> None:
+    for number in range(4):
+        add_upload(catalog, Upload("a.txt", "text", 60, f"h{number}"), "default")
+    assert len(claim(catalog, 10, 130)) == 2
+    assert len(claim(catalog, 10, 1)) == 1
+
+
+def test_pages_keep_text_blocks_and_places(catalog: Catalog) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    _make_live(catalog, "Ada wrote it.")
+    page = read_page(catalog, name, 1)
+    assert (page.text, page.blocks) == ("Ada wrote it.", (Block(0, 13),))
+    (box,) = boxes_of(page, 1, 2)
+    assert box == pytest.approx((0.1, 0.2, 0.3, 0.4), abs=1e-4)
+    assert boxes_of(page, 3, 13) == ()
+    with pytest.raises(NotFound):
+        read_page(catalog, name, 2)
+
+
+def test_boxes_of_a_line_are_one() -> None:
+    places = (
+        Place(0, 2, (0.1, 0.1, 0.2, 0.12)),
+        Place(3, 5, (0.21, 0.1, 0.3, 0.12)),
+        Place(6, 8, (0.1, 0.14, 0.2, 0.16)),
+    )
+    page = Page(1, "ab cd ef", places=places)
+    assert boxes_of(page, 0, 8) == ((0.1, 0.1, 0.3, 0.12), (0.1, 0.14, 0.2, 0.16))
+
+
+def test_vectors_survive_their_packing(catalog: Catalog) -> None:
+    _upload(catalog, "a.txt", "h1")
+    _make_live(catalog)
+    (rows,) = index_rows(catalog)
+    assert rows[0].vector.tolist() == [0.5, 0.5, 0.5, 0.5]
+    assert unpack_vector(b"\x00\x38").tolist() == [0.5]
+
+
+def test_listing_goes_on_after_its_last(catalog: Catalog) -> None:
+    for number in range(5):
+        _upload(catalog, f"{number}.txt", f"h{number}")
+    first = list_documents(catalog, 3)
+    rest = list_documents(catalog, 3, (first[-1].source, first[-1].id))
+    assert [d.source for d in first + rest] == [f"{n}.txt" for n in range(5)]
+
+
+def test_an_answer_goes_with_the_document_that_it_quotes(catalog: Catalog) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    _make_live(catalog)
+    passage = Passage("c", name, "t", "a.txt", 1, 0, 3, "Ada", 1.0)
+    answer = Answer(
+        new_answer_id(), "q", "q", (), "Ada [1]", None, False, 1.0, (), (), (passage,),
+        ModelInfo("m", "r", "cpu"), "1",
+    )  # fmt: skip
+    assert record_answer(catalog, answer)
+    assert read_answer(catalog, answer.id)["text"] == "Ada [1]"
+    remove(catalog, name)
+    with pytest.raises(NotFound):
+        read_answer(catalog, answer.id)
+    assert not record_answer(catalog, answer)
+
+
+def test_a_file_that_is_no_catalog_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StorageError):
+        Catalog(path)

@@ -1,0 +1,110 @@
+"""The indexes: found by their own vectors, mended after damage, never short of the catalog."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.serials import Serials
+from rag.testing import fake_library
+from rag.vectors import VectorIndex
+from rag.words import WordIndex, content_terms
+from tests.ingest.reading import add_text, read_all
+
+
+def _vectors(count: int) -> np.ndarray:  # type: ignore[type-arg]
+    random = np.random.default_rng(1).standard_normal((count, 32)).astype(np.float32)
+    return random / np.linalg.norm(random, axis=1, keepdims=True)
+
+
+def test_each_vector_is_found_by_itself_twins_included(tmp_path: Path) -> None:
+    index, vectors = VectorIndex(tmp_path, "abc"), _vectors(200)
+    vectors[10:40] = vectors[10]
+    ids = [f"c{n}" for n in range(200)]
+    index.add(ids, vectors)
+    assert index.missing(ids, vectors) == []
+    index.delete(["c15", "c150"])
+    assert sorted(index.missing(ids, vectors)) == ["c15", "c150"]
+    altered = vectors.copy()
+    altered[3] = vectors[4]
+    index.add(ids, altered)
+    assert index.missing(ids, vectors) == ["c3"]
+    index.close()
+
+
+def test_a_query_ranks_by_cosine_and_an_empty_index_finds_nothing(tmp_path: Path) -> None:
+    index, vectors = VectorIndex(tmp_path, "abc"), _vectors(50)
+    assert index.query(vectors[0], 5) == []
+    index.add([f"c{n}" for n in range(50)], vectors)
+    found = index.query(vectors[7], 3)
+    assert found[0][0] == "c7"
+    assert found[0][1] == pytest.approx(1.0, abs=1e-3)
+    assert found[1][1] == pytest.approx(float(np.sort(vectors @ vectors[7])[-2]), abs=1e-3)
+    index.close()
+
+
+def test_words_are_found_by_their_stems_and_replaced_by_id(tmp_path: Path) -> None:
+    index = WordIndex(tmp_path)
+    index.add([("a", "Unused days may be carried over"), ("b", "Übernachtungen in Lübeck")])
+    index.commit()
+    assert [name for name, _ in index.query("carrying day", 5)] == ["a"]
+    assert [name for name, _ in index.query("ubernachtungen", 5)] == ["b"]
+    index.add([("a", "something else")])
+    index.delete(["b"])
+    index.commit()
+    assert index.query("carrying Lübeck", 5) == []
+    assert list(index.ids()) == ["a"]
+    assert index.query("!!! (", 5) == []
+    index.close()
+
+
+def test_function_words_count_only_where_there_is_nothing_else() -> None:
+    assert content_terms("What is the price?") == ["what", "price"]
+    assert content_terms("to be or not to be") != []
+
+
+@pytest.mark.parametrize("damage", ["vectors gone", "vectors spoilt", "words gone", "both gone"])
+def test_what_is_damaged_is_rebuilt_from_the_catalog(tmp_path: Path, damage: str) -> None:
+    library = fake_library(tmp_path)
+    for number in range(6):
+        add_text(library, f"{number}.txt", f"The code of box {number} is {number * 111}.")
+    read_all(library)
+    before = [p.text for p in library.search("code of box 3", limit=6)]
+    serials = {n: Serials(library.catalog, tmp_path, n).current() for n in ("chroma", "words")}
+    library.close()
+    if damage in ("vectors gone", "both gone"):
+        shutil.rmtree(serials["chroma"] or tmp_path)
+    if damage == "vectors spoilt":
+        for path in (serials["chroma"] or tmp_path).rglob("*.sqlite3"):
+            path.write_bytes(b"spoilt" * 1000)
+    if damage in ("words gone", "both gone"):
+        shutil.rmtree(serials["words"] or tmp_path)
+    again = fake_library(tmp_path)
+    assert [p.text for p in again.search("code of box 3", limit=6)] == before
+    again.close()
+
+
+def test_after_a_kill_a_lost_vector_is_found_and_mended(tmp_path: Path) -> None:
+    library = fake_library(tmp_path)
+    for number in range(6):
+        add_text(library, f"{number}.txt", f"The code of box {number} is {number * 111}.")
+    read_all(library)
+    lost = library.search("code of box 3", limit=1)[0].chunk_id
+    library.indexes.vectors.delete([lost])
+    library.indexes.vectors.add(["stray"], _spread(library.embedder.query("stray")))
+    library.catalog.note("indexes.in_use", "yes")
+    library.indexes.vectors.close()
+    library.indexes.words.close()
+    library.catalog.close()
+    again = fake_library(tmp_path)
+    held = {name for batch in again.indexes.vectors.ids() for name in batch}
+    assert lost in held
+    assert "stray" not in held
+    again.close()
+
+
+def _spread(vector: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    return vector.reshape(1, -1)

@@ -1,0 +1,180 @@
+"""The real server: gunicorn in a process of its own, over the fake library."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner
+
+from rag.errors import Busy, Refused, UsageError
+from rag.lock import find_holder
+from rag.settings import Settings
+from web.cli import serve as serve_command
+from web.serve import bind, check_host
+
+RUN = """
+import sys, time, pathlib
+import ingest.worker, web.serve
+from rag.settings import Settings
+from tests.web.fakes import FakeLibrary, FakeWorker
+
+class Slow(FakeLibrary):
+    def __init__(self, settings): super().__init__(settings, ready=False)
+    def load(self): time.sleep(0.5); self.is_ready = True
+    def close(self):
+        (self.settings.home / "closed").touch()
+        super().close()
+
+ingest.worker.Worker = FakeWorker
+web.serve.Library = Slow
+web.serve.serve(Settings(home=pathlib.Path(sys.argv[1]), server_port=0, ingest_max_bytes=1_000_000,
+                         ingest_free_bytes=0, server_threads=12))
+"""
+
+
+class Running:
+    """A server process."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings(home=home)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(home)], stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 20
+        while not (home / "run/server.json").exists():
+            assert self.process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        self.address = json.loads((home / "run/server.json").read_text())["address"]
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=10)
+
+    def status(self, path: str) -> int:
+        connection = self.connect()
+        connection.request("GET", path)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 20
+        while self.status("/readyz") != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def end(self, number: signal.Signals) -> str:
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=20)
+        return errors
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    server = Running(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        server.end(signal.SIGTERM)
+    if server.process.stderr is not None:
+        server.process.stderr.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_answers_at_once_and_ends_in_order(running: Running, number: signal.Signals) -> None:
+    home = running.settings.home
+    assert running.status("/healthz") == 200
+    assert running.status("/readyz") in (200, 503)
+    running.wait_until_ready()
+    holder = find_holder(running.settings)
+    assert holder is not None
+    assert holder.address == running.address
+    stream = running.connect()
+    body = json.dumps({"question": "slow secret words", "stream": True})
+    stream.request("POST", "/api/v1/ask", body, {"Content-Type": "application/json"})
+    assert stream.getresponse().read(6) == b"event:"
+    begun = time.monotonic()
+    errors = running.end(number)
+    assert time.monotonic() - begun < 8
+    stream.close()
+    assert running.process.returncode == 0
+    assert f"Cloister is ready at {running.address}" in errors
+    assert "Traceback" not in errors
+    assert (home / "closed").exists()
+    assert not (home / "run/server.json").exists()
+    log = (home / "logs/server.log").read_text()
+    assert "POST /api/v1/ask 200" in log
+    assert "secret words" not in log + errors
+
+
+def test_a_vanished_client_frees_its_place(running: Running) -> None:
+    """Four answers at most fit here: more come one after the other only if places are freed."""
+    running.wait_until_ready()
+    for _ in range(6):
+        connection = running.connect()
+        body = json.dumps({"question": "slow", "stream": True})
+        connection.request("POST", "/api/v1/ask", body, {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        assert reply.status == 200
+        assert reply.read(6) == b"event:"
+        reply.close()
+        connection.close()
+        time.sleep(0.5)
+
+
+def test_an_upload_over_the_limit_gets_its_answer(running: Running) -> None:
+    running.wait_until_ready()
+    connection = running.connect()
+    head = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'
+        + b"x" * 20_000_000
+        + b"\r\n--b--\r\n"
+    )
+    connection.request(
+        "POST", "/api/v1/documents", head, {"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    reply = connection.getresponse()
+    assert reply.status == 413
+    assert "ingest.max_bytes" in json.loads(reply.read())["detail"]
+    connection.close()
+    assert running.status("/healthz") == 200
+
+
+def test_a_second_server_is_told_who_holds_the_library(running: Running) -> None:
+    environment = {**os.environ, "CLOISTER_HOME": str(running.settings.home)}
+    result = CliRunner().invoke(serve_command, ["--port", "0"], env=environment)
+    assert isinstance(result.exception, Busy)
+    assert "cloister serve" in str(result.exception)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.4", "::", "example.org", ""])
+def test_only_loopback_is_served(host: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"--host 127\.0\.0\.1"):
+        check_host(host)
+    environment = {"CLOISTER_HOME": str(tmp_path)}
+    result = CliRunner().invoke(serve_command, ["--host", host or "0.0.0.0"], env=environment)
+    assert isinstance(result.exception, Refused)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"])
+def test_loopback_is_served(host: str) -> None:
+    check_host(host)
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(Busy, match=f"Port {port} is taken.*PORT={port + 1} make run"):
+            bind("127.0.0.1", port)
+    with pytest.raises(UsageError):
+        bind("127.0.0.1", 70_000)
