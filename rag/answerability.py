@@ -138,9 +138,7 @@ class Judge:
                 "reader_best": float(read.max()),
                 "reader_lead": float(read[best] - rest.max()) if len(rest) else 0.0,
             }
-        return Evidence(
-            tuple(spans[i] for i in order), tuple(answers[i] for i in order), features
-        )
+        return Evidence(tuple(spans[i] for i in order), tuple(answers[i] for i in order), features)
 
     def _read(
         self, question: str, passages: Sequence[Passage], spans: Sequence[Span]
@@ -158,7 +156,9 @@ class Judge:
             reading = pages[span.passage.chunk_id].within(shift + span.start, shift + span.end)
             answers.append(span.passage.text[reading.start - shift : reading.end - shift])
             scores.append(reading.score)
-        return [a if s > -20 else "" for a, s in zip(answers, scores, strict=True)], np.array(scores)
+        return [a if s > -20 else "" for a, s in zip(answers, scores, strict=True)], np.array(
+            scores
+        )
 
     def _unknown(self, weights: Mapping[str, float]) -> float:
         """The share of the question's weight in words that no document holds."""

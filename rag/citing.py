@@ -17,7 +17,8 @@ from rag.catalog.pages import boxes_of, read_page
 from rag.evidence import Span, TermWeights, coverage, find_quote, held_terms, windows
 from rag.facts import names, negated, numbers
 from rag.records import Citation, Passage, Support
-from rag.words import content_terms
+from rag.sentences import sentence_spans
+from rag.words import content_terms, terms
 
 # Share of a sentence's weighted content words that its evidence must hold: at .75 a short
 # sentence may change one common word, and none that carries the meaning.
@@ -67,9 +68,15 @@ class Verifier:
             covered >= COVERAGE_NEEDED
             and numbers(sentence) <= numbers(around)
             and names(sentence) <= set(_words(around))
-            and negated(sentence) == negated(window.text)
+            and negated(sentence) == negated(self._nearest(sentence, window))
         )
         return "supported" if same else "unsupported"
+
+    def _nearest(self, sentence: str, window: Span) -> str:
+        """The one sentence of the window that says most of what the sentence says."""
+        weights = self._weights.weights(sentence)
+        parts = [window.text[start:end] for start, end in sentence_spans(window.text)]
+        return max(parts, key=lambda part: coverage(weights, terms(part)), default=window.text)
 
 
 def _words(text: str) -> list[str]:

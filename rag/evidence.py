@@ -66,20 +66,28 @@ class TermWeights:
         self._words = words
 
     def weights(self, text: str) -> Mapping[str, float]:
-        """The content words of a text with their BM25 idf (Robertson & Spärck Jones), above 0."""
+        """The content words of a text with a weight from 0.5 (everywhere) to 1.5 (nowhere).
+
+        The spread is BM25's idf (Robertson & Spärck Jones) over that of a word in no chunk, so
+        that weights mean the same in a library of three chunks and of three million.
+        """
         unique = list(dict.fromkeys(content_terms(text)))
         total, frequencies = self._words.frequencies(unique)
+        most = _idf(total, 0)
         return {
-            term: math.log(1.0 + (total - count + 0.5) / (count + 0.5)) + 0.1
+            term: 0.5 + _idf(total, count) / most
             for term, count in zip(unique, frequencies, strict=True)
         }
-
 
     def known(self, words: Iterable[str]) -> set[str]:
         """Those of these words (as `weights` names them) that some chunk holds."""
         listed = list(words)
         _, frequencies = self._words.frequencies(listed)
         return {word for word, count in zip(listed, frequencies, strict=True) if count}
+
+
+def _idf(total: int, count: int) -> float:
+    return math.log(1.0 + max(0.0, total - count + 0.5) / (count + 0.5))
 
 
 def coverage(weights: Mapping[str, float], held: Iterable[str]) -> float:

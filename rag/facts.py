@@ -60,7 +60,10 @@ _ASKS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
             re.IGNORECASE,
         ),
     ),
-    ("duration", re.compile(r"\bhow (long|soon|quickly|often)\b|\bwie lange\b|\bcombien de temps", _I)),
+    (
+        "duration",
+        re.compile(r"\bhow (long|soon|quickly|often)\b|\bwie lange\b|\bcombien de temps", _I),
+    ),
     (
         "number",
         re.compile(
@@ -69,9 +72,7 @@ _ASKS: tuple[tuple[Wanted, re.Pattern[str]], ...] = (
     ),
     (
         "date",
-        re.compile(
-            r"\bwhen\b|\b(what|which) (date|day|year|month|time)\b|\bwann\b|\bquand\b", _I
-        ),
+        re.compile(r"\bwhen\b|\b(what|which) (date|day|year|month|time)\b|\bwann\b|\bquand\b", _I),
     ),
     ("person", re.compile(r"\bwho(m|se)?\b|\bwer\b|\bqui\b", _I)),
     (

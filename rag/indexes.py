@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from rag.catalog import Catalog
-from rag.catalog.contents import IndexRow, count_chunks, index_rows
+from rag.catalog.contents import IndexRow, count_chunks, index_rows, vectors_of
 from rag.serials import Serials
 from rag.settings import Settings
 from rag.vectors import VectorIndex
 from rag.words import WordIndex
 
 _IN_USE = "indexes.in_use"
+_APART = "chroma.apart"
+# more lost chunks than this, and the index is rebuilt rather than mended
+_FEW = 200
 _SAMPLE = 64
 _CHECK_SECONDS = 600
 
@@ -41,28 +44,14 @@ class Indexes:
         self.words = self._open_words(whole)
 
     def add(self, rows: Sequence[IndexRow]) -> None:
-        """Put chunks into both indexes and read them back. Raises StorageError if one is lost."""
-        from rag.errors import StorageError
-
+        """Put chunks into both indexes and read each back by its own vector."""
         ids, vectors = [row.id for row in rows], _stack(rows)
         self.words.add((row.id, f"{row.context}\n{row.text}") for row in rows)
         self.words.commit()
         self.vectors.add(ids, vectors)
-        lost = self.vectors.missing(ids, vectors)
-        if lost:  # once more: Chroma's graph finds a neighbour that came later
-            self.vectors.delete(lost)
-            self._add_again(lost, rows)
-            lost = self.vectors.missing(ids, vectors)
+        lost = set(self.vectors.missing(ids, vectors))
         if lost:
-            raise StorageError(
-                f"The vector index lost {len(lost)} of {len(ids)} chunks. Restart Cloister: it "
-                "rebuilds the index from the catalog."
-            )
-
-    def _add_again(self, ids: Sequence[str], rows: Sequence[IndexRow]) -> None:
-        wanted = set(ids)
-        again = [row for row in rows if row.id in wanted]
-        self.vectors.add([row.id for row in again], _stack(again))
+            self._keep_apart(self.vectors, [row for row in rows if row.id in lost])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take chunks out of both indexes."""
@@ -79,16 +68,32 @@ class Indexes:
     def _open_vectors(self, whole: bool) -> VectorIndex:
         serials = Serials(self._catalog, self._home, "chroma")
         path = serials.current()
-        report = self._check_vectors(path, None if not whole else _SAMPLE) if path else None
-        if path is None or report is None or report["missing"]:
+        report = self._check_vectors(path, _SAMPLE if whole else None) if path else None
+        if path is None or report is None or len(report["missing"]) > _FEW:
             if path is not None:
                 self._say("The vector index is damaged: rebuilding it from the catalog.")
             path = self._rebuild_vectors(serials)
-            report = {"missing": [], "extra": []}
+            report = self._check_vectors(path, None) or {"missing": [], "extra": []}
         index = VectorIndex(path, self._fingerprint)
         index.delete(report["extra"])
+        known = json.loads(self._catalog.fact(_APART) or "[]")
+        self._mend(index, vectors_of(self._catalog, {*report["missing"], *known}))
         serials.sweep()
         return index
+
+    def _mend(self, index: VectorIndex, rows: Sequence[IndexRow]) -> None:
+        """Put chunks back that the index does not find; search exactly for what it never finds."""
+        if not rows:
+            return
+        ids, vectors = [row.id for row in rows], _stack(rows)
+        index.add(ids, vectors)
+        lost = set(index.missing(ids, vectors))
+        self._keep_apart(index, [row for row in rows if row.id in lost])
+
+    def _keep_apart(self, index: VectorIndex, rows: Sequence[IndexRow]) -> None:
+        if rows:
+            index.keep_apart([row.id for row in rows], _stack(rows))
+        self._catalog.note(_APART, json.dumps(index.apart))
 
     def _rebuild_vectors(self, serials: Serials) -> Path:
         path = serials.fresh()

@@ -144,9 +144,7 @@ class Library:
     def _make_retriever(self) -> Retriever:
         from rag.retrieval import Retriever
 
-        return Retriever(
-            self.settings, self.catalog, self.embedder, self.indexes.vectors, self.indexes.words
-        )
+        return Retriever(self.settings, self.catalog, self.embedder, self.indexes)
 
     def _make_answerer(self) -> Answerer:
         from rag.answerability import Judge, read_calibration

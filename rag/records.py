@@ -51,7 +51,7 @@ class Page:
     """A page, slide or sheet; a format without pages has one, number 1.
 
     `width` and `height` are in points, 0 where the format has no layout. Blocks are in
-    order and do not overlap; text between them is white space.
+    order and do not overlap; between them is white space or furniture, such as running headers.
     """
 
     number: int

@@ -10,10 +10,9 @@ import numpy as np
 from rag.catalog import Catalog
 from rag.catalog.passages import live_passages, live_size, live_vectors
 from rag.embedding import Embedder, Vectors
+from rag.indexes import Indexes
 from rag.records import Passage
 from rag.settings import Settings
-from rag.vectors import VectorIndex
-from rag.words import WordIndex
 
 # up to this many allowed chunks an exact search beats the index (and a metadata filter)
 EXACT_LIMIT = 5_000
@@ -28,14 +27,12 @@ class Retriever:
         settings: Settings,
         catalog: Catalog,
         embedder: Embedder,
-        vectors: VectorIndex,
-        words: WordIndex,
+        indexes: Indexes,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._embedder = embedder
-        self._vectors = vectors
-        self._words = words
+        self._indexes = indexes
 
     def passages(
         self, query: str, collections: Sequence[str] | None = None, limit: int = 10
@@ -72,11 +69,12 @@ class Retriever:
         """
         vector = self._embedder.query(query)
         exact = self._exact(vector, wanted, collections)
-        size = max(len(self._words), 0 if exact is not None else len(self._vectors))
+        vectors, words = self._indexes.vectors, self._indexes.words
+        size = max(len(words), 0 if exact is not None else len(vectors))
         n = wanted
         while True:
-            dense = exact if exact is not None else self._vectors.query(vector, n)
-            lexical = self._words.query(query, n)
+            dense = exact if exact is not None else vectors.query(vector, n)
+            lexical = words.query(query, n)
             found = live_passages(
                 self._catalog, {name for name, _ in (*dense, *lexical)}, collections
             )

@@ -41,6 +41,10 @@ class VectorIndex:
             },
         )
 
+        # what Chroma's graph does not reach, although its table holds it: searched exactly. A
+        # graph over many vectors at the same distance from each other can fall apart.
+        self._apart: dict[str, Vectors] = {}
+
     def __len__(self) -> int:
         return int(self._collection.count())
 
@@ -53,6 +57,17 @@ class VectorIndex:
         """Take vectors out; an id that is not there is no error."""
         for part in _parts(len(ids)):
             self._collection.delete(ids=list(ids[part]))
+        for name in ids:
+            self._apart.pop(name, None)
+
+    def keep_apart(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Search these vectors exactly from now on, shape (n, dimensions)."""
+        self._apart.update(zip(ids, vectors, strict=True))
+
+    @property
+    def apart(self) -> list[str]:
+        """The ids that are searched exactly."""
+        return sorted(self._apart)
 
     def query(self, vector: Vectors, n: int) -> list[tuple[str, float]]:
         """The `n` nearest ids with their cosine similarity, best first."""
@@ -63,7 +78,9 @@ class VectorIndex:
             query_embeddings=vector[None, :], n_results=n, include=["distances"]
         )
         distances = (found["distances"] or [[]])[0]
-        return [(name, 1.0 - d) for name, d in zip(found["ids"][0], distances, strict=True)]
+        near = {name: 1.0 - d for name, d in zip(found["ids"][0], distances, strict=True)}
+        near |= {name: float(other @ vector) for name, other in self._apart.items()}
+        return sorted(near.items(), key=lambda pair: -pair[1])[:n]
 
     def missing(self, ids: Sequence[str], vectors: Vectors) -> list[str]:
         """Which of these ids are not found by their own vectors, shape (n, dimensions).
@@ -72,6 +89,8 @@ class VectorIndex:
         """
         lost: list[str] = []
         size = len(self)
+        rest = [row for row, name in enumerate(ids) if not self._same_apart(name, vectors[row])]
+        ids, vectors = [ids[row] for row in rest], vectors[rest]
         for part in _parts(len(ids), 256):
             if size == 0:
                 lost.extend(ids[part])
@@ -79,31 +98,38 @@ class VectorIndex:
             lost.extend(self._missing(ids[part], vectors[part], min(10, size)))
         return lost
 
+    def _same_apart(self, name: str, vector: Vectors) -> bool:
+        kept = self._apart.get(name)
+        return kept is not None and float(kept @ vector) > 1.0 - _SAME
+
     def _missing(self, ids: Sequence[str], vectors: Vectors, n: int) -> Iterator[str]:
-        found = self._collection.query(
-            query_embeddings=vectors, n_results=n, include=["distances"]
-        )
+        found = self._collection.query(query_embeddings=vectors, n_results=n, include=["distances"])
+        crowded: list[int] = []
         for row, name in enumerate(ids):
             near = found["ids"][row]
             distance = (found["distances"] or [])[row]
             if name in near:
                 if distance[near.index(name)] > _SAME:
                     yield name
-            # more than `n` chunks share this text: look among all that do
-            elif distance[-1] > _SAME or not self._among_twins(name, vectors[row], n):
+            elif distance[-1] > _SAME:
                 yield name
+            else:
+                crowded.append(row)
+        # as many others have the very same vector: any of them stands for it in a search, and a
+        # graph need not reach each of them, so the table has to do
+        held = self._held([ids[row] for row in crowded])
+        for row in crowded:
+            vector = held.get(ids[row])
+            if vector is None or float(vector @ vectors[row]) < 1.0 - _SAME:
+                yield ids[row]
 
-    def _among_twins(self, name: str, vector: Vectors, n: int) -> bool:
-        while n < len(self):
-            n = min(len(self), n * 10)
-            found = self._collection.query(
-                query_embeddings=vector[None, :], n_results=n, include=["distances"]
-            )
-            if name in found["ids"][0]:
-                return True
-            if (found["distances"] or [[1.0]])[0][-1] > _SAME:
-                return False
-        return False
+    def _held(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        if not ids:
+            return {}
+        found = self._collection.get(ids=list(ids), include=["embeddings"])
+        embeddings = found["embeddings"] if found["embeddings"] is not None else []
+        rows = (np.asarray(row, dtype=np.float32) for row in embeddings)
+        return dict(zip(found["ids"], rows, strict=True))
 
     def ids(self) -> Iterator[list[str]]:
         """All ids, in batches."""

@@ -15,6 +15,13 @@ _FIELD, _ID = "words", "id"
 _HEAP_BYTES = 50_000_000
 _LONGEST_QUERY = 200
 _BATCH = 1000
+# articles, pronouns, prepositions, auxiliaries and question words (“may” is also a month)
+_FUNCTION_WORDS = (
+    "a an the this that these those i me my we us our you your he him his she her it its they "
+    "them their who whom whose which what when where why how and or but if so as of at by for "
+    "with about into to from in on off out up than then there here is am are was were be been "
+    "being have has had do does did can could will would shall should must might let s t"
+).split()
 
 
 def terms(text: str) -> list[str]:
@@ -38,7 +45,7 @@ def _analyzer(stop: bool = False) -> tantivy.TextAnalyzer:
         .filter(tantivy.Filter.ascii_fold())
     )
     if stop:
-        builder = builder.filter(tantivy.Filter.stopword("english"))
+        builder = builder.filter(tantivy.Filter.custom_stopword(_FUNCTION_WORDS))
     return builder.filter(tantivy.Filter.stemmer("english")).build()
 
 

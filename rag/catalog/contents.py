@@ -184,6 +184,17 @@ def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[lis
         last = rows[-1].id
 
 
+def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
+    """These chunks, those that are there, as the indexes need them."""
+    with catalog.read() as connection:
+        rows = connection.execute(
+            select(chunks.c.id, chunks.c.text, chunks.c.context, chunks.c.vector).where(
+                chunks.c.id.in_(list(ids))
+            )
+        )
+        return [IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in rows]
+
+
 def count_chunks(catalog: Catalog) -> int:
     """How many chunks the indexes should hold."""
     with catalog.read() as connection:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from rag.errors import Busy, StorageError
 
@@ -41,7 +41,7 @@ def translated() -> Iterator[None]:
     """Turn the database's errors into Cloister's."""
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
         reason = str(error.orig)
         if "locked" in reason or "busy" in reason:
             raise Busy("The catalog is being written by another process; try again.") from error
@@ -83,7 +83,16 @@ def _migrate(engine: Engine) -> None:
         if _revision_of(connection) == NEWEST:  # another process was faster
             return
         config.attributes["connection"] = connection
+        _refuse_newer(_revision_of(connection))
         command.upgrade(config, "head")
+
+
+def _refuse_newer(revision: str | None) -> None:
+    if revision is not None and revision > NEWEST:
+        raise StorageError(
+            f"This library was written by a newer Cloister (catalog {revision}, known up to "
+            f"{NEWEST}). Install that version, or use another data directory."
+        )
 
 
 def _revision(engine: Engine) -> str | None:

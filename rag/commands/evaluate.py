@@ -70,9 +70,7 @@ def _calibrate(settings: Settings, source: Path, items: Sequence[Any], target: P
     with take_library_lock(settings, "cloister evaluate"):
         library = Library(settings)
         library.load(llm=False)
-        judge = Judge(
-            library.embedder, TermWeights(library.indexes.words), load_reader(settings)
-        )
+        judge = Judge(library.embedder, TermWeights(library.indexes.words), load_reader(settings))
         rows = []
         for item in items:
             standalone = condense(item.question, item.history)

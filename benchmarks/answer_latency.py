@@ -1,0 +1,205 @@
+"""How soon an answer begins and ends, over the server's REST stream, on the sample library.
+
+A real server runs in a child process, with one answer at a time. Clocked from sending the
+question: the first event (the sources), the first token of the draft, the last event. Then the
+same question is left after its first token, and the time until the model is free again is what
+the next question waits longer than it would have.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.parse import urlsplit
+
+from _common import (
+    ROOT,
+    SAMPLES,
+    Figure,
+    Options,
+    bench_settings,
+    command,
+    environment,
+    percentile,
+    questions,
+    run_benchmark,
+    run_quietly,
+    say,
+    scratch,
+)
+
+from rag.errors import CloisterError
+from rag.lock import find_holder
+from rag.settings import Settings
+
+_START_SECONDS = 180.0
+_ANSWER_SECONDS = 300.0
+_LONG = {"min_new_tokens": 120, "max_new_tokens": 120}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Seconds from sending a question; `token` None where nothing was drafted."""
+
+    event: float
+    token: float | None
+    total: float
+    abstained: bool
+
+
+def measure(options: Options) -> Sequence[Figure]:
+    """The figures of this benchmark."""
+    texts = [row["question"] for row in questions()]
+    count, rounds = (4, 1) if options.small else (40, 7)
+    with scratch() as folder:
+        settings = bench_settings(folder / "home")
+        env = environment(settings, CLOISTER_LLM_CONCURRENCY="1")
+        run_quietly(command("ingest", "sync", str(SAMPLES), "--wait"), env)
+        say("the sample library is taken in")
+        with serving(settings, env, folder / "server.log") as address:
+            ask(address, texts[-1])
+            answers = {text: ask(address, text) for text in texts[:count]}
+            figures = _figures(list(answers.values()))
+            drafted = [text for text, answer in answers.items() if answer.token is not None]
+            return figures + (_cancelled(address, drafted[0], rounds) if drafted else [])
+
+
+@contextmanager
+def serving(settings: Settings, env: dict[str, str], log: Path) -> Iterator[str]:
+    """A server on a free port, ready to answer; yields `host:port`."""
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command("serve", "--port", "0"), cwd=ROOT, env=env, stdout=output, stderr=output
+        )
+    try:
+        until = time.monotonic() + _START_SECONDS
+        address = ""
+        while not (address and _ready(address)):
+            if child.poll() is not None or time.monotonic() > until:
+                raise CloisterError(f"The server did not get ready:\n{log.read_text()[-2000:]}")
+            time.sleep(0.1)
+            holder = find_holder(settings)
+            address = urlsplit(holder.address).netloc if holder and holder.address else ""
+        yield address
+    finally:
+        child.terminate()
+        try:
+            child.wait(30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def ask(address: str, question: str, parameters: dict[str, Any] | None = None) -> Answered:
+    """Ask and take the whole stream. Raises CloisterError for an error event."""
+    started = time.perf_counter()
+    event = token = None
+    with asked(address, question, parameters) as events:
+        for name, data in events:
+            taken = time.perf_counter() - started
+            event = taken if event is None else event
+            if name == "token" and token is None:
+                token = taken
+            if name == "done":
+                return Answered(event, token, taken, bool(data["abstained"]))
+            if name == "error":
+                raise CloisterError(f"The server could not answer: {data}")
+    raise CloisterError("The server ended a stream before its last event.")
+
+
+@contextmanager
+def asked(
+    address: str, question: str, parameters: dict[str, Any] | None = None
+) -> Iterator[Iterator[tuple[str, Any]]]:
+    """The events of a streamed answer; leaving the block closes the connection."""
+    connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
+    body = {"question": question, "stream": True, "parameters": parameters or {}}
+    try:
+        connection.request(
+            "POST", "/api/v1/ask", json.dumps(body), {"Content-Type": "application/json"}
+        )
+        with connection.getresponse() as response:
+            if response.status != 200:
+                raise CloisterError(f"The server refused a question: {response.read()[:500]!r}")
+            yield _events(response)
+    finally:
+        connection.close()
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
+    name = ""
+    for raw in response:
+        line = raw.decode("utf-8").rstrip("\n")
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+
+
+def _ready(address: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _figures(answers: Sequence[Answered]) -> list[Figure]:
+    drafted = [answer for answer in answers if answer.token is not None]
+    times = {
+        "first event (sources)": [answer.event for answer in answers],
+        "first token": [answer.token for answer in drafted if answer.token is not None],
+        "whole answer, with a draft": [answer.total for answer in drafted],
+        "whole answer, every question": [answer.total for answer in answers],
+    }
+    figures = []
+    if drafted:
+        shares = [(a.token or 0.0) / a.total for a in drafted]
+        figures.append(Figure("first token / whole answer, with a draft", median(shares), "×"))
+    for name, seconds in times.items():
+        for share in (0.5, 0.95) if seconds else ():
+            value = 1000 * percentile(seconds, share)
+            figures.append(Figure(f"{name}, p{share * 100:.0f}", value, "ms"))
+    return [
+        *figures,
+        Figure("questions asked", len(answers), "questions"),
+        Figure("answers with a draft", len(drafted), "answers"),
+        Figure("declined", sum(answer.abstained for answer in answers), "answers"),
+    ]
+
+
+def _cancelled(address: str, question: str, rounds: int) -> list[Figure]:
+    """From a client's disconnect to a free model; see the module's docstring."""
+    alone = [ask(address, question, _LONG) for _ in range(max(2, rounds // 2))]
+    token = median(answer.token or 0.0 for answer in alone)
+    waits = []
+    for _ in range(rounds):
+        with asked(address, question, _LONG) as events:
+            next(name for name, _ in events if name == "token")
+        left = time.perf_counter()
+        with asked(address, question, _LONG) as events:
+            next(name for name, _ in events if name == "token")
+            waits.append(max(0.0, time.perf_counter() - left - token))
+        ask(address, question)  # so that each round begins with a free model
+    rest = median(answer.total - (answer.token or 0.0) for answer in alone)
+    return [
+        Figure("from a client's disconnect to a free model, p50", 1000 * median(waits), "ms"),
+        Figure("from a client's disconnect to a free model, worst", 1000 * max(waits), "ms"),
+        Figure("the rest of that answer, had the client stayed", 1000 * rest, "ms"),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(run_benchmark("answer_latency", __doc__ or "", measure))

@@ -1,0 +1,65 @@
+"""One writer at a time, known to the others, gone with its process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rag.errors import Busy
+from rag.lock import announce, find_holder, take_folder_lock, take_library_lock
+from rag.settings import Settings
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from rag.lock import announce, take_library_lock
+from rag.settings import Settings
+settings = Settings(home=Path(sys.argv[1]))
+with take_library_lock(settings, "cloister serve"):
+    announce(settings, "http://127.0.0.1:9")
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_process_is_refused_at_once_and_told_who(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        start = time.monotonic()
+        with (
+            pytest.raises(Busy, match=rf"cloister serve” \(process {other.pid}\)") as refused,
+            take_library_lock(settings, "cloister ask"),
+        ):
+            pass
+        assert time.monotonic() - start < 1
+        assert refused.value.exit_code == 75
+        holder = find_holder(settings)
+        assert holder is not None
+        assert (holder.pid, holder.address) == (other.pid, "http://127.0.0.1:9")
+        other.kill()
+    assert find_holder(settings) is None
+    with take_library_lock(settings, "cloister ask"):
+        assert find_holder(settings) is not None
+
+
+def test_the_address_is_for_the_owner_alone_and_goes_with_the_lock(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with take_library_lock(settings, "cloister serve"):
+        announce(settings, "http://127.0.0.1:9")
+        assert (tmp_path / "run" / "server.json").stat().st_mode & 0o077 == 0
+    assert not (tmp_path / "run" / "server.json").exists()
+
+
+def test_two_syncs_of_a_folder_exclude_each_other_and_two_folders_do_not(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with take_folder_lock(settings, 1), take_folder_lock(settings, 2):
+        with pytest.raises(Busy, match="The folder is in use"), take_folder_lock(settings, 1):
+            pass

@@ -1,0 +1,94 @@
+"""Fusion, and that only what is live and allowed is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag.catalog.collections import create_collection
+from rag.catalog.documents import remove
+from rag.errors import TooLarge, UnknownCollection, UsageError
+from rag.library import Library
+from rag.retrieval import fuse
+from rag.testing import fake_library
+from tests.ingest.reading import add_text, read_all
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    library = fake_library(tmp_path)
+    yield library
+    library.close()
+
+
+def test_fusion_is_a_weighted_sum_of_min_max_scores() -> None:
+    dense = [("a", 0.9), ("b", 0.5), ("c", 0.1)]
+    lexical = [("b", 12.0), ("d", 2.0)]
+    assert fuse(dense, lexical, 0.6) == pytest.approx({"a": 0.6, "b": 0.7, "c": 0.0, "d": 0.0})
+    assert fuse([], lexical, 0.6) == pytest.approx({"b": 0.4, "d": 0.0})
+    assert fuse([("a", 0.3)], [], 0.6) == pytest.approx({"a": 0.6})
+    assert fuse([], [], 0.6) == {}
+
+
+def test_a_passage_says_where_it_stands_and_which_half_found_it(library: Library) -> None:
+    name = add_text(library, "leave.txt", "Unused leave may be carried over until 31 March.")
+    add_text(library, "tea.txt", "Tea is in the kitchen on the second floor.")
+    read_all(library)
+    best = library.search("carried over leave", limit=2)[0]
+    assert (best.document_id, best.source, best.page) == (name, "leave.txt", 1)
+    assert (best.dense_rank, best.lexical_rank) == (1, 1)
+    assert best.text == "Unused leave may be carried over until 31 March."
+    assert 0 < best.score <= 1
+
+
+def test_what_is_removed_is_gone_at_once_before_any_sweep(library: Library) -> None:
+    name = add_text(library, "leave.txt", "Unused leave may be carried over.")
+    add_text(library, "tea.txt", "Tea is in the kitchen.")
+    read_all(library)
+    remove(library.catalog, name)
+    assert [p.source for p in library.search("leave carried over", limit=5)] == ["tea.txt"]
+
+
+def test_removed_chunks_do_not_crowd_out_live_ones(library: Library) -> None:
+    gone = [add_text(library, f"{n}.txt", f"leave leave leave {n}") for n in range(120)]
+    add_text(library, "kept.txt", "A word on leave, kept, among many others about other things.")
+    read_all(library)
+    for name in gone:
+        remove(library.catalog, name)
+    assert [p.source for p in library.search("leave", limit=5)] == ["kept.txt"]
+
+
+def test_only_the_collections_asked_are_searched(library: Library) -> None:
+    create_collection(library.catalog, "board")
+    add_text(library, "a.txt", "Salaries are secret.", "board")
+    add_text(library, "b.txt", "Salaries are paid monthly.")
+    read_all(library)
+    assert [p.source for p in library.search("salaries", ["board"])] == ["a.txt"]
+    assert [p.source for p in library.search("salaries", ["default"])] == ["b.txt"]
+    assert len(library.search("salaries")) == 2
+    with pytest.raises(UnknownCollection):
+        library.search("salaries", ["borad"])
+
+
+def test_the_same_text_is_shown_once(library: Library) -> None:
+    for number in range(3):
+        add_text(library, f"{number}.md", f"# Title {number}\n\nTea is in the kitchen.")
+    add_text(library, "a.txt", "Tea is in the kitchen.")
+    add_text(library, "b.txt", "Tea is   in the\nkitchen.")
+    read_all(library)
+    texts = [" ".join(p.text.split()) for p in library.search("tea kitchen", limit=10)]
+    assert len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize(("query", "error"), [("", UsageError), (" \n", UsageError)])
+def test_an_empty_query_is_refused(library: Library, query: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match="empty"):
+        library.search(query)
+
+
+def test_a_long_query_is_refused_and_an_empty_library_finds_nothing(library: Library) -> None:
+    with pytest.raises(TooLarge, match="2,000"):
+        library.search("x" * 100_000)
+    assert library.search("anything") == []
