@@ -6,6 +6,8 @@ finished, cite what is supported, replace what is not by the best verbatim quote
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +56,29 @@ class _Run:
         self.timings[stage] = round((time.perf_counter() - self.started) * 1000)
 
 
+class AnswerStream:
+    """The events of one answer. `close` may be called from any thread and stops the model."""
+
+    def __init__(self, events: Iterator[Event], stop: threading.Event) -> None:
+        self._events = events
+        self._stop = stop
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def close(self) -> None:
+        """Stop: the model ends at its next token, and no further event comes."""
+        self._stop.set()
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            # the thread that waits for the next event ends it by itself
+            with contextlib.suppress(ValueError):
+                close()
+
+
 class Answerer:
     """Answers questions from one library. Safe to use from several threads."""
 
@@ -81,12 +106,18 @@ class Answerer:
         own = self._settings.answer_threshold
         return own if own >= 0 else self._calibration.threshold
 
-    def ask(self, question: Question) -> Iterator[Event]:
+    def ask(self, question: Question) -> AnswerStream:
         """The events of one answer: sources, then tokens and sentences, then done."""
+        stop = threading.Event()
+        return AnswerStream(self._events(question, stop), stop)
+
+    def _events(self, question: Question, stop: threading.Event) -> Iterator[Event]:
         run = self._retrieve(question)
         yield Event("sources", {"passages": to_json(run.passages)})
         if run.evidence.spans and run.confidence >= self.threshold:
-            yield from self._generate(run)
+            yield from self._generate(run, stop)
+            if stop.is_set():
+                return
             if not run.sentences:
                 yield self._quote(run)
         yield Event("done", to_json(self._finish(run)))
@@ -115,14 +146,14 @@ class Answerer:
         run.mark("retrieve")
         return run
 
-    def _generate(self, run: _Run) -> Iterator[Event]:
+    def _generate(self, run: _Run, stop: threading.Event) -> Iterator[Event]:
         order = _best_first(run.passages, run.evidence)
         system = run.parameters.get("system_prompt")
         arguments = {k: v for k, v in run.parameters.items() if k != "system_prompt"}
         prompt = build_prompt(self._generator, run.standalone, order, system)
         run.usage = Usage(prompt.tokens, 0)
         draft, misses, tokens = Draft(), 0, 0
-        with self._generator.generate(prompt.text, arguments) as stream:
+        with self._generator.generate(prompt.text, arguments, stop) as stream:
             for delta in stream:
                 if not tokens:
                     run.mark("first_token")

@@ -47,6 +47,7 @@ class Generator:
         self._places = threading.BoundedSemaphore(settings.llm_concurrency + settings.llm_queue)
         # a plugged-in LLM knows its own chat template as `messages_to_prompt`
         self._render: Any = getattr(llm, "prompt", None) or llm.messages_to_prompt
+        self._stoppable = getattr(llm, "stoppable", False)
         self.info = info
         self.count = count
         window = llm.metadata.context_window
@@ -62,13 +63,18 @@ class Generator:
         return str(self._render(chat))
 
     @contextmanager
-    def generate(self, prompt: str, parameters: Mapping[str, Any]) -> Iterator[Iterator[Delta]]:
+    def generate(
+        self, prompt: str, parameters: Mapping[str, Any], stop: threading.Event
+    ) -> Iterator[Iterator[Delta]]:
         """Wait for a turn, then generate; leaving the block stops the model at its next token.
 
-        Raises Busy when too many wait or for too long, ModelError when the model fails.
+        So does setting `stop` from another thread, also while the prompt is being read, where
+        the LLM is Cloister's own. Raises Busy when too many wait or for too long, ModelError when
+        the model fails.
         """
         with self._turn():
-            completions = self._llm.stream_complete(prompt, formatted=True, **parameters)
+            own = {"stop": stop} if self._stoppable else {}
+            completions = self._llm.stream_complete(prompt, formatted=True, **parameters, **own)
             try:
                 yield _deltas(completions)
             finally:

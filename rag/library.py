@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import Catalog
 from rag.catalog.collections import collection_ids, create_collection
 from rag.errors import Busy, CloisterError, TooLarge, UsageError
-from rag.records import DEFAULT_COLLECTION, Event, Passage, Question
+from rag.records import DEFAULT_COLLECTION, Passage, Question
 from rag.settings import Settings
 
 if TYPE_CHECKING:
-    from rag.answering import Answerer
+    from rag.answering import Answerer, AnswerStream
     from rag.embedding import Embedder
     from rag.indexes import Indexes
     from rag.retrieval import Retriever
@@ -91,11 +91,11 @@ class Library:
             raise UsageError("limit must be from 1 to 100.")
         return _loaded(self._retriever, "The index").passages(query, collections, limit)
 
-    def ask(self, question: Question) -> Iterator[Event]:
+    def ask(self, question: Question) -> AnswerStream:
         """Answer, as events: `sources`, then `token` and `sentence`, last `done`.
 
-        Closing the iterator stops generation at once. Raises the errors of `search` before the
-        first event, and ModelError or Busy from within it.
+        Closing it, from any thread, stops generation at once. Raises the errors of `search` before
+        the first event, and ModelError or Busy from within it.
         """
         self._check(question.text, question.collections)
         return _loaded(self._answerer, "The LLM").ask(question)

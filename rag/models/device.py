@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from rag.errors import UsageError
+from rag.errors import ModelError, UsageError
 
 
 def pick_device(wanted: str) -> str:
@@ -54,3 +55,20 @@ def _bfloat16_pays() -> bool:
         return best
 
     return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
+
+
+def be_quiet() -> None:
+    """No bars and reports of transformers' own on the terminal."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
+def not_loaded(what: str, path: Path, error: Exception) -> ModelError:
+    """Why a model does not load, without the place where it lies on this machine."""
+    reason = str(error).replace(str(path), path.name).replace(str(path.parent), "")
+    return ModelError(
+        f"The {what} {path.stem} cannot be loaded: {reason.strip()[:300]}. "
+        "Fetch it again, or name another one in the settings."
+    )

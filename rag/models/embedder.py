@@ -8,8 +8,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 
-from rag.errors import ModelError
-from rag.models.device import pick_device, pick_precision
+from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 
 
 class LocalEmbedding(BaseEmbedding):
@@ -19,6 +18,7 @@ class LocalEmbedding(BaseEmbedding):
 
     def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
         super().__init__(model_name=folder.name, embed_batch_size=batch)
+        be_quiet()
         from sentence_transformers import SentenceTransformer
 
         place = pick_device(device)
@@ -30,7 +30,7 @@ class LocalEmbedding(BaseEmbedding):
                 model_kwargs={"dtype": pick_precision(precision, place)},
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(f"The embedder {folder.name} cannot be loaded: {error}") from error
+            raise not_loaded("embedder", folder, error) from error
         self._model.eval()
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:

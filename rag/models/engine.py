@@ -17,10 +17,10 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import CustomLLM
 
 from rag.errors import ModelError
-from rag.models.device import pick_device, pick_precision
+from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 
 # prompts are read in pieces, so that a question that is given up ends soon
-_PREFILL_TOKENS = 512
+_PREFILL_TOKENS = 256
 
 
 class LocalLLM(CustomLLM):
@@ -31,15 +31,18 @@ class LocalLLM(CustomLLM):
     """
 
     context_tokens: int
+    stoppable: bool = True
     device: str
 
     _model: Any = PrivateAttr()
     _tokenizer: Any = PrivateAttr()
+    _stops: Any = PrivateAttr()
 
     def __init__(self, folder: Path, device: str, precision: str) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         place = pick_device(device)
+        be_quiet()
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(
@@ -49,11 +52,14 @@ class LocalLLM(CustomLLM):
                 dtype=pick_precision(precision, place),
             ).to(place)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(f"The LLM {folder.name} cannot be loaded: {error}") from error
+            raise not_loaded("LLM", folder, error) from error
         context = getattr(model.config, "max_position_embeddings", None) or 2048
         super().__init__(context_tokens=context, device=place)
         self._model = model.eval()
         self._tokenizer = tokenizer
+        # each generating thread's own stop, asked between the pieces of a prompt too
+        self._stops = threading.local()
+        self._model.register_forward_pre_hook(self._before_forward)
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -91,17 +97,19 @@ class LocalLLM(CustomLLM):
     ) -> CompletionResponseGen:
         """Completions as they grow; closing the generator ends the work at the next token.
 
-        `kwargs` are transformers' generation arguments (`max_new_tokens`, `temperature`, …).
+        `kwargs` are transformers' generation arguments (`max_new_tokens`, `temperature`, …), and
+        `stop`, an event that ends the work when another thread sets it.
         Raises ModelError when the model fails, for lack of memory for instance.
         """
         from transformers import StoppingCriteriaList, TextIteratorStreamer
 
         inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
-        stop = _Stop()
+        stop = _Stop(kwargs.pop("stop", None))
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
-        failure: list[BaseException] = []
+        failure: list[Exception] = []
 
         def work() -> None:
+            self._stops.stop = stop
             try:
                 self._model.generate(
                     **inputs.to(self.device),
@@ -110,7 +118,9 @@ class LocalLLM(CustomLLM):
                     prefill_chunk_size=_PREFILL_TOKENS,
                     **_arguments(kwargs, self._tokenizer),
                 )
-            except Exception as error:  # noqa: BLE001 - the boundary of this thread: told to its consumer
+            except _Stopped:
+                pass
+            except Exception as error:  # noqa: BLE001 - the boundary of this thread
                 failure.append(error)
             finally:
                 streamer.end()
@@ -128,12 +138,21 @@ class LocalLLM(CustomLLM):
         if failure:
             raise ModelError(f"The LLM could not answer: {failure[0]}") from failure[0]
 
+    def _before_forward(self, *_: Any) -> None:
+        stop = getattr(self._stops, "stop", None)
+        if stop is not None and stop.now.is_set():
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """The completion is not wanted any more."""
+
 
 class _Stop:
     """Transformers' stopping criterion: asked after each token, which it counts."""
 
-    def __init__(self) -> None:
-        self.now = threading.Event()
+    def __init__(self, now: threading.Event | None) -> None:
+        self.now = now or threading.Event()
         self.tokens = 0
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:

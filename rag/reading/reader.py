@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rag.errors import ModelError
-from rag.models.device import pick_device, pick_precision
+from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, Reading, best_span
 
 
@@ -44,12 +43,13 @@ class Reader:
         from transformers import AutoTokenizer
 
         place = pick_device(device)
+        be_quiet()
         try:
             network = ReaderNetwork(base)
             network.load_state_dict(load_file(weights), strict=False)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"The reader cannot be loaded: {error}") from error
+            raise not_loaded("reader", weights, error) from error
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()
 

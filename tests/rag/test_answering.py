@@ -104,7 +104,7 @@ def test_closing_the_stream_stops_the_model(library: Library) -> None:
     stream = library.ask(ASKED)
     while next(stream).name != "token":
         pass
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert FakeLLM.stopped == 1
 
 
@@ -138,7 +138,7 @@ def test_too_many_waiting_questions_are_told_to_try_later(tmp_path: Path) -> Non
         pass
     with pytest.raises(Busy, match="Too many questions"):
         _events(library)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     library.close()
 
 

@@ -60,6 +60,10 @@ def test_the_address_is_for_the_owner_alone_and_goes_with_the_lock(tmp_path: Pat
 
 def test_two_syncs_of_a_folder_exclude_each_other_and_two_folders_do_not(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    with take_folder_lock(settings, 1), take_folder_lock(settings, 2):
-        with pytest.raises(Busy, match="The folder is in use"), take_folder_lock(settings, 1):
-            pass
+    with (
+        take_folder_lock(settings, 1),
+        take_folder_lock(settings, 2),
+        pytest.raises(Busy, match="The folder is in use"),
+        take_folder_lock(settings, 1),
+    ):
+        pass

@@ -1,0 +1,216 @@
+"""The sync tells new, changed, renamed, unchanged and vanished files apart, and acts on each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ingest.sync import SyncReport, register
+from rag.catalog.documents import list_documents, remove
+from rag.catalog.folders import folder_key, known_files, retry_files
+from rag.errors import NotFound, UsageError
+from rag.library import Library
+from rag.testing import fake_library
+from tests.ingest.reading import read_all
+
+OLD = 1_600_000_000_000_000_000
+
+
+@dataclass
+class Estate:
+    """A folder, a library, and a sync between them."""
+
+    folder: Path
+    library: Library
+
+    def write(self, name: str, text: str | bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        os.utime(path, ns=(OLD, OLD))
+
+    def sync(self, confirmed: bool = False) -> SyncReport:
+        key = folder_key(self.library.catalog, str(self.folder), "default")
+        report = register(
+            self.library.settings, self.library.catalog, self.folder, key, "default", confirmed
+        )
+        read_all(self.library)
+        return report
+
+    def sources(self) -> dict[str, str]:
+        return {d.source: d.id for d in list_documents(self.library.catalog, 1000)}
+
+    def finds(self, query: str) -> list[str]:
+        return [p.source for p in self.library.search(query, limit=20)]
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Iterator[Estate]:
+    (tmp_path / "folder").mkdir()
+    library = fake_library(tmp_path / "home")
+    yield Estate(tmp_path / "folder", library)
+    library.close()
+
+
+def _counts(report: SyncReport) -> tuple[int, int, int, int, int]:
+    return (report.new, report.changed, report.renamed, report.unchanged, report.removed)
+
+
+def test_each_kind_of_change_is_told_apart(estate: Estate) -> None:
+    for name in ("same.txt", "edited.txt", "moved.txt", "gone.txt"):
+        estate.write(name, f"This is the file {name} about giraffes.")
+    assert _counts(estate.sync()) == (4, 0, 0, 0, 0)
+    before = estate.sources()
+    estate.write("edited.txt", "Now about elephants.")
+    (estate.folder / "sub").mkdir()
+    (estate.folder / "moved.txt").rename(estate.folder / "sub" / "renamed.txt")
+    (estate.folder / "gone.txt").unlink()
+    estate.write("new.txt", "A new one about zebras.")
+    assert _counts(estate.sync()) == (1, 1, 1, 1, 1)
+    after = estate.sources()
+    assert set(after) == {"same.txt", "edited.txt", "sub/renamed.txt", "new.txt"}
+    assert after["sub/renamed.txt"] == before["moved.txt"]
+    assert after["edited.txt"] == before["edited.txt"]
+    assert estate.finds("elephants")[0] == "edited.txt"
+    assert "gone.txt" not in estate.finds("giraffes")
+
+
+def test_a_moved_file_is_not_read_again(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    (estate.folder / "a.txt").rename(estate.folder / "b.txt")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the embedder was called")
+
+    monkeypatch.setattr(estate.library.embedder, "texts", refuse)
+    assert estate.sync().renamed == 1
+    assert estate.finds("giraffes") == ["b.txt"]
+
+
+def test_ten_runs_over_an_unchanged_folder_change_nothing(estate: Estate) -> None:
+    for number in range(5):
+        estate.write(f"{number}.txt", f"File {number}.")
+    estate.sync()
+    estate.sync()
+    home = estate.library.settings.home
+    estate.library.catalog.truncate_log()
+    before = (home / "catalog.sqlite").read_bytes()
+    documents = list_documents(estate.library.catalog)
+    for _ in range(10):
+        assert _counts(estate.sync()) == (0, 0, 0, 5, 0)
+    estate.library.catalog.truncate_log()
+    assert list_documents(estate.library.catalog) == documents
+    assert (home / "catalog.sqlite").read_bytes() == before
+
+
+def test_a_touched_file_with_the_same_bytes_is_unchanged(estate: Estate) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    os.utime(estate.folder / "a.txt", ns=(OLD + 10**9, OLD + 10**9))
+    assert _counts(estate.sync()) == (0, 0, 0, 1, 0)
+
+
+def test_an_edit_that_keeps_size_and_times_is_seen(estate: Estate) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    estate.write("a.txt", "About elephant.")
+    assert estate.sync().changed == 1
+
+
+def test_the_old_text_answers_until_the_new_is_live_and_if_it_fails(estate: Estate) -> None:
+    estate.write("a.docx", b"")
+    estate.write("a.txt", "About giraffes.")
+    report = estate.sync()
+    assert report.new == 2
+    estate.write("a.txt", b"%PDF-1.7 this is not text")
+    estate.sync()
+    assert estate.finds("giraffes") == ["a.txt"]
+    key = folder_key(estate.library.catalog, str(estate.folder), "default")
+    known = known_files(estate.library.catalog, key)
+    assert known["a.txt"].state == known["a.docx"].state == "failed"
+    assert "PDF" in (known["a.txt"].error or "")
+    assert "empty" in (known["a.docx"].error or "")
+
+
+def test_a_failed_file_is_tried_again_only_when_told_or_changed(estate: Estate) -> None:
+    estate.write("a.docx", b"not a docx at all")
+    estate.sync()
+    key = folder_key(estate.library.catalog, str(estate.folder), "default")
+    failed = known_files(estate.library.catalog, key)["a.docx"]
+    estate.sync()
+    assert known_files(estate.library.catalog, key)["a.docx"] == failed
+    assert retry_files(estate.library.catalog, key) == 1
+    assert known_files(estate.library.catalog, key)["a.docx"].state == "pending"
+
+
+def test_kinds_that_are_not_read_hidden_files_and_links_out_are_left(
+    estate: Estate, tmp_path: Path
+) -> None:
+    estate.write("photo.raw", "x")
+    estate.write(".hidden.txt", "hidden giraffes")
+    estate.write(".git/config.txt", "hidden giraffes")
+    estate.write("real.txt", "About giraffes.")
+    (tmp_path / "secret.txt").write_text("secret giraffes")
+    (estate.folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (estate.folder / "up").symlink_to(tmp_path, target_is_directory=True)
+    (estate.folder / "loop.txt").symlink_to(estate.folder / "loop.txt")
+    os.mkfifo(estate.folder / "pipe.txt")
+    report = estate.sync()
+    assert report.new == 1
+    assert {source for source, _ in report.skips} >= {"photo.raw", "out.txt", "up", "pipe.txt"}
+    assert estate.finds("giraffes") == ["real.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_cannot_be_looked_at_is_not_gone(estate: Estate) -> None:
+    estate.write("sub/a.txt", "About giraffes.")
+    estate.sync()
+    (estate.folder / "sub").chmod(0)
+    report = estate.sync()
+    (estate.folder / "sub").chmod(0o700)
+    assert report.removed == 0
+    assert report.failures
+
+
+def test_two_folders_do_not_delete_each_other_s_files(estate: Estate, tmp_path: Path) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    other = Estate(tmp_path / "other", estate.library)
+    other.folder.mkdir()
+    other.write("a.txt", "About elephants.")
+    assert other.sync().new == 1
+    assert estate.sync().unchanged == 1
+    assert len(estate.library.search("about", limit=10)) == 2
+
+
+def test_a_folder_that_is_not_there_or_suddenly_empty_wipes_nothing(estate: Estate) -> None:
+    for number in range(12):
+        estate.write(f"{number}.txt", f"About giraffes {number}.")
+    estate.sync()
+    for path in estate.folder.iterdir():
+        path.unlink()
+    with pytest.raises(UsageError, match="--confirm-deletions"):
+        estate.sync()
+    assert len(estate.sources()) == 12
+    estate.folder.rmdir()
+    with pytest.raises(NotFound, match="mounted"):
+        estate.sync()
+    estate.folder.mkdir()
+    assert estate.sync(confirmed=True).removed == 12
+    assert estate.finds("giraffes") == []
+
+
+def test_what_a_person_removed_stays_out_until_its_bytes_change(estate: Estate) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    remove(estate.library.catalog, estate.sources()["a.txt"])
+    assert _counts(estate.sync()) == (0, 0, 0, 1, 0)
+    assert estate.finds("giraffes") == []
+    estate.write("a.txt", "About giraffes and zebras.")
+    assert estate.sync().changed == 1
+    assert estate.finds("giraffes") == ["a.txt"]
