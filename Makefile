@@ -11,7 +11,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 BIN := .venv/bin
 export TORCH PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help setup answer run test test-all lint bench measure pins clean python
+.PHONY: docs help setup answer run test test-all lint bench measure pins clean python
 
 help: ## Show this list
 	@echo "Cloister: answers about your private documents, with sources you can check."
@@ -62,6 +62,9 @@ measure: python ## Time and bytes of a first `make answer` in a fresh copy (READ
 
 pins: python ## Rewrite constraints.txt from what .venv holds
 	@$(BIN)/python -m tools.pins
+
+docs: setup ## Write the generated parts of README.md
+	@$(BIN)/python -m tools.docs
 
 clean: ## Remove .venv and caches; documents and models (data/) stay
 	rm -rf .venv .setup.lock build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

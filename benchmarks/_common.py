@@ -57,6 +57,7 @@ def run_benchmark(name: str, about: str, measure: Measure) -> int:
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it work at all?")
     given = parser.parse_args()
     options = Options(given.json, given.small)
+    os.environ.setdefault("TQDM_DISABLE", "1")
     started = time.monotonic()
     load = os.getloadavg()[0]
     try:

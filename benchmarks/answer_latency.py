@@ -146,14 +146,19 @@ def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
 
 
 def _ready(address: str) -> bool:
+    """Whether every part of the server is. Raises CloisterError when one never will be."""
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
+        parts = json.load(connection.getresponse())["parts"]
     except OSError:
         return False
     finally:
         connection.close()
+    wrong = [state for state in parts.values() if state not in ("ready", "loading")]
+    if wrong:
+        raise CloisterError(f"The server cannot answer: {wrong[0]}")
+    return all(state == "ready" for state in parts.values())
 
 
 def _figures(answers: Sequence[Answered]) -> list[Figure]:

@@ -227,7 +227,7 @@ def _each(texts: Sequence[str], **works: Callable[[str], object]) -> dict[str, l
     """The seconds of each work for every text, in turn, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number, text in enumerate((texts[0], *texts)):
-        round_ = alternate(1, **{n: lambda w=w, t=text: w(t) for n, w in works.items()})  # type: ignore[misc]
+        round_ = alternate(1, **{n: lambda w=w, t=text: w(t) for n, w in works.items()})
         for name, taken in round_.items():
             seconds[name] += taken if number else []
     return seconds

@@ -45,12 +45,16 @@ class LocalLLM(CustomLLM):
         be_quiet()
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(
+            model, report = AutoModelForCausalLM.from_pretrained(
                 folder,
                 local_files_only=True,
                 use_safetensors=True,
                 dtype=pick_precision(precision, place),
-            ).to(place)
+                output_loading_info=True,
+            )
+            if report["missing_keys"]:  # they would be random numbers
+                raise ValueError("its files hold no causal language model")
+            model = model.to(place)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise not_loaded("LLM", folder, error) from error
         context = getattr(model.config, "max_position_embeddings", None) or 2048
