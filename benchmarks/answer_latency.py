@@ -1,9 +1,9 @@
 """How soon an answer begins and ends, over the server's REST stream, on the sample library.
 
 A real server runs in a child process, with one answer at a time. Clocked from sending the
-question: the first event (the sources), the first token of the draft, the last event. Then the
-same question is left after its first token, and the time until the model is free again is what
-the next question waits longer than it would have.
+question: the first event (the sources), the first token of the draft, the last event. Then a
+question is left after its first token, and the model is free again when the server's processes
+take no more processor time (from /proc, so on Linux only).
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from rag.settings import Settings
 
 _START_SECONDS = 180.0
 _ANSWER_SECONDS = 300.0
+# the server is idle when it took at most one tick (10 ms) of processor time for so long
+_IDLE_SECONDS = 0.1
 _LONG = {"min_new_tokens": 120, "max_new_tokens": 120}
 
 
@@ -65,17 +67,17 @@ def measure(options: Options) -> Sequence[Figure]:
         env = environment(settings, CLOISTER_LLM_CONCURRENCY="1")
         run_quietly(command("ingest", "sync", str(SAMPLES), "--wait"), env)
         say("the sample library is taken in")
-        with serving(settings, env, folder / "server.log") as address:
+        with serving(settings, env, folder / "server.log") as (address, pid):
             ask(address, texts[-1])
             answers = {text: ask(address, text) for text in texts[:count]}
             figures = _figures(list(answers.values()))
             drafted = [text for text, answer in answers.items() if answer.token is not None]
-            return figures + (_cancelled(address, drafted[0], rounds) if drafted else [])
+            return figures + (_cancelled(address, pid, drafted[0], rounds) if drafted else [])
 
 
 @contextmanager
-def serving(settings: Settings, env: dict[str, str], log: Path) -> Iterator[str]:
-    """A server on a free port, ready to answer; yields `host:port`."""
+def serving(settings: Settings, env: dict[str, str], log: Path) -> Iterator[tuple[str, int]]:
+    """A server on a free port, ready to answer; yields `host:port` and its process."""
     with log.open("wb") as output:
         child = subprocess.Popen(
             command("serve", "--port", "0"), cwd=ROOT, env=env, stdout=output, stderr=output
@@ -89,7 +91,7 @@ def serving(settings: Settings, env: dict[str, str], log: Path) -> Iterator[str]
             time.sleep(0.1)
             holder = find_holder(settings)
             address = urlsplit(holder.address).netloc if holder and holder.address else ""
-        yield address
+        yield address, child.pid
     finally:
         child.terminate()
         try:
@@ -185,25 +187,42 @@ def _figures(answers: Sequence[Answered]) -> list[Figure]:
     ]
 
 
-def _cancelled(address: str, question: str, rounds: int) -> list[Figure]:
+def _cancelled(address: str, pid: int, question: str, rounds: int) -> list[Figure]:
     """From a client's disconnect to a free model; see the module's docstring."""
-    alone = [ask(address, question, _LONG) for _ in range(max(2, rounds // 2))]
-    token = median(answer.token or 0.0 for answer in alone)
-    waits = []
+    waits, rests = [], []
     for _ in range(rounds):
+        whole = ask(address, question, _LONG)
+        rests.append(whole.total - (whole.token or 0.0))
+        _idle_after(pid)
         with asked(address, question, _LONG) as events:
             next(name for name, _ in events if name == "token")
-        left = time.perf_counter()
-        with asked(address, question, _LONG) as events:
-            next(name for name, _ in events if name == "token")
-            waits.append(max(0.0, time.perf_counter() - left - token))
-        ask(address, question)  # so that each round begins with a free model
-    rest = median(answer.total - (answer.token or 0.0) for answer in alone)
+        waits.append(_idle_after(pid))
     return [
         Figure("from a client's disconnect to a free model, p50", 1000 * median(waits), "ms"),
         Figure("from a client's disconnect to a free model, worst", 1000 * max(waits), "ms"),
-        Figure("the rest of that answer, had the client stayed", 1000 * rest, "ms"),
+        Figure("the rest of that answer, had the client stayed, p50", 1000 * median(rests), "ms"),
     ]
+
+
+def _idle_after(pid: int) -> float:
+    """Wait until the process and its children are idle; returns the seconds until they were."""
+    started = time.perf_counter()
+    while True:
+        before, begun = _ticks(pid), time.perf_counter()
+        time.sleep(_IDLE_SECONDS)
+        if _ticks(pid) - before <= 1:
+            return begun - started
+
+
+def _ticks(pid: int) -> int:
+    """The processor time of a process and its children so far, in ticks."""
+    place = Path(f"/proc/{pid}")
+    try:
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+        children = (place / "task" / str(pid) / "children").read_text().split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12]) + sum(_ticks(int(child)) for child in children)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ _MONTHS = frozenset(
     )
 )
 _SHORT_LINE = 0.6
+# nobody wraps running text at fewer characters: such lines are rows
+_NARROWEST = 55
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -109,7 +111,7 @@ def _hard(line: str, following: str, longest: int) -> bool:
     first = following.lstrip()[:1]
     if _ENDS_LINE.search(line):
         return not first.islower() and not _abbreviated(line.rstrip(), following)
-    return len(line) < _SHORT_LINE * longest and not first.islower()
+    return (longest < _NARROWEST or len(line) < _SHORT_LINE * longest) and not first.islower()
 
 
 def _abbreviated(line: str, following: str) -> bool:

@@ -104,6 +104,8 @@ class RemoteSession:
                     if name == "error":
                         raise _problem(data)
                     yield name, data
+            if name != "done":
+                raise Busy("The server stopped before the answer was whole; ask again.")
 
     @contextmanager
     def _post(self, path: str, body: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:

@@ -123,7 +123,9 @@ def _check_whole(home: Path, models: Path, ids: list[str]) -> None:
     assert library.indexes.vectors.missing(names, vectors) == []
     for row in chunks:
         assert library.indexes.vectors.query(row.vector, 1)[0][1] > 0.999
-    assert sorted(name for batch in library.indexes.vectors.ids() for name in batch) == sorted(names)
+    assert sorted(name for batch in library.indexes.vectors.ids() for name in batch) == sorted(
+        names
+    )
     assert sorted(library.indexes.words.ids()) == sorted(names)
     library.close()
 

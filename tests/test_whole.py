@@ -94,7 +94,7 @@ def test_what_the_documents_do_not_say_is_not_invented(library: Library) -> None
 
 
 def test_every_chunk_is_whole_in_the_embedder_s_eyes(library: Library) -> None:
-    """No chunk is longer than the 256 word pieces that the embedder reads, special ones included."""
+    """No chunk is longer than the 256 word pieces that the embedder reads."""
     ids = [name for batch in library.indexes.vectors.ids() for name in batch]
     from rag.catalog.contents import vectors_of
 
@@ -134,3 +134,10 @@ def test_a_vanished_file_is_gone_from_the_answers(
     assert not sources & {p["source"] for p in answer["passages"]}
     Worker(library).drain()
     assert not sources & {d.source for d in list_documents(library.catalog)}
+
+
+def test_an_answer_s_stream_ends_with_the_whole_record(library: Library) -> None:
+    events = list(library.ask(Question("What do I get per kilometre for my own car?")))
+    assert events[0].name == "sources"
+    assert events[-1].name == "done"
+    assert any(event.name == "sentence" for event in events)

@@ -137,14 +137,14 @@ class LocalLLM(CustomLLM):
                 text += delta
                 yield CompletionResponse(text=text, delta=delta, raw={"tokens": stop.tokens})
         finally:
-            stop.now.set()
+            stop.left = True
         thread.join()
         if failure:
             raise ModelError(f"The LLM could not answer: {failure[0]}") from failure[0]
 
     def _before_forward(self, *_: Any) -> None:
         stop = getattr(self._stops, "stop", None)
-        if stop is not None and stop.now.is_set():
+        if stop is not None and stop.wanted:
             raise _Stopped
 
 
@@ -155,16 +155,23 @@ class _Stopped(Exception):
 class _Stop:
     """Transformers' stopping criterion: asked after each token, which it counts."""
 
-    def __init__(self, now: threading.Event | None) -> None:
-        self.now = now or threading.Event()
+    def __init__(self, asked: threading.Event | None) -> None:
+        self._asked = asked
+        self.left = False
         self.tokens = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the consumer left, or another thread asked to stop."""
+        return self.left or (self._asked is not None and self._asked.is_set())
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
         import torch
 
         self.tokens += 1
-        done = self.now.is_set()
-        return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
+        return torch.full(
+            (input_ids.shape[0],), self.wanted, dtype=torch.bool, device=input_ids.device
+        )
 
 
 def _arguments(given: dict[str, Any], tokenizer: Any) -> dict[str, Any]:

@@ -91,10 +91,10 @@ def covid(path: Path, rng: random.Random) -> list[Example]:
     return found
 
 
-def own(folder: Path = OWN) -> list[list[Example]]:
-    """The examples written for this project, grouped by context."""
+def own(pattern: str, folder: Path = OWN) -> list[list[Example]]:
+    """The examples written for this project in the files of a pattern, grouped by context."""
     groups: list[list[Example]] = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(folder.glob(pattern)):
         for line in path.read_text("utf-8").splitlines():
             row = json.loads(line)
             context = f"{row['title']}\n{row['context']}"

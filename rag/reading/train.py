@@ -163,12 +163,13 @@ def main() -> None:
         *natural_questions(arguments.data / "nq_oracle" / "nq-open-oracle.jsonl.gz", embed),
         *covid(arguments.data / "covid_qa" / "200423_covidQA.json.gz", rng),
     ]
-    groups = own()
+    groups = own("part_[abc].jsonl")
     rng.shuffle(groups)
     cut = int(len(groups) * _HELD_OUT_SHARE)
     held = [example for group in groups[:cut] for example in group]
     public = rng.sample(public, min(arguments.public, len(public)))
-    mixed = [e for g in groups[cut:] for e in g] * 3 + public[: len(public) // 5]
+    groups = groups[cut:] + own("part_[def].jsonl")
+    mixed = [e for g in groups for e in g] * 2 + public[: len(public) // 5]
     print(json.dumps({"public": len(public), "own": len(mixed), "held": len(held)}), flush=True)
     network = ReaderNetwork(arguments.embedder)
     tokenizer = AutoTokenizer.from_pretrained(arguments.embedder, local_files_only=True)

@@ -55,12 +55,15 @@ async function answer(question) {
   const collection = form.elements.collection?.value;
   const body = { question, history, ...(collection ? { collections: [collection] } : {}) };
   let record = null;
+  let ended = false;
   try {
     for await (const event of ask(body, request.signal)) {
       if (event.name === "done") record = event.data;
       turn.apply(event);
-      if (event.name === "done" || event.name === "error") break;
+      ended = event.name === "done" || event.name === "error";
+      if (ended) break;
     }
+    if (!ended) turn.fail("The answer broke off before its end. Ask again.");
     if (record) history = [...history, { question, answer: record.text }].slice(-MOST_TURNS);
   } catch (error) {
     if (request.signal.aborted) turn.stopped();
