@@ -121,7 +121,6 @@ class Pipeline:
         except DocumentError as error:
             fail(self._catalog, task, self.recipe, error.code, str(error))
             return None
-        report(self._catalog, [task.document_id], "embedding", 0.3)
         return Draft(task, key, parsed, chunks)
 
     def _parse(self, task: Task) -> Parsed:
@@ -147,6 +146,7 @@ class Pipeline:
             if done % (32 * self._settings.embedder_batch) < self._settings.embedder_batch:
                 report(self._catalog, ids, "embedding", 0.3 + 0.6 * done / len(texts))
 
+        report(self._catalog, ids, "embedding", 0.3)
         vectors = self._embedder.texts(texts, progress)
         contents, offset = [], 0
         for draft in fresh:

@@ -42,11 +42,11 @@ class _Run:
     question: Question
     standalone: str
     passages: tuple[Passage, ...]
-    evidence: Evidence
-    confidence: float
     citations: Citations
     started: float
     parameters: Mapping[str, Any]
+    evidence: Evidence = field(default_factory=lambda: Evidence((), (), {}))
+    confidence: float = 0.0
     sentences: list[Sentence] = field(default_factory=list)
     timings: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -114,6 +114,7 @@ class Answerer:
     def _events(self, question: Question, stop: threading.Event) -> Iterator[Event]:
         run = self._retrieve(question)
         yield Event("sources", {"passages": to_json(run.passages)})
+        self._weigh(run)
         if run.evidence.spans and run.confidence >= self.threshold:
             yield from self._generate(run, stop)
             if stop.is_set():
@@ -128,7 +129,6 @@ class Answerer:
         passages = self._retriever.passages(
             standalone, question.collections, self._settings.retrieval_passages
         )
-        evidence = self._judge.evidence(standalone, passages)
         parameters = {
             "temperature": self._settings.llm_temperature,
             "max_new_tokens": self._settings.llm_max_new_tokens,
@@ -137,14 +137,19 @@ class Answerer:
             question=question,
             standalone=standalone,
             passages=tuple(passages),
-            evidence=evidence,
-            confidence=self._calibration.probability(evidence.features) if passages else 0.0,
             citations=Citations(self._catalog),
             started=started,
             parameters=parameters,
         )
         run.mark("retrieve")
         return run
+
+    def _weigh(self, run: _Run) -> None:
+        """Find the best evidence and how likely it holds the answer."""
+        run.evidence = self._judge.evidence(run.standalone, run.passages)
+        if run.evidence.spans:
+            run.confidence = self._calibration.probability(run.evidence.features)
+        run.mark("weigh")
 
     def _generate(self, run: _Run, stop: threading.Event) -> Iterator[Event]:
         order = _best_first(run.passages, run.evidence)

@@ -14,6 +14,7 @@ from rag.words import WordIndex, content_terms, terms
 
 # Evidence longer than this is no quote that a person would want to check.
 LONGEST_QUOTE = 700
+_FULL_STOP = re.compile(r"[.!?…:。！？][\"'”’»)\]]*\d{0,2}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,15 @@ def passage_sentences(passage: Passage) -> list[Span]:
 
 
 def windows(passage: Passage) -> list[Span]:
-    """Each sentence of a passage, and each two that follow one another."""
+    """Each sentence of a passage, and each two that follow one another.
+
+    Rows and items stand alone: two of them together would say what neither does.
+    """
     single = passage_sentences(passage)
     pairs = [
         Span(passage, one.start, two.end)
         for one, two in pairwise(single)
-        if two.end - one.start <= LONGEST_QUOTE
+        if two.end - one.start <= LONGEST_QUOTE and _FULL_STOP.search(one.text)
     ]
     return single + pairs
 

@@ -73,7 +73,9 @@ class Indexes:
             if path is not None:
                 self._say("The vector index is damaged: rebuilding it from the catalog.")
             path = self._rebuild_vectors(serials)
-            report = self._check_vectors(path, None) or {"missing": [], "extra": []}
+            report = {"missing": [], "extra": []}
+            if count_chunks(self._catalog):
+                report = self._check_vectors(path, None) or report
         index = VectorIndex(path, self._fingerprint)
         index.delete(report["extra"])
         known = json.loads(self._catalog.fact(_APART) or "[]")
@@ -108,6 +110,8 @@ class Indexes:
 
     def _check_vectors(self, path: Path, sample: int | None) -> dict[str, Any] | None:
         """What a child process finds wrong with the index; None when it cannot be opened."""
+        if count_chunks(self._catalog) == 0 and sample is not None:
+            return {"missing": [], "extra": []}  # an empty library, closed in order
         job = {
             "home": str(self._home),
             "path": str(path),

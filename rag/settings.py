@@ -63,7 +63,7 @@ class Settings:
     llm_temperature: float = _setting(0.0, "0 is greedy and repeatable.")
 
     reader_model: str = _setting(
-        "all-MiniLM-L6-v2", "Model folder that the reader builds on; empty: judge without a reader."
+        "all-MiniLM-L6-v2", "Model folder that the reader builds on; none: judge without a reader."
     )
 
     retrieval_candidates: int = _setting(50, "Chunks that each half of the retriever proposes.")

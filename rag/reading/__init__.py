@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def load_reader(settings: Settings) -> Reader | None:
     """The reader that the settings name, or None where they name none. Raises ModelError."""
-    if not settings.reader_model:
+    if settings.reader_model in ("", "none"):
         return None
     from rag.models.folder import find_model, verify
     from rag.reading.reader import Reader

@@ -1,7 +1,8 @@
 """Trains the reader: `python -m rag.reading.train --data FOLDER --embedder FOLDER`.
 
-Two stages: public sets first, then the texts written for this project mixed with a share of
-them. A checkpoint is written every few minutes and taken up again after an interruption.
+Three stages: public sets, then texts written for this project mixed with a share of them, then
+further such texts. A checkpoint is written every few minutes and taken up again after an
+interruption.
 """
 
 from __future__ import annotations
@@ -168,12 +169,15 @@ def main() -> None:
     cut = int(len(groups) * _HELD_OUT_SHARE)
     held = [example for group in groups[:cut] for example in group]
     public = rng.sample(public, min(arguments.public, len(public)))
-    groups = groups[cut:] + own("part_[def].jsonl")
-    mixed = [e for g in groups for e in g] * 2 + public[: len(public) // 5]
-    print(json.dumps({"public": len(public), "own": len(mixed), "held": len(held)}), flush=True)
+    first = [example for group in groups[cut:] for example in group]
+    later = [example for group in own("part_[def].jsonl") for example in group]
+    mixed = first * 3 + public[: len(public) // 5]
+    last = later * 2 + first[::3]
+    sizes = {"public": len(public), "own": len(mixed), "last": len(last), "held": len(held)}
+    print(json.dumps(sizes), flush=True)
     network = ReaderNetwork(arguments.embedder)
     tokenizer = AutoTokenizer.from_pretrained(arguments.embedder, local_files_only=True)
-    stages = [("public", public, 1.5e-4, 1), ("own", mixed, 1e-4, 1)]
+    stages = [("public", public, 1.5e-4, 1), ("own", mixed, 1e-4, 1), ("last", last, 7e-5, 1)]
     log = train(network, tokenizer, stages, arguments.checkpoint)
     state = {k: v.to(torch.bfloat16).contiguous() for k, v in network.trained_state().items()}
     save_file(state, arguments.out)

@@ -70,3 +70,12 @@ def test_a_quote_is_found_across_line_breaks_and_never_as_a_pattern() -> None:
 
 def test_a_citation_opens_at_its_place() -> None:
     assert passage_url("doc_1", 2, 3, 4) == "/documents/doc_1?page=2&start=3&end=4#passage"
+
+
+def test_two_rows_of_a_table_do_not_support_a_sentence_together(verifier: Verifier) -> None:
+    table = "Managing director Niamh Carrow 100\nHead of Finance Tomasz Wierzbin 120"
+    passage = Passage("c2", "d1", "Staff", "staff.pdf", 1, 0, len(table), table, 1.0)
+    wrong = "The managing director is Niamh Carrow, the head of finance."
+    assert verifier.verify(wrong, [passage]).support == "unsupported"
+    right = "The managing director is Niamh Carrow."
+    assert verifier.verify(right, [passage]).support == "supported"
