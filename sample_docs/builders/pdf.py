@@ -131,7 +131,7 @@ class Document(BaseDocTemplate):  # type: ignore[misc]
         paragraph.drawOn(canvas, SIDE, y - height)
         return float(y - height)
 
-    def afterFlowable(self, flowable: Flowable) -> None: (reportlab's name)
+    def afterFlowable(self, flowable: Flowable) -> None:  # reportlab's own name
         """Tell the table of contents of every chapter heading."""
         if isinstance(flowable, Paragraph) and flowable.style.name == "h1":
             self.notify("TOCEntry", (0, flowable.getPlainText(), self.page))
