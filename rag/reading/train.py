@@ -171,8 +171,8 @@ def main() -> None:
     public = rng.sample(public, min(arguments.public, len(public)))
     first = [example for group in groups[cut:] for example in group]
     later = [example for group in own("part_[def].jsonl") for example in group]
-    mixed = first * 3 + public[: len(public) // 5]
-    last = later * 2 + first[::3]
+    mixed = first * 2 + public[: len(public) // 5]
+    last = later + first[::2]
     sizes = {"public": len(public), "own": len(mixed), "last": len(last), "held": len(held)}
     print(json.dumps(sizes), flush=True)
     network = ReaderNetwork(arguments.embedder)
