@@ -192,9 +192,9 @@ class Answerer:
             span.start < best.end and best.start < span.end
         ):
             return True
-        return coverage(
-            self._judge.weights(run.standalone), held_terms(span.text, span.passage)
-        ) >= max(_RELEVANT, run.evidence.features["sentence_coverage"])
+        weights = self._judge.weights(run.standalone)
+        needed = max(_RELEVANT, coverage(weights, held_terms(best.text, best.passage)))
+        return coverage(weights, held_terms(span.text, span.passage)) >= needed
 
     def _quote(self, run: _Run) -> Event:
         """The best evidence itself, word for word."""

@@ -13,15 +13,15 @@ from rag.evaluation.calibrate import fit, write
 
 
 def _rows(count: int, seed: int = 1) -> tuple[list[dict[str, float]], list[bool]]:
-    """Labelled rows in which `reader` tells the classes apart and nothing else does."""
+    """Labelled rows in which `reader_mean` tells the classes apart and nothing else does."""
     random = np.random.default_rng(seed)
     labels = [bool(n % 2) for n in range(count)]
     rows = [
-        {name: float(random.normal()) for name in FEATURES} | {"reader": 2.0 * label}
+        {name: float(random.normal()) for name in FEATURES} | {"reader_mean": 2.0 * label}
         for label in labels
     ]
     for row in rows:
-        row["reader"] += float(random.normal()) * 0.3
+        row["reader_mean"] += float(random.normal()) * 0.3
     return rows, labels
 
 
@@ -30,7 +30,9 @@ def test_a_fit_tells_the_classes_apart_and_is_stored_whole(tmp_path: Path) -> No
     source.write_text("{}")
     rows, labels = _rows(60)
     calibration = fit(rows, labels, source)
-    assert max(calibration.weights, key=lambda name: abs(calibration.weights[name])) == "reader"
+    assert (
+        max(calibration.weights, key=lambda name: abs(calibration.weights[name])) == "reader_mean"
+    )
     chance = [calibration.probability(row) for row in rows]
     assert min(c for c, yes in zip(chance, labels, strict=True) if yes) > max(
         c for c, yes in zip(chance, labels, strict=True) if not yes
@@ -45,10 +47,10 @@ def test_no_weight_has_the_wrong_sign(tmp_path: Path) -> None:
     source.write_text("{}")
     rows, labels = _rows(60)
     for row, label in zip(rows, labels, strict=True):
-        row["passage_coverage"] = -2.0 * label
+        row["reader_first"] = -2.0 * label
         row["unknown_word"] = 2.0 * label
     weights = fit(rows, labels, source).weights
-    assert weights["passage_coverage"] == 0.0
+    assert weights["reader_first"] == 0.0
     assert weights["unknown_word"] == 0.0
 
 
