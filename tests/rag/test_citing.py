@@ -40,6 +40,7 @@ def verifier(tmp_path: Path) -> Verifier:
         ("Unused days of leave may not be carried over until 31 March, up to five.", "unsupported"),
         ("Visitors must enter the workshop without any guide of their own.", "unsupported"),
         ("The managing director is Bridget Carrow.", "unsupported"),
+        ("A hotel night in Oslo may earn 1,800 kroner.", "unsupported"),
         ("The CEO's salary is 200,000 EUR.", "unsupported"),
         ("Tea is served in the kitchen at noon.", "unsupported"),
         ("Yes.", "unsupported"),
