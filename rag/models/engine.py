@@ -123,7 +123,7 @@ class LocalLLM(CustomLLM):
                     **_arguments(kwargs, self._tokenizer),
                 )
             except _Stopped:
-                pass
+                stop.left = True  # as asked; nothing has failed
             except Exception as error:  # noqa: BLE001 - the boundary of this thread
                 failure.append(error)
             finally:
