@@ -33,12 +33,12 @@ GENERATOR = SAMPLE_DOCS / "generate.py"
 GENERATED_SUFFIXES = {".pdf", ".docx", ".pptx", ".xlsx"}
 ALL_SUFFIXES = GENERATED_SUFFIXES | {".csv", ".html", ".md", ".txt", ".eml"}
 SMALLEST_COUNTS = {
-    "fact": 40,
-    "table": 15,
-    "two_documents": 8,
-    "follow_up": 10,
-    "disagreement": 4,
-    "unanswerable": 34,
+    "fact": 90,
+    "table": 45,
+    "two_documents": 15,
+    "follow_up": 60,
+    "disagreement": 10,
+    "unanswerable": 70,
 }
 FIELDS = {"id", "question", "answerable", "answers", "evidence", "kind", "split"}
 CELL_BREAK = "\n"
@@ -235,7 +235,8 @@ def test_question_has_the_right_shape(question: dict[str, Any]) -> None:
     assert question["question"].strip()
     assert question["kind"] in SMALLEST_COUNTS
     assert question["split"] in {"dev", "test"}
-    assert question["answerable"] is (question["kind"] != "unanswerable")
+    if question["kind"] != "follow_up":
+        assert question["answerable"] is (question["kind"] != "unanswerable")
     assert bool(question["answers"]) is question["answerable"]
     assert bool(question["evidence"]) is question["answerable"]
     assert all(isinstance(answer, str) and answer for answer in question["answers"])
@@ -275,7 +276,7 @@ def test_ids_and_questions_are_unique() -> None:
 
 
 def test_counts_of_the_kinds() -> None:
-    assert len(QUESTIONS) >= 110
+    assert len(QUESTIONS) >= 300
     counts = Counter(question["kind"] for question in QUESTIONS)
     for kind, smallest in SMALLEST_COUNTS.items():
         assert counts[kind] >= smallest, kind
