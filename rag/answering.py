@@ -125,7 +125,7 @@ class Answerer:
 
     def _retrieve(self, question: Question) -> _Run:
         started = time.perf_counter()
-        standalone = condense(question.text, question.history)
+        standalone = condense(question.text, question.history, self._settings.question_max_chars)
         passages = self._retriever.passages(
             standalone, question.collections, self._settings.retrieval_passages
         )
@@ -157,6 +157,8 @@ class Answerer:
         arguments = {k: v for k, v in run.parameters.items() if k != "system_prompt"}
         prompt = build_prompt(self._generator, run.standalone, order, system)
         run.usage = Usage(prompt.tokens, 0)
+        if not prompt.passages:
+            return
         draft, misses, tokens = Draft(), 0, 0
         with self._generator.generate(prompt.text, arguments, stop) as stream:
             for delta in stream:

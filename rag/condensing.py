@@ -8,34 +8,62 @@ from collections.abc import Sequence
 from rag.records import Turn
 from rag.words import content_terms
 
-# words that point back to what was said before, and openings that only continue it
-_POINTERS = re.compile(
-    r"\b(it|its|they|them|their|theirs|that|those|these|this|he|she|him|her|his|one|ones|same|"
-    r"there|then|instead|otherwise|else)\b",
+# openings that only continue what was said
+_OPENINGS = re.compile(
+    r"^\s*(?:(?:ok|okay|so|well)[\s,]+)?"
+    r"(?:and|or|but|also|what about|how about|what if|und|oder|et|y)\b",
     re.IGNORECASE,
 )
-_OPENINGS = re.compile(
-    r"^\s*(and|or|but|also|what about|how about|what if|why|und|oder|et|y)\b", re.IGNORECASE
+_PRONOUNS = (
+    r"it|its|they|them|their|theirs|that|those|these|this|he|she|him|her|his|there|same|"
+    r"davon|damit|dafür|daran|dazu|dort|ihm|ihn|celui|celle|ceux|celles|cela|ça"
 )
-_FEW_WORDS = 3
+_POINTER = re.compile(rf"\b(?:{_PRONOUNS}|(?:that|this|another|the \w+) ones?)\b", re.IGNORECASE)
+# the same words where they point to nothing before: “it costs … to”, “is there a”, “this year”
+_EMPTY = re.compile(
+    r"\bit\s+(?:cost|take|took|be|is|possible|necessary|mean|make sense)s?\b.*\b(?:to|that)\b|"
+    r"\b(?:is|are|was|were|will|be)\s+there\b|\bthere\s+(?:is|are|was|were|will)\b|"
+    r"\bth(?:is|ese|at|ose)\s+(?:year|month|week|quarter|day|morning|evening)s?\b",
+    re.IGNORECASE,
+)
+# a pronoun so early in a question has nothing in the question itself to stand for
+_EARLY = 1
+# a pronoun at the end has, unless the question is as short as this
+_SHORT = 5
+_LAST_WORDS = 2
+# a question of fewer content words says too little by itself
+_FEW_WORDS = 2
 
 
-def condense(question: str, history: Sequence[Turn]) -> str:
+def condense(question: str, history: Sequence[Turn], longest: int = 2000) -> str:
     """The question, preceded by the one that it continues where it does not stand alone.
 
     Nothing is rewritten: a small model that rewrites a question changes it. The question before
-    is itself condensed, so that a chain of follow-ups keeps its subject.
+    is itself condensed, so that a chain of follow-ups keeps its subject; what would make the whole
+    longer than `longest` characters is left out.
     """
     if not history or not depends(question):
         return question
-    before = condense(history[-1].question, history[:-1])
-    return f"{before.rstrip()} {question.lstrip()}"
+    before = condense(history[-1].question, history[:-1], longest).strip()
+    whole = f"{before} {question.lstrip()}"
+    return whole if len(whole) <= longest else question
 
 
 def depends(question: str) -> bool:
-    """Whether a question points back to something: a pronoun, an opening “and”, few words."""
-    return bool(
-        _OPENINGS.search(question)
-        or _POINTERS.search(question)
-        or len(content_terms(question)) < _FEW_WORDS
-    )
+    """Whether a question points back to something that it does not name itself.
+
+    It does with an opening “and”, with a pronoun that nothing in it can stand for, or with
+    hardly a word of its own.
+    """
+    if _OPENINGS.search(question) or len(content_terms(question)) < _FEW_WORDS:
+        return True
+    bare = _EMPTY.sub(lambda found: " " * len(found.group()), question)
+    return any(_points_back(question, found) for found in _POINTER.finditer(bare))
+
+
+def _points_back(question: str, pointer: re.Match[str]) -> bool:
+    """Whether a pronoun stands early, or at the end of a short question."""
+    if len(content_terms(question[: pointer.start()])) <= _EARLY:
+        return True
+    after = re.findall(r"\w+", question[pointer.end() :])
+    return len(after) < _LAST_WORDS and len(content_terms(question)) <= _SHORT

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.errors import UsageError
 from rag.generation import Generator, Message
 from rag.records import Passage
 
@@ -18,6 +20,7 @@ SYSTEM = (
 )
 # a passage is cut to what is left of the budget, but not to less than this
 _LEAST_TOKENS = 48
+_FENCE = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +37,31 @@ def build_prompt(
 ) -> Prompt:
     """The prompt for `question` over the best passages that fit into the token budget.
 
-    Passages are taken in their order; the last that finds room may be cut at its end. The
-    generator's own count of tokens is used, so the budget is never exceeded.
+    Passages are taken in their order; the last that finds room may be cut at its end. A question
+    that would leave no room for one is cut as well. The generator's own count of tokens is used.
+    Raises UsageError for a system prompt that fills the budget.
     """
     head = system or SYSTEM
-    spare = generator.prompt_tokens - generator.count(_render(generator, head, question, []))
+    budget = generator.prompt_tokens
+    room = budget - generator.count(_render(generator, head, "", [])) - 2 * _LEAST_TOKENS
+    if room < _LEAST_TOKENS:
+        raise UsageError(
+            f"The system prompt leaves no room for passages within {budget:,} tokens "
+            "(llm.max_prompt_tokens). Make it shorter."
+        )
+    question = _cut(generator, question, room)
+    spare = budget - generator.count(_render(generator, head, question, []))
     taken: list[Passage] = []
     blocks: list[str] = []
     for passage in passages:
-        block = _fence(len(blocks) + 1, passage, passage.text)
+        inside = _inert(f"{passage.title}\n{passage.text}")
+        block = _fence(len(blocks) + 1, inside)
         cost = generator.count(block) + 2
         if cost > spare:
-            text = _cut(generator, passage.text, spare - (cost - generator.count(passage.text)))
-            if not text:
+            inside = _cut(generator, inside, spare - (cost - generator.count(inside)))
+            if not inside:
                 break
-            block = _fence(len(blocks) + 1, passage, text)
+            block = _fence(len(blocks) + 1, inside)
             cost = spare
         taken.append(passage)
         blocks.append(block)
@@ -59,10 +72,13 @@ def build_prompt(
     return Prompt(text, generator.count(text), tuple(taken))
 
 
-def _fence(number: int, passage: Passage, text: str) -> str:
-    # a passage cannot close its own fence
-    inside = text.replace("</passage", "< /passage").replace("<passage", "< passage")
-    return f'<passage number="{number}">\n{passage.title}\n{inside}\n</passage>'
+def _inert(text: str) -> str:
+    """A title and text that cannot close or open a passage's fence."""
+    return _FENCE.sub("‹", text)
+
+
+def _fence(number: int, inside: str) -> str:
+    return f'<passage number="{number}">\n{inside}\n</passage>'
 
 
 def _render(generator: Generator, system: str, question: str, blocks: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ class LocalLLM(CustomLLM):
 
     _model: Any = PrivateAttr()
     _tokenizer: Any = PrivateAttr()
+    _special: Any = PrivateAttr()
     _stops: Any = PrivateAttr()
 
     def __init__(self, folder: Path, device: str, precision: str) -> None:
@@ -61,6 +63,7 @@ class LocalLLM(CustomLLM):
         super().__init__(context_tokens=context, device=place)
         self._model = model.eval()
         self._tokenizer = tokenizer
+        self._special = _special_tokens(tokenizer)
         # each generating thread's own stop, asked between the pieces of a prompt too
         self._stops = threading.local()
         self._model.register_forward_pre_hook(self._before_forward)
@@ -82,14 +85,23 @@ class LocalLLM(CustomLLM):
         return list(messages)
 
     def prompt(self, messages: Sequence[ChatMessage]) -> str:
-        """The messages in the model's own chat template, ready to be answered."""
-        turns = [{"role": m.role.value, "content": m.content or ""} for m in messages]
+        """The messages in the model's own chat template, ready to be answered.
+
+        What a message holds of the template's own marks is broken up, so that no text from outside
+        begins a turn of its own.
+        """
+        turns = [{"role": m.role.value, "content": self._inert(m.content or "")} for m in messages]
         if not self._tokenizer.chat_template:
             return "\n\n".join(turn["content"] for turn in turns) + "\n\nAnswer:"
         text: str = self._tokenizer.apply_chat_template(
             turns, tokenize=False, add_generation_prompt=True
         )
         return text
+
+    def _inert(self, text: str) -> str:
+        """A text without special tokens: a space after the first character of each."""
+        inert: str = self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        return inert
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The whole completion; see `stream_complete`."""
@@ -146,6 +158,14 @@ class LocalLLM(CustomLLM):
         stop = getattr(self._stops, "stop", None)
         if stop is not None and stop.wanted:
             raise _Stopped
+
+
+def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
+    """What the tokenizer reads as one special token, wherever it stands."""
+    added = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]
+    found = {*tokenizer.all_special_tokens, *added}
+    marks = sorted((mark for mark in found if len(mark) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, marks)) or r"(?!)")
 
 
 class _Stopped(Exception):

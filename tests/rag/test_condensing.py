@@ -9,13 +9,47 @@ from rag.drafting import Draft, clean
 from rag.records import Turn
 
 
-@pytest.mark.parametrize("question", ["And for managers?", "How much is it?", "Und in Lübeck?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "And for managers?",
+        "How much is it?",
+        "Und in Lübeck?",
+        "Why?",
+        "How long?",
+        "By when did that have to be finished?",
+        "How early do I need to ask for that?",
+        "Ok and when does the next one start?",
+        "Who looks after the second one?",
+        "What do they get for working on Sundays?",
+    ],
+)
 def test_a_follow_up_depends(question: str) -> None:
     assert depends(question)
 
 
-def test_a_question_of_its_own_does_not() -> None:
-    assert not depends("How many days of leave do employees get each year?")
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many days of leave do employees get each year?",
+        "What is the CEO's salary?",
+        "What is the hotel limit?",
+        "Who approves travel?",
+        "Is there a dress code in the workshop for visitors?",
+        "What is the largest attachment that gets through?",
+        "How much did it cost to paint the hall?",
+        "How many people were hired this year?",
+        "If I lose my badge, whom do I tell about it?",
+    ],
+)
+def test_a_question_of_its_own_does_not(question: str) -> None:
+    assert not depends(question)
+
+
+def test_what_would_grow_too_long_leaves_the_history_out() -> None:
+    history = [Turn("What is the limit? " * 40, "…")]
+    assert condense("And in London?", history, 500) == "And in London?"
+    assert condense("And in London?", history, 2000).startswith("What is the limit?")
 
 
 def test_the_question_before_comes_first_along_the_chain() -> None:
