@@ -28,7 +28,7 @@ from rag.evidence import (
     passage_sentences,
 )
 from rag.facts import codes, numbers, shows_kind, wanted_kind
-from rag.records import Passage
+from rag.records import Passage, with_context
 
 if TYPE_CHECKING:
     from rag.reading.reader import Reader
@@ -102,7 +102,7 @@ class Judge:
         if not spans:
             return Evidence((), (), {})
         weights = self._weights.weights(question)
-        vectors = self._embedder.texts([_with_context(s.passage, s.text) for s in spans])
+        vectors = self._embedder.texts([with_context(s.passage.context, s.text) for s in spans])
         similarity = vectors @ self._embedder.query(question)
         covered = np.array([coverage(weights, held_terms(s.text, s.passage)) for s in spans])
         kind = wanted_kind(question)
@@ -135,13 +135,13 @@ class Judge:
         """The reader's answer within each sentence, and its score; no scores without a reader."""
         if self._reader is None:
             return [""] * len(spans), None
-        contexts = [_with_context(passage, passage.text) for passage in passages]
+        contexts = [passage.embedded_text for passage in passages]
         pages = dict(
             zip((p.chunk_id for p in passages), self._reader.read(question, contexts), strict=True)
         )
         answers, scores = [], []
         for span in spans:
-            shift = len(_with_context(span.passage, ""))
+            shift = len(span.passage.embedded_text) - len(span.passage.text)
             reading = pages[span.passage.chunk_id].within(shift + span.start, shift + span.end)
             answers.append(span.passage.text[reading.start - shift : reading.end - shift])
             scores.append(reading.score)
@@ -162,10 +162,6 @@ def _leaning_mean(values: Floats, scores: Floats) -> float:
     """The mean of `values`, leaning to where `scores` (evidence, about 0 to 1) are high."""
     weights = np.exp(_LEANING * (scores - scores.max()))
     return float((weights * values).sum() / weights.sum())
-
-
-def _with_context(passage: Passage, text: str) -> str:
-    return f"{passage.context}\n{text}" if passage.context else text
 
 
 def _missing(question: str, best: Span) -> dict[str, float]:

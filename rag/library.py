@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rag.answering import Answerer, AnswerStream
     from rag.embedding import Embedder
     from rag.indexes import Indexes
+    from rag.reading.reader import Reader
     from rag.retrieval import Retriever
 
 log = logging.getLogger("cloister.library")
@@ -49,6 +50,9 @@ class Library:
         self._indexes: Indexes | None = None
         self._retriever: Retriever | None = None
         self._answerer: Answerer | None = None
+        self._reader: Reader | None = None
+        self._reader_wanted = True
+        self._reading = threading.Lock()
 
     def load(self, llm: bool = True) -> None:
         """Load the models and open (check, repair) the indexes; `llm` False leaves the LLM out.
@@ -72,6 +76,19 @@ class Library:
     def indexes(self) -> Indexes:
         """The open indexes. Raises Busy before that."""
         return _loaded(self._indexes, "The index")
+
+    def reader(self) -> Reader | None:
+        """The reader, loaded when it is first asked for; None where the settings name none.
+
+        Raises ModelError.
+        """
+        from rag.reading import load_reader
+
+        with self._reading:
+            if self._reader_wanted:
+                self._reader = load_reader(self.settings)
+                self._reader_wanted = False
+            return self._reader
 
     def readiness(self) -> Mapping[str, str]:
         """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong."""
@@ -142,9 +159,11 @@ class Library:
         return Indexes(self.settings, self.catalog, self.embedder.fingerprint, log.warning)
 
     def _make_retriever(self) -> Retriever:
+        from rag.reranking import Reranker
         from rag.retrieval import Retriever
 
-        return Retriever(self.settings, self.catalog, self.embedder, self.indexes)
+        reranker = Reranker(self.reader, self.settings.retrieval_rerank)
+        return Retriever(self.settings, self.catalog, self.embedder, self.indexes, reranker)
 
     def _make_answerer(self) -> Answerer:
         from rag.answerability import Judge, read_calibration
@@ -152,14 +171,13 @@ class Library:
         from rag.citing import Verifier
         from rag.evidence import TermWeights
         from rag.generation import load_generator
-        from rag.reading import load_reader
 
         weights = TermWeights(self.indexes.words)
         return Answerer(
             settings=self.settings,
             catalog=self.catalog,
             retriever=_loaded(self._retriever, "The index"),
-            judge=Judge(self.embedder, weights, load_reader(self.settings)),
+            judge=Judge(self.embedder, weights, self.reader()),
             calibration=read_calibration(),
             verifier=Verifier(weights),
             generator=load_generator(self.settings),

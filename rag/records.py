@@ -71,6 +71,11 @@ class Parsed:
     title: str = ""
 
 
+def with_context(context: str, text: str) -> str:
+    """A text after what tells where it stands, on lines of its own, if anything does."""
+    return f"{context}\n{text}" if context else text
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of one page that is embedded and found: `page_text[start:end] == text`.
@@ -90,7 +95,7 @@ class Chunk:
     @property
     def embedded_text(self) -> str:
         """What the embedder is given."""
-        return f"{self.context}\n{self.text}" if self.context else self.text
+        return with_context(self.context, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,11 @@ class Passage:
     lexical_rank: int | None = None
     context: str = ""
     similarity: float = 0.0
+
+    @property
+    def embedded_text(self) -> str:
+        """What the embedder saw of it: its context, then its text."""
+        return with_context(self.context, self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From a question to passages: dense and lexical candidates, fused, live ones only."""
+"""From a question to passages: dense and lexical candidates, fused, live ones only, reranked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rag.catalog.passages import live_passages, live_size, live_vectors
 from rag.embedding import Embedder, Vectors
 from rag.indexes import Indexes
 from rag.records import Passage
+from rag.reranking import Reranker
 from rag.settings import Settings
 
 # up to this many allowed chunks an exact search beats the index (and a metadata filter)
@@ -28,18 +29,21 @@ class Retriever:
         catalog: Catalog,
         embedder: Embedder,
         indexes: Indexes,
+        reranker: Reranker,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._embedder = embedder
         self._indexes = indexes
+        self._reranker = reranker
 
     def passages(
         self, query: str, collections: Sequence[str] | None = None, limit: int = 10
     ) -> list[Passage]:
         """The best `limit` passages for a query, best first; identical texts once.
 
-        `score` is the fused score from 0 to 1, `similarity` the cosine. Raises UnknownCollection.
+        `score` is the fused score from 0 to 1, with the reranker's word where there is one;
+        `similarity` is the cosine. Raises UnknownCollection, and ModelError from the reranker.
         """
         wanted = max(limit, self._settings.retrieval_candidates)
         dense, lexical, found = self._candidates(query, wanted, collections)
@@ -57,7 +61,7 @@ class Retriever:
             )
             for name, score in sorted(fused.items(), key=lambda item: (-item[1], item[0]))
         ]
-        return _distinct(passages)[:limit]
+        return self._reranker.order(query, _distinct(passages))[:limit]
 
     def _candidates(
         self, query: str, wanted: int, collections: Sequence[str] | None

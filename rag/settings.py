@@ -70,6 +70,9 @@ class Settings:
     retrieval_dense_weight: float = _setting(
         0.6, "Weight of the dense half in the fused score; the lexical half has the rest."
     )
+    retrieval_rerank: int = _setting(
+        16, "Passages that the reader looks at to put the best first; 0: none."
+    )
     retrieval_passages: int = _setting(5, "Passages given to the LLM.")
 
     answer_threshold: float = _setting(

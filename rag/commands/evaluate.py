@@ -65,12 +65,11 @@ def _calibrate(settings: Settings, source: Path, items: Sequence[Any], target: P
     from rag.evidence import TermWeights
     from rag.library import Library
     from rag.lock import take_library_lock
-    from rag.reading import load_reader
 
     with take_library_lock(settings, "cloister evaluate"):
         library = Library(settings)
         library.load(llm=False)
-        judge = Judge(library.embedder, TermWeights(library.indexes.words), load_reader(settings))
+        judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
         rows = []
         for item in items:
             standalone = condense(item.question, item.history)

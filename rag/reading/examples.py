@@ -1,4 +1,8 @@
-"""Training examples for the reader, from public sets and from texts written for this project."""
+"""Training examples for the reader, from public sets and from texts written for this project.
+
+Each question stands over the passage that it was written for and over a distractor: the passage of
+the same library that retrieval would find first and that does not hold the answer.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,10 @@ OWN = Path(__file__).with_name("training")
 # never trained on: the test articles of the SQuAD 2.0 half that we are given
 SQUAD_TEST = frozenset({"Steam_engine", "Islamism", "French_and_Indian_War", "Harvard_University"})
 _CONTEXT_CHARS = 900
+# questions without an answer get a second passage this often
+_SECOND_NEGATIVE = 0.4
+# a distractor is drawn from so many of the passages nearest to the question
+_NEAREST = 4
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
 
@@ -31,48 +39,55 @@ class Example:
     end: int = -1
 
 
-def squad(path: Path, embed: Embed) -> list[Example]:
-    """SQuAD 2.0 without the test articles, and each question over a neighbouring paragraph."""
-    articles = json.loads(gzip.decompress(path.read_bytes()))["data"]
-    found: list[Example] = []
-    for article in articles:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was written for one passage of a pool; no answers where it has none there."""
+
+    question: str
+    home: int
+    start: int = -1
+    answers: tuple[str, ...] = ()
+
+
+def squad(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
+    """SQuAD 2.0 without the test articles, at most so many questions."""
+    contexts: list[str] = []
+    asked: list[Asked] = []
+    for article in json.loads(gzip.decompress(path.read_bytes()))["data"]:
         if article["title"] in SQUAD_TEST:
             continue
-        paragraphs = article["paragraphs"]
-        near = nearest([p["context"] for p in paragraphs], embed)
-        for index, paragraph in enumerate(paragraphs):
-            other = paragraphs[near[index]]["context"]
+        title = article["title"].replace("_", " ") + "\n"
+        for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:
-                if qa["is_impossible"]:
-                    found.append(Example(qa["question"], paragraph["context"]))
-                    continue
-                found.append(_spanned(qa["question"], paragraph["context"], qa["answers"][0]))
-                if not any(a["text"].lower() in other.lower() for a in qa["answers"]):
-                    found.append(Example(qa["question"], other))
-    return found
+                answers = tuple(a["text"] for a in qa["answers"])
+                start = len(title) + qa["answers"][0]["answer_start"] if answers else -1
+                asked.append(Asked(qa["question"], len(contexts), start, answers))
+            contexts.append(title + paragraph["context"])
+    asked = rng.sample(asked, min(most, len(asked)))
+    return with_distractors(contexts, asked, embed, rng)
 
 
-def natural_questions(path: Path, embed: Embed) -> list[Example]:
-    """Natural Questions with their gold passage, and every other one over a near passage."""
+def natural_questions(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
+    """Natural Questions with their gold passage, at most so many."""
     rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    rows = rng.sample(rows, min(most, len(rows)))
     contexts = [row["ctxs"][0]["text"] for row in rows]
-    near = nearest(contexts, embed)
-    found: list[Example] = []
+    asked = []
     for index, row in enumerate(rows):
         question = row["question"].strip().rstrip("?") + "?"
-        for answer in row["answers"]:
-            at = contexts[index].find(answer)
-            if at >= 0:
-                found.append(Example(question, contexts[index], at, at + len(answer)))
-                break
-        other = contexts[near[index]]
-        if index % 2 and not any(a.lower() in other.lower() for a in row["answers"]):
-            found.append(Example(question, other))
-    return found
+        answers = [a for a in row["answers"] if a in contexts[index]]
+        if answers:
+            start = contexts[index].find(answers[0])
+            others = (a for a in row["answers"] if a != answers[0])
+            asked.append(Asked(question, index, start, (answers[0], *others)))
+    return with_distractors(contexts, asked, embed, rng)
 
 
-def covid(path: Path, rng: random.Random) -> list[Example]:
-    """CovidQA: a stretch around each short answer, and another stretch of the same paper."""
+def covid(path: Path, rng: random.Random, most: int) -> list[Example]:
+    """CovidQA: a stretch around each short answer, and another stretch of the same paper.
+
+    At most so many examples.
+    """
     data = json.loads(gzip.decompress(path.read_bytes()))["data"]
     found: list[Example] = []
     for paragraph in (p for entry in data for p in entry["paragraphs"]):
@@ -88,37 +103,62 @@ def covid(path: Path, rng: random.Random) -> list[Example]:
             far = rng.randrange(max(1, len(text) - _CONTEXT_CHARS))
             if abs(far - start) > 2 * _CONTEXT_CHARS:
                 found.append(Example(qa["question"], text[far : far + _CONTEXT_CHARS]))
+    return rng.sample(found, min(most, len(found)))
+
+
+def own_libraries(folder: Path = OWN) -> list[list[dict[str, Any]]]:
+    """The rows written for this project, grouped by the invented organisation they belong to.
+
+    The oldest files name no organisation, since each of their texts has its own; the texts of one
+    such file make one library.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("part_*.jsonl")):
+        for line in path.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            groups.setdefault(f"{path.stem} {row.get('library', '')}", []).append(row)
+    return [groups[name] for name in sorted(groups)]
+
+
+def own(library: Sequence[dict[str, Any]], embed: Embed, rng: random.Random) -> list[Example]:
+    """The examples of one library of `own_libraries`."""
+    contexts = [f"{row['title']}\n{row['context']}" for row in library]
+    asked = []
+    for index, row in enumerate(library):
+        shift = len(row["title"]) + 1
+        asked += [Asked(question, index) for question in row["un"]]
+        asked += [
+            Asked(qa["q"], index, shift + row["context"].index(qa["a"]), (qa["a"],))
+            for qa in row["qa"]
+            if qa["a"] in row["context"]
+        ]
+    return with_distractors(contexts, asked, embed, rng)
+
+
+def with_distractors(
+    contexts: Sequence[str], asked: Sequence[Asked], embed: Embed, rng: random.Random
+) -> list[Example]:
+    """Each question over its own passage, and over a near one of the pool without the answer."""
+    vectors = embed(list(contexts))
+    similarity = embed([one.question for one in asked]) @ vectors.T
+    found: list[Example] = []
+    for row, one in enumerate(asked):
+        home = contexts[one.home]
+        end = one.start + len(one.answers[0]) if one.answers else -1
+        found.append(Example(one.question, home, one.start, end))
+        if not one.answers and rng.random() > _SECOND_NEGATIVE:
+            continue
+        near = [int(i) for i in np.argsort(-similarity[row])[: 3 * _NEAREST] if i != one.home]
+        others = [i for i in near if not holds(contexts[i], one.answers)][:_NEAREST]
+        if others:
+            found.append(Example(one.question, contexts[rng.choice(others)]))
     return found
 
 
-def own(pattern: str, folder: Path = OWN) -> list[list[Example]]:
-    """The examples written for this project in the files of a pattern, grouped by context."""
-    groups: list[list[Example]] = []
-    for path in sorted(folder.glob(pattern)):
-        for line in path.read_text("utf-8").splitlines():
-            row = json.loads(line)
-            context = f"{row['title']}\n{row['context']}"
-            group = [Example(question, context) for question in row["un"]]
-            for qa in row["qa"]:
-                at = row["context"].find(qa["a"])
-                if at >= 0:
-                    at += len(row["title"]) + 1
-                    group.append(Example(qa["q"], context, at, at + len(qa["a"])))
-            groups.append(group)
-    return groups
-
-
-def nearest(texts: Sequence[str], embed: Embed) -> list[int]:
-    """For each text the index of the most similar other one."""
-    vectors = embed(list(texts))
-    similarity = vectors @ vectors.T
-    np.fill_diagonal(similarity, -1.0)
-    return [int(i) for i in similarity.argmax(axis=1)]
-
-
-def _spanned(question: str, context: str, answer: dict[str, Any]) -> Example:
-    start = int(answer["answer_start"])
-    return Example(question, context, start, start + len(answer["text"]))
+def holds(context: str, answers: Sequence[str]) -> bool:
+    """Whether a context has one of the answers word for word, case aside."""
+    folded = context.casefold()
+    return any(answer.casefold() in folded for answer in answers)
 
 
 def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:

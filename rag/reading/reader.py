@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,10 @@ from numpy.typing import NDArray
 
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, Reading, best_span
+
+# contexts read at once: short ones together, so that little is padding
+_BATCH = 8
+_KEPT = 512
 
 
 class Page:
@@ -52,14 +58,33 @@ class Reader:
             raise not_loaded("reader", weights, error) from error
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], Page] = OrderedDict()
+
+    def read(self, question: str, contexts: Sequence[str]) -> list[Page]:
+        """One `Page` a context; what is beyond MAX_TOKENS of a context is not read.
+
+        What was read lately is not read again: the reranker and the judge ask for the same.
+        """
+        wanted = [(question, context) for context in contexts]
+        with self._lock:
+            pages = {key: self._kept[key] for key in wanted if key in self._kept}
+        fresh = sorted({key for key in wanted if key not in pages}, key=lambda key: len(key[1]))
+        for at in range(0, len(fresh), _BATCH):
+            part = fresh[at : at + _BATCH]
+            pages |= zip(part, self._read(question, [context for _, context in part]), strict=True)
+        with self._lock:
+            for key in wanted:
+                self._kept[key] = pages[key]
+                self._kept.move_to_end(key)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return [pages[key] for key in wanted]
 
     @torch.inference_mode()
-    def read(self, question: str, contexts: Sequence[str]) -> list[Page]:
-        """One `Page` a context; what is beyond MAX_TOKENS of a context is not read."""
-        if not contexts:
-            return []
+    def _read(self, question: str, contexts: Sequence[str]) -> list[Page]:
         batch = self._tokenizer(
-            [question] * len(contexts),
+            [self._cut(question)] * len(contexts),
             list(contexts),
             truncation="only_second",
             max_length=MAX_TOKENS,
@@ -81,3 +106,14 @@ class Reader:
             )
             for row in range(len(contexts))
         ]
+
+    def _cut(self, question: str) -> str:
+        """A question's beginning, where it would leave no room for a context."""
+        spans = self._tokenizer(
+            question,
+            add_special_tokens=False,
+            truncation=True,
+            max_length=MAX_TOKENS // 2,
+            return_offsets_mapping=True,
+        )["offset_mapping"]
+        return question[: spans[-1][1]] if spans else ""

@@ -1,8 +1,7 @@
 """Trains the reader: `python -m rag.reading.train --data FOLDER --embedder FOLDER`.
 
-Three stages: public sets, then texts written for this project mixed with a share of them, then
-further such texts. A checkpoint is written every few minutes and taken up again after an
-interruption.
+Public sets first, then twice the texts written for this project, mixed with a share of the public
+ones. A checkpoint is written every few minutes and taken up again after an interruption.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,33 @@ import torch
 from torch.nn import functional
 
 from rag.models.embedder import LocalEmbedding
-from rag.reading.examples import Example, batches, covid, natural_questions, own, squad
+from rag.reading.examples import (
+    Embed,
+    Example,
+    batches,
+    covid,
+    natural_questions,
+    own,
+    own_libraries,
+    squad,
+)
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, best_span
 
 SEED = 20261121
 _CHECKPOINT_SECONDS = 240
-_HELD_OUT_SHARE = 0.1
+_HELD_OUT_EVERY = 9
+# one of so many examples is a public one while the own texts are learned
+_PUBLIC_SHARE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the training: its examples, learning rate at the start, and passes over them."""
+
+    name: str
+    examples: Sequence[Example]
+    rate: float
+    passes: int
 
 
 def encode(tokenizer: Any, examples: Sequence[Example]) -> tuple[Any, torch.Tensor, torch.Tensor]:
@@ -52,49 +73,84 @@ def encode(tokenizer: Any, examples: Sequence[Example]) -> tuple[Any, torch.Tens
 def train(
     network: ReaderNetwork,
     tokenizer: Any,
-    stages: Sequence[tuple[str, Sequence[Example], float, int]],
+    stages: Sequence[Stage],
     checkpoint: Path,
+    seed: int = SEED,
     size: int = 12,
 ) -> list[dict[str, object]]:
-    """Run the stages (name, examples, learning rate, passes); returns the log."""
+    """Run the stages; returns the log.
+
+    The checkpoint holds weights, optimizer and log, so that a run which was interrupted goes on
+    as if it had not been.
+    """
     network.train()
-    log: list[dict[str, object]] = []
-    saved = time.monotonic()
-    done = _resume(network, checkpoint)
+    progress = _Progress(checkpoint, network)
     step = 0
-    for name, examples, rate, passes in stages:
+    for stage in stages:
         parameters = [p for p in network.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(parameters, lr=stage.rate, weight_decay=0.01)
         order = [
             batch
-            for number in range(passes)
-            for batch in batches(examples, size, random.Random(SEED + number))
+            for number in range(stage.passes)
+            for batch in batches(stage.examples, size, random.Random(seed + number))
         ]
-        losses: list[float] = []
+        if step < progress.done < step + len(order):
+            optimizer.load_state_dict(progress.optimizer)
         for index, batch in enumerate(order):
             step += 1
-            if step <= done:
+            if step <= progress.done:
                 continue
             share = index / len(order)
             for group in optimizer.param_groups:
-                group["lr"] = rate * min(1.0, (index + 1) / 100) * (1.0 - share)
-            losses.append(_step(network, tokenizer, optimizer, batch))
-            if len(losses) == 50:
-                row = {"stage": name, "step": step, "of": len(order), "loss": np.mean(losses)}
-                log.append(row)
-                print(json.dumps(row, default=float), flush=True)
-                losses = []
-            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                torch.save({"step": step, "state": network.trained_state()}, checkpoint)
-                saved = time.monotonic()
-    return log
+                group["lr"] = stage.rate * min(1.0, (index + 1) / 100) * (1.0 - share)
+            torch.manual_seed(seed + step)
+            loss = _step(network, tokenizer, optimizer, batch)
+            progress.after(step, stage.name, index + 1, len(order), loss, optimizer)
+    return progress.log
+
+
+class _Progress:
+    """Where a run stands: its checkpoint and its log."""
+
+    def __init__(self, checkpoint: Path, network: ReaderNetwork) -> None:
+        self._path = checkpoint
+        self._network = network
+        self._saved = time.monotonic()
+        self.done = 0
+        self.optimizer: dict[str, Any] = {}
+        self.log: list[dict[str, object]] = []
+        self._losses: list[float] = []
+        if checkpoint.is_file():
+            saved = torch.load(checkpoint, weights_only=True)
+            network.load_state_dict(saved["state"], strict=False)
+            self.done, self.optimizer = saved["step"], saved["optimizer"]
+            self.log, self._losses = saved["log"], saved["losses"]
+            print(f"resumed after step {self.done}", flush=True)
+
+    def after(
+        self, step: int, stage: str, index: int, of: int, loss: float, optimizer: Any
+    ) -> None:
+        """Note a step; write the log's line and the checkpoint where they are due."""
+        self._losses.append(loss)
+        if len(self._losses) == 50 or index == of:
+            mean = round(sum(self._losses) / len(self._losses), 4)
+            row: dict[str, object] = {"stage": stage, "step": index, "of": of, "loss": mean}
+            self.log.append(row)
+            print(json.dumps(row), flush=True)
+            self._losses = []
+        if time.monotonic() - self._saved > _CHECKPOINT_SECONDS or index == of:
+            part = self._path.with_suffix(".part")
+            saved = {"step": step, "log": self.log, "losses": self._losses}
+            saved |= {"state": self._network.trained_state(), "optimizer": optimizer.state_dict()}
+            torch.save(saved, part)
+            part.replace(self._path)
+            self._saved = time.monotonic()
 
 
 def _step(network: ReaderNetwork, tokenizer: Any, optimizer: Any, batch: list[Example]) -> float:
     encoded, starts, ends = encode(tokenizer, batch)
     inputs = {k: encoded[k] for k in ("input_ids", "attention_mask", "token_type_ids")}
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        start, end = network(inputs)
+    start, end = network(inputs)
     start = start.masked_fill(inputs["attention_mask"] == 0, -1e4)
     end = end.masked_fill(inputs["attention_mask"] == 0, -1e4)
     loss = (functional.cross_entropy(start, starts) + functional.cross_entropy(end, ends)) / 2
@@ -103,15 +159,6 @@ def _step(network: ReaderNetwork, tokenizer: Any, optimizer: Any, batch: list[Ex
     torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
     return float(loss.detach())
-
-
-def _resume(network: ReaderNetwork, checkpoint: Path) -> int:
-    if not checkpoint.is_file():
-        return 0
-    saved = torch.load(checkpoint, weights_only=True)
-    network.load_state_dict(saved["state"], strict=False)
-    print(f"resumed after step {saved['step']}", flush=True)
-    return int(saved["step"])
 
 
 @torch.no_grad()
@@ -138,54 +185,75 @@ def evaluate(network: ReaderNetwork, tokenizer: Any, examples: Sequence[Example]
     return {"examples": len(scores), "exact": exact, "auc": pairs}
 
 
+def public_examples(data: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
+    """At most `most` examples of the public sets, in a folder with one folder for each set."""
+    found = [
+        *squad(data / "squad2" / "dev-v2.0.json.gz", embed, rng, most // 3),
+        *natural_questions(data / "nq_oracle" / "nq-open-oracle.jsonl.gz", embed, rng, most // 4),
+        *covid(data / "covid_qa" / "200423_covidQA.json.gz", rng, most // 4),
+    ]
+    return rng.sample(found, min(most, len(found)))
+
+
+def own_examples(embed: Embed, rng: random.Random) -> tuple[list[Example], list[Example]]:
+    """The examples written for this project: to train on, and whole libraries held out."""
+    kept: list[Example] = []
+    held: list[Example] = []
+    for number, library in enumerate(own_libraries()):
+        part = held if number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 else kept
+        part += own(library, embed, rng)
+    return kept, held
+
+
 def main() -> None:
     """Train, evaluate on what was held out, and write the weights beside this module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--embedder", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="weights to go on from, without the first stage")
+    parser.add_argument("--freeze", type=int, default=0, help="lowest layers that stay as they are")
+    parser.add_argument("--public", type=int, default=15_000, help="most examples of public sets")
+    parser.add_argument("--stages", type=int, default=3, help="end after so many stages")
     parser.add_argument("--checkpoint", type=Path, default=Path("reader.checkpoint"))
     parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--public", type=int, default=7500, help="examples of the public sets")
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     arguments = parser.parse_args()
     torch.manual_seed(SEED)
     torch.set_num_threads(arguments.threads)
-    rng = random.Random(SEED)
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 
     embedder = LocalEmbedding(arguments.embedder, "auto", "auto", 16)
 
     def embed(texts: list[str]) -> Any:
-        return np.asarray(embedder.get_text_embedding_batch(texts), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = embedder.get_text_embedding_batch([texts[i] for i in order])
+        return np.asarray(vectors, dtype=np.float32)[np.argsort(order)]
 
-    public = [
-        *squad(arguments.data / "squad2" / "dev-v2.0.json.gz", embed),
-        *natural_questions(arguments.data / "nq_oracle" / "nq-open-oracle.jsonl.gz", embed),
-        *covid(arguments.data / "covid_qa" / "200423_covidQA.json.gz", rng),
-    ]
-    groups = own("part_[abc].jsonl")
-    rng.shuffle(groups)
-    cut = int(len(groups) * _HELD_OUT_SHARE)
-    held = [example for group in groups[:cut] for example in group]
-    public = rng.sample(public, min(arguments.public, len(public)))
-    first = [example for group in groups[cut:] for example in group]
-    later = [example for group in own("part_[def].jsonl") for example in group]
-    mixed = first * 2 + public[: len(public) // 5]
-    last = later + first[::2]
-    sizes = {"public": len(public), "own": len(mixed), "last": len(last), "held": len(held)}
+    kept, held = own_examples(embed, random.Random(SEED))
+    public = public_examples(arguments.data, embed, random.Random(SEED), arguments.public)
+    sizes = {"public": len(public), "own": len(kept), "held": len(held)}
     print(json.dumps(sizes), flush=True)
     network = ReaderNetwork(arguments.embedder)
+    network.freeze(arguments.freeze)
     tokenizer = AutoTokenizer.from_pretrained(arguments.embedder, local_files_only=True)
-    stages = [("public", public, 1.5e-4, 1), ("own", mixed, 1e-4, 1), ("last", last, 7e-5, 1)]
-    log = train(network, tokenizer, stages, arguments.checkpoint)
+    share = public[: len(kept) // _PUBLIC_SHARE]
+    stages = [
+        Stage("public", public, 1.5e-4, 1),
+        Stage("own", [*kept, *share], 1.2e-4, 1),
+        Stage("own again", [*kept, *share], 6e-5, 1),
+    ]
+    if arguments.start:
+        network.load_state_dict(load_file(arguments.start), strict=False)
+        stages = stages[1:]
+    log = train(network, tokenizer, stages[: arguments.stages], arguments.checkpoint)
+    scores = {"held_out": evaluate(network, tokenizer, held)}
+    print(json.dumps(scores, default=float))
     state = {k: v.to(torch.bfloat16).contiguous() for k, v in network.trained_state().items()}
     save_file(state, arguments.out)
-    network.load_state_dict(state, strict=False)
-    scores = evaluate(network, tokenizer, held) if held else {}
-    report = {"seed": SEED, "log": log, "held_out": scores}
-    arguments.out.with_suffix(".log.json").write_text(json.dumps(report, indent=1, default=float))
-    print(json.dumps(scores, default=float))
+    report = {"seed": SEED, "examples": sizes, "log": log} | scores
+    text = json.dumps(report, indent=1, default=float)
+    arguments.out.with_suffix(".log.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":
