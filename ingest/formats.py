@@ -52,6 +52,7 @@ KINDS: dict[str, Kind] = {
     "odp": Kind((".odp",), f"{_OPEN_DOCUMENT}.presentation", "ingest.parsers.odp:parse"),
     "rtf": Kind((".rtf",), "application/rtf", "ingest.parsers.rtf:parse"),
     "epub": Kind((".epub",), "application/epub+zip", "ingest.parsers.epub:parse"),
+    "msg": Kind((".msg",), "application/vnd.ms-outlook", "ingest.parsers.outlook:parse"),
     "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
     "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
 }
@@ -122,6 +123,8 @@ def kind_of(name: str, head: bytes) -> str:
             )
     elif kind in _ZIPPED:
         _check_zipped(name, kind, head)
+    elif kind == "msg":
+        _check_magic(name, "an Outlook message", head.startswith(_OLE), head)
     elif kind == "rtf":
         _check_magic(name, "an RTF file", head.lstrip().startswith(b"{\\rtf"), head)
     else:
