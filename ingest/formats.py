@@ -55,6 +55,11 @@ KINDS: dict[str, Kind] = {
     "msg": Kind((".msg",), "application/vnd.ms-outlook", "ingest.parsers.outlook:parse"),
     "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
     "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
+    "image": Kind(
+        (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
+        "image/*",
+        "ingest.parsers.image:parse",
+    ),
 }
 _BY_SUFFIX = {suffix: kind for kind, entry in KINDS.items() for suffix in entry.suffixes}
 
@@ -80,6 +85,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"Rar!", "a RAR archive; unpack it first"),
     (b"SQLite format 3\0", "an SQLite database"),
 )
+_IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 # text holds hardly any of these; random bytes are a tenth of them
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\r\f\x0b\x1b\x08")
@@ -127,6 +133,9 @@ def kind_of(name: str, head: bytes) -> str:
         _check_magic(name, "an Outlook message", head.startswith(_OLE), head)
     elif kind == "rtf":
         _check_magic(name, "an RTF file", head.lstrip().startswith(b"{\\rtf"), head)
+    elif kind == "image":
+        webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+        _check_magic(name, "an image", webp or head.startswith(_IMAGES), head)
     else:
         _check_text(name, head)
     return kind

@@ -39,6 +39,8 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(60)
         ("a.jsonl", b"{}\n", "json"),
         ("a.py", b"x = 1\n", "code"),
         ("a.rst", b"words\n", "text"),
+        ("a.webp", b"RIFF\0\0\0\0WEBPVP8 ", "image"),
+        ("a.jpg", b"\x89PNG\r\n", "image"),
     ],
 )
 def test_kind(name: str, head: bytes, kind: str) -> None:
@@ -67,6 +69,8 @@ def test_kind(name: str, head: bytes, kind: str) -> None:
         ("a.json", OLE, "old Office file"),
         ("a.py", ZIP, "zip archive"),
         ("a.ts", b"G@" + bytes(300), "binary data"),
+        ("a.png", b"%PDF-1.7", "not an image.*looks like a PDF"),
+        ("a.webp", b"RIFF\0\0\0\0WAVEfmt ", "not an image"),
     ],
 )
 def test_content_that_is_not_what_the_name_says(name: str, head: bytes, words: str) -> None:
