@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def parse(path: Path, name: str) -> Parsed:
             _check_lock(archive, spine, name)
             title = flat(next((found.text or "" for found in root.iter(_TITLE)), ""))
             return Parsed(tuple(_pages(archive, spine, title)), title)
-    except (LxmlError, zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
+    except (LxmlError, zipfile.BadZipFile, zlib.error, OSError, KeyError, ValueError) as error:
         raise damaged(name, type(error).__name__) from error
 
 

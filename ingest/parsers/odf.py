@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ def open_odf(path: Path, name: str, body: str) -> tuple[Any, str]:
                 title = next(read_xml(archive, "meta.xml").iter(_TITLE)).text or ""
     except StopIteration:
         title = ""
-    except (LxmlError, zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+    except (LxmlError, zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError) as error:
         raise damaged(name, type(error).__name__) from error
     return found, sensible_title(title)
 

@@ -228,6 +228,17 @@ def test_truncated(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_stream(tmp_path: Path, kind: str) -> None:
+    path = odf(tmp_path / f"a.{kind}", SAMPLE[kind])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"content.xml") + len(b"content.xml")
+    data[at : at + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    with pytest.raises(CorruptDocument, match="damaged"):
+        read(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_another_kind_under_this_name(tmp_path: Path, kind: str) -> None:
     other = {"odt": "ods", "ods": "odp", "odp": "odt"}[kind]
     path = odf(tmp_path / f"a.{other}", SAMPLE[other]).rename(tmp_path / f"b.{kind}")
