@@ -19,7 +19,16 @@ class Kind:
     parser: str
 
 
+# text in a format of its own that is read as it stands
+_CODE = str.split(
+    ".asm .bash .bat .c .cc .cfg .clj .cmake .cmd .conf .cpp .cs .css .cxx .dart .diff .ex .exs "
+    ".erl .f90 .go .gradle .graphql .groovy .h .hh .hpp .hs .ini .java .jl .js .jsx .kt .kts .less "
+    ".lua .m .mjs .cjs .pas .patch .php .pl .pm .properties .proto .ps1 .py .pyi .r .rb .rs .sass "
+    ".scala .scss .sh .sql .svelte .swift .tf .toml .ts .tsx .vb .vue .xml .xsd .xsl .yaml .yml "
+    ".zsh"
+)
 _OPEN_XML = "application/vnd.openxmlformats-officedocument"
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
 KINDS: dict[str, Kind] = {
     "pdf": Kind((".pdf",), "application/pdf", "ingest.parsers.pdf:parse"),
     "docx": Kind((".docx",), f"{_OPEN_XML}.wordprocessingml.document", "ingest.parsers.word:parse"),
@@ -32,18 +41,38 @@ KINDS: dict[str, Kind] = {
     "csv": Kind((".csv", ".tsv"), "text/csv", "ingest.parsers.table:parse"),
     "html": Kind((".html", ".htm", ".xhtml"), "text/html", "ingest.parsers.web:parse"),
     "markdown": Kind((".md", ".markdown"), "text/markdown", "ingest.parsers.markdown:parse"),
-    "text": Kind((".txt", ".text", ".log"), "text/plain", "ingest.parsers.text:parse"),
+    "text": Kind(
+        (".txt", ".text", ".log", ".rst", ".tex", ".adoc"),
+        "text/plain",
+        "ingest.parsers.text:parse",
+    ),
     "eml": Kind((".eml",), "message/rfc822", "ingest.parsers.mail:parse"),
+    "odt": Kind((".odt",), f"{_OPEN_DOCUMENT}.text", "ingest.parsers.odt:parse"),
+    "ods": Kind((".ods",), f"{_OPEN_DOCUMENT}.spreadsheet", "ingest.parsers.ods:parse"),
+    "odp": Kind((".odp",), f"{_OPEN_DOCUMENT}.presentation", "ingest.parsers.odp:parse"),
+    "rtf": Kind((".rtf",), "application/rtf", "ingest.parsers.rtf:parse"),
+    "epub": Kind((".epub",), "application/epub+zip", "ingest.parsers.epub:parse"),
+    "msg": Kind((".msg",), "application/vnd.ms-outlook", "ingest.parsers.outlook:parse"),
+    "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
+    "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
+    "image": Kind(
+        (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
+        "image/*",
+        "ingest.parsers.image:parse",
+    ),
 }
 _BY_SUFFIX = {suffix: kind for kind, entry in KINDS.items() for suffix in entry.suffixes}
 
-_ZIPPED = ("docx", "pptx", "xlsx")
+# formats of Office before 2007, and what to save them as
+_LEGACY = {".doc": "docx", ".xls": "xlsx", ".ppt": "pptx"}
+_OFFICE = ("docx", "pptx", "xlsx")
+_ZIPPED = (*_OFFICE, "odt", "ods", "odp", "epub")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF; rename it to .pdf"),
     (b"PK\x03\x04", "a zip archive or an Office file; give it its own suffix"),
     (b"PK\x05\x06", "an empty zip archive"),
-    (_OLE, "an old Office file; save it as .docx, .xlsx or .pptx"),
+    (_OLE, "an old Office file or an Outlook message; save it as .docx, .xlsx, .pptx or .msg"),
     (b"\x7fELF", "a program"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -56,6 +85,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"Rar!", "a RAR archive; unpack it first"),
     (b"SQLite format 3\0", "an SQLite database"),
 )
+_IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 # text holds hardly any of these; random bytes are a tenth of them
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\r\f\x0b\x1b\x08")
@@ -69,10 +99,16 @@ def suffix_kind(name: str) -> str:
     suffix = f".{last}".lower() if stem and dot else ""
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
+    if suffix in _LEGACY:
+        new = _LEGACY[suffix]
+        raise UnsupportedFormat(
+            f"“{name}” is of the Office before 2007, which is not read. Save it as .{new}, or let "
+            f"LibreOffice do so for a whole folder: soffice --headless --convert-to {new} *{suffix}"
+        )
     what = f"files ending in “{suffix}” are" if suffix else "a file without a suffix is"
     raise UnsupportedFormat(
         f"“{name}” cannot be read: {what} not among the formats read, which are "
-        f"{', '.join(sorted(_BY_SUFFIX))}."
+        f"{', '.join(sorted(set(_BY_SUFFIX) - set(_CODE)))} and source code."
     )
 
 
@@ -93,6 +129,13 @@ def kind_of(name: str, head: bytes) -> str:
             )
     elif kind in _ZIPPED:
         _check_zipped(name, kind, head)
+    elif kind == "msg":
+        _check_magic(name, "an Outlook message", head.startswith(_OLE), head)
+    elif kind == "rtf":
+        _check_magic(name, "an RTF file", head.lstrip().startswith(b"{\\rtf"), head)
+    elif kind == "image":
+        webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+        _check_magic(name, "an image", webp or head.startswith(_IMAGES), head)
     else:
         _check_text(name, head)
     return kind
@@ -103,8 +146,14 @@ def _looks_like(head: bytes, otherwise: str) -> str:
     return f"it looks like {found}" if found else otherwise
 
 
+def _check_magic(name: str, what: str, found: bool, head: bytes) -> None:
+    if not found:
+        advice = _looks_like(head, "save it again from the program that wrote it")
+        raise CorruptDocument(f"“{name}” is not {what}, as its name says; {advice}.")
+
+
 def _check_zipped(name: str, kind: str, head: bytes) -> None:
-    if head.startswith(_OLE):
+    if kind in _OFFICE and head.startswith(_OLE):
         raise ProtectedDocument(
             f"“{name}” is locked with a password, or is an old Office file under a new name. "
             f"Open it and save it as .{kind} without a password."

@@ -70,6 +70,7 @@ class Pipeline:
             seconds=settings.ingest_parse_seconds,
             memory_mb=settings.ingest_parse_memory_mb,
             max_text_chars=settings.ingest_max_chars,
+            ocr_pages=settings.ingest_ocr_pages if settings.ingest_ocr == "auto" else 0,
         )
         self._readers = ThreadPoolExecutor(settings.ingest_parsers, "parse")
         self.recipe = recipe(settings, embedder)
@@ -168,9 +169,13 @@ class Pipeline:
 
 
 def recipe(settings: Settings, embedder: Embedder) -> str:
-    """What makes a content: parsers, chunker with its sizes, embedder (its fingerprint last)."""
+    """What makes a content: parsers, chunker with its sizes, embedder (its fingerprint last).
+
+    Parsers without OCR give other pages: turned on, it reads again what it was off for.
+    """
     sizes = f"{settings.chunk_tokens}-{settings.chunk_overlap}"
-    return f"p{PARSER_VERSION}.c{CHUNKER_VERSION}-{sizes}.{embedder.fingerprint}"
+    ocr = "" if settings.ingest_ocr == "auto" else "-no-ocr"
+    return f"p{PARSER_VERSION}{ocr}.c{CHUNKER_VERSION}-{sizes}.{embedder.fingerprint}"
 
 
 def _index_rows(content: Content) -> list[IndexRow]:

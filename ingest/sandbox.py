@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -37,7 +38,9 @@ class Sandbox:
     """A pool of child processes that parse, one file each at a time.
 
     Any number of threads may call `parse`; `processes` files are read at once. A child serves
-    many files, and a fresh one takes its place after a failure or 200 files.
+    many files, and a fresh one takes its place after a failure or 200 files. A file may take
+    `seconds`, which begin anew with each of its pages (`ocr_pages` at most; 0: OCR is off) that
+    has to be read by OCR: a long scan gets the time that it needs, one that hangs does not.
     """
 
     def __init__(
@@ -46,8 +49,10 @@ class Sandbox:
         seconds: float = 120,
         memory_mb: int = 2048,
         max_text_chars: int = 50_000_000,
+        ocr_pages: int = 500,
     ) -> None:
         self._seconds = seconds
+        self._ocr_pages = ocr_pages
         self._memory_bytes = memory_mb << 20
         self._characters = max_text_chars
         self._free: queue.LifoQueue[_Child | None] = queue.LifoQueue()
@@ -69,13 +74,15 @@ class Sandbox:
             "parser": KINDS[kind].parser,
             "seconds": self._seconds,
             "characters": self._characters,
+            "ocr_pages": self._ocr_pages,
         }
         child = self._free.get()
         keep: _Child | None = None
         try:
             if child is None or not child.alive:
                 child = self._start(child)
-            reply = child.ask(json.dumps(request).encode(), self._seconds, self._characters, name)
+            limits = _Limits(self._seconds, self._characters, self._ocr_pages)
+            reply = child.ask(json.dumps(request).encode(), limits, name)
             parsed = self._read(reply, name)
             keep = child
             return parsed
@@ -149,6 +156,47 @@ class Sandbox:
         raise document_error(code, message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What one document may take."""
+
+    seconds: float
+    characters: int
+    ocr_pages: int
+
+
+class _Deadline:
+    """When a document must have been read; each page that OCR begins moves it."""
+
+    def __init__(self, limits: _Limits, name: str) -> None:
+        self._limits = limits
+        self._name = name
+        self._pages = 0
+        self._at = time.monotonic() + limits.seconds
+
+    def left(self) -> float:
+        """Seconds from now."""
+        return self._at - time.monotonic()
+
+    def next_page(self) -> None:
+        """Allow for another page. Raises ParserStopped when there are more than may be read."""
+        self._pages += 1
+        if self._pages > self._limits.ocr_pages:
+            raise ParserStopped(
+                f"Reading “{self._name}” was stopped: its parser read more pages by OCR than "
+                "allowed. Do not trust this file."
+            )
+        self._at = time.monotonic() + self._limits.seconds
+
+    def missed(self) -> ParserStopped:
+        """The error for a document that took too long."""
+        page = f"a page by OCR, number {self._pages:,} in " if self._pages else ""
+        return ParserStopped(
+            f"Reading {page}“{self._name}” took longer than {self._limits.seconds:g} seconds, the "
+            "limit set by ingest.parse_seconds. Split it, or ask the operator to raise the limit."
+        )
+
+
 class _Child:
     """One process and its pipes. One thread uses it at a time; any may kill it."""
 
@@ -170,10 +218,10 @@ class _Child:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    def ask(self, request: bytes, seconds: float, characters: int, name: str) -> bytes:
+    def ask(self, request: bytes, limits: _Limits, name: str) -> bytes:
         """The reply to a request. Raises ParserStopped at the deadline or when the child ends."""
         self.served += 1
-        deadline = time.monotonic() + seconds
+        deadline = _Deadline(limits, name)
         stdin = self._process.stdin
         try:
             if stdin is None or stdin.closed:
@@ -181,10 +229,12 @@ class _Child:
             stdin.write(struct.pack(">Q", len(request)) + request)
         except (OSError, ValueError) as error:
             raise self._crashed(name) from error
-        (size,) = struct.unpack(">Q", self._take(8, deadline, seconds, name))
-        if not 0 < size <= characters * _BYTES_PER_CHARACTER + 64 * _BLOCK:
+        # a reply of no length is the sign that a page is about to be read by OCR
+        while not (size := struct.unpack(">Q", self._take(8, deadline, name))[0]):
+            deadline.next_page()
+        if size > limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK:
             raise ParserStopped(f"Reading “{name}” was stopped: its parser's reply has no end.")
-        return self._take(size, deadline, seconds, name)
+        return self._take(size, deadline, name)
 
     def end(self) -> None:
         """Kill the process and whatever it started."""
@@ -200,17 +250,14 @@ class _Child:
             if pipe is not None:
                 pipe.close()
 
-    def _take(self, size: int, deadline: float, seconds: float, name: str) -> bytes:
+    def _take(self, size: int, deadline: _Deadline, name: str) -> bytes:
         stdout = self._process.stdout
         data = bytearray()
         while len(data) < size:
-            left = deadline - time.monotonic()
+            left = deadline.left()
             try:
                 if left <= 0 or stdout is None or not _readable(stdout.fileno(), left):
-                    raise ParserStopped(
-                        f"Reading “{name}” took longer than {seconds:g} seconds, the limit set by "
-                        "ingest.parse_seconds. Split it, or ask the operator to raise the limit."
-                    )
+                    raise deadline.missed()
                 block = os.read(stdout.fileno(), min(_BLOCK, size - len(data)))
             except (OSError, ValueError) as error:
                 raise self._crashed(name) from error

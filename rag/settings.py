@@ -86,8 +86,14 @@ class Settings:
     ingest_max_files: int = _setting(100, "Most files in one upload request.")
     ingest_max_chars: int = _setting(50_000_000, "Most characters of text taken from one file.")
     ingest_parsers: int = _setting(2, "Files parsed at once, each in a process of its own.")
-    ingest_parse_seconds: int = _setting(120, "Time that parsing one file may take.")
+    ingest_parse_seconds: int = _setting(
+        120, "Time that parsing one file may take; each page read by OCR begins it anew."
+    )
     ingest_parse_memory_mb: int = _setting(2048, "Memory for parsing one file, in MiB.")
+    ingest_ocr: str = _setting(
+        "auto", "auto: read scanned pages and images by OCR; off: leave them out."
+    )
+    ingest_ocr_pages: int = _setting(500, "Most pages of one file that are read by OCR.")
     ingest_free_bytes: int = _setting(200_000_000, "Bytes that must stay free on the disk.")
 
     sync_removed_share: float = _setting(

@@ -13,7 +13,7 @@ from rag.originals import original_path
 
 _PDF = "pdf"
 # shown as text where a browser insists; all others are bytes to be saved
-_TEXT_KINDS = frozenset({"text", "txt", "markdown", "md", "csv", "html", "eml"})
+_TEXT_KINDS = frozenset({"text", "txt", "markdown", "md", "csv", "html", "eml", "json", "code"})
 
 
 def send_original(library: Library, document_id: str) -> Response:

@@ -4,4 +4,4 @@
 before is read again.
 """
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"

@@ -2,11 +2,13 @@
 
 It reads requests from standard input and writes replies to what was standard output, each a
 length of eight bytes and JSON; it ends at the end of its input. A reply begins with `+` and a
-parsed document, or with `-` and `{"code", "message"}`.
+parsed document, or with `-` and `{"code", "message"}`. Before it, a length of 0 stands for each
+page that OCR begins to read, and moves the deadline.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -16,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ingest.parsers import ocr
 from ingest.parsers.limits import Forbidden, confine, set_alarm
 from ingest.parsers.wire import pack
 from rag.errors import CorruptDocument, DocumentError, EmptyDocument, ParserStopped
@@ -38,10 +41,19 @@ def main() -> None:
     while (size := requests.read(8)) and len(size) == 8:
         request = json.loads(requests.read(struct.unpack(">Q", size)[0]))
         set_alarm(request["seconds"] + _GRACE_SECONDS)
+        ocr.allow(request["ocr_pages"], functools.partial(_begin_page, request, replies))
         exhausted = _serve(request, replies)
         set_alarm(0)
+        ocr.release()
         if exhausted:
             return
+
+
+def _begin_page(request: dict[str, Any], replies: BinaryIO) -> None:
+    """Tell the parent that a page will be read by OCR, and take the time that it gives for it."""
+    replies.write(struct.pack(">Q", 0))
+    replies.flush()
+    set_alarm(request["seconds"] + _GRACE_SECONDS)
 
 
 def _serve(request: dict[str, Any], replies: BinaryIO) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from email import policy
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -31,19 +32,33 @@ def parse(path: Path, name: str) -> Parsed:
     if not any(message.get_all(header, []) for header in _KNOWN):
         raise damaged(name, "it has no mail headers")
     builder = PageBuilder()
-    subject = _header(message, "Subject")
+    subject = header_text(message, "Subject")
     builder.add(subject, "heading", 1)
-    shown = ((header, _header(message, header)) for header in _SHOWN)
-    builder.add("\n".join(f"{header}: {value}" for header, value in shown if value))
+    add_headers(builder, {header: header_text(message, header) for header in _SHOWN})
     _add_body(builder, message)
-    attached = [flat(clean(part.get_filename() or "")) for part in _attachments(message)]
-    named = [file for file in attached if file]
-    if named:
-        builder.add(f"Attachments: {', '.join(named)}")
+    add_attachments(builder, [part.get_filename() or "" for part in _attachments(message)])
     return Parsed((builder.page(),), subject)
 
 
-def _header(message: EmailMessage, header: str) -> str:
+def add_headers(builder: PageBuilder, headers: Mapping[str, str]) -> None:
+    """Append the headers that have a value, one a line."""
+    builder.add("\n".join(f"{header}: {value}" for header, value in headers.items() if value))
+
+
+def add_plain(builder: PageBuilder, text: str) -> None:
+    """Append the paragraphs of a plain text."""
+    for start, end in paragraphs(text):
+        builder.add(text[start:end])
+
+
+def add_attachments(builder: PageBuilder, files: Iterable[str]) -> None:
+    """Append the names of the attached files."""
+    named = [name for name in (flat(clean(file)) for file in files) if name]
+    if named:
+        builder.add(f"Attachments: {', '.join(named)}")
+
+
+def header_text(message: EmailMessage, header: str) -> str:
     """A header's text; a malformed one as it stands."""
     try:
         value = message[header]
@@ -75,8 +90,7 @@ def _add_body(builder: PageBuilder, message: EmailMessage) -> None:
             if kind == "html":
                 add_html(builder, text)
             else:
-                for start, end in paragraphs(text):
-                    builder.add(text[start:end])
+                add_plain(builder, text)
         if texts:
             return
 

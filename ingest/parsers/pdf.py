@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ingest.parsers import ocr
 from ingest.parsers.archive import damaged
 from ingest.parsers.builder import flat, sensible_title
 from ingest.parsers.pdf_layout import lay_out
@@ -15,14 +16,18 @@ from rag.records import Page, Parsed
 
 # pdfium takes a document without pages for a damaged one
 _PAGE_TREE = re.compile(rb"/Type\s*/Pages\b")
+# a page with fewer characters of text may be a scan
+_FEWEST_CHARACTERS = 12
+_FORM_DEPTH = 3
 _PAGE = re.compile(rb"/Type\s*/Page\b|/ObjStm\b")
 
 
 def parse(path: Path, name: str) -> Parsed:
-    """A PDF's text with the place of each word. A page without text is kept, empty.
+    """A PDF's text with the place of each word; scanned pages are read by OCR.
 
-    Raises ProtectedDocument when a password is needed, CorruptDocument when it is damaged,
-    EmptyDocument when it has no pages or no text.
+    A page without text is kept, empty. Raises ProtectedDocument when a password is needed,
+    CorruptDocument when it is damaged, EmptyDocument when it has no pages or no text,
+    ParserStopped when more pages are scans than may be read.
     """
     import pypdfium2
 
@@ -38,10 +43,11 @@ def parse(path: Path, name: str) -> Parsed:
     finally:
         document.close()
     if not any(sheet.lines for sheet in sheets):
+        advice = "nor did OCR find any" if ocr.is_on() else "and OCR is turned off by ingest.ocr"
         raise EmptyDocument(
-            f"“{name}” has {len(sheets)} page{'s' * (len(sheets) > 1)} but no text; it appears to "
-            "be a scan. Reading scans (OCR) is not there yet: run OCR on it and add the result."
+            f"“{name}” has {len(sheets)} page{'s' * (len(sheets) > 1)} but no text, {advice}."
         )
+    ocr.even_sizes(sheets)
     pages = tuple(lay_out(sheets))
     return Parsed(pages, properties or _first_heading(pages))
 
@@ -68,6 +74,7 @@ def _sheets(document: Any, name: str) -> list[Sheet]:
     import pypdfium2
 
     sheets, failed = [], 0
+    reader = ocr.Reader(name)
     for index in range(len(document)):
         try:
             page = document[index]
@@ -76,7 +83,8 @@ def _sheets(document: Any, name: str) -> list[Sheet]:
             sheets.append(Sheet([], 0.0, 0.0))
             continue
         try:
-            sheets.append(read_sheet(page))
+            sheet = read_sheet(page)
+            sheets.append(_read_scan(page, reader) or sheet if _is_scan(page, sheet) else sheet)
         except pypdfium2.PdfiumError:
             failed += 1
             sheets.append(Sheet([], *page.get_size()))
@@ -85,6 +93,27 @@ def _sheets(document: Any, name: str) -> list[Sheet]:
     if failed == len(sheets):
         raise damaged(name)
     return sheets
+
+
+def _is_scan(page: Any, sheet: Sheet) -> bool:
+    """Whether a page shows an image and has next to no text, such as a page number."""
+    import pypdfium2.raw as pdfium
+
+    if not ocr.is_on() or sum(len(line.text) for line in sheet.lines) >= _FEWEST_CHARACTERS:
+        return False
+    return any(page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=_FORM_DEPTH))
+
+
+def _read_scan(page: Any, reader: ocr.Reader) -> Sheet | None:
+    """A page's lines as OCR reads them; None where it finds none."""
+    width, height = page.get_size()
+    scale = min(ocr.DOTS_PER_POINT, ocr.LONGEST_PIXELS / max(width, height, 1.0))
+    bitmap = page.render(scale=scale, may_draw_forms=False)
+    try:
+        sheet = reader.read(bitmap.to_pil(), width, height)
+    finally:
+        bitmap.close()
+    return sheet if sheet.lines else None
 
 
 def _first_heading(pages: tuple[Page, ...]) -> str:

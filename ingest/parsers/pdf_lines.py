@@ -65,11 +65,12 @@ class Line:
 
 @dataclass(slots=True)
 class Sheet:
-    """A page's lines and its size in points."""
+    """A page's lines and its size in points; `scanned` where OCR read them."""
 
     lines: list[Line]
     width: float
     height: float
+    scanned: bool = False
 
 
 def read_sheet(page: Any) -> Sheet:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _CHARSET = re.compile(
     rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE
 )
+_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _DROPPED = frozenset(
     str.split(
         "script style noscript template nav form button select input textarea svg math iframe "
@@ -41,19 +42,23 @@ _BLOCKS = frozenset(
 
 def parse(path: Path, name: str) -> Parsed:
     """An HTML file as one page; scripts, navigation, forms and hidden parts are left out."""
-    data = path.read_bytes()
-    found = _CHARSET.search(data[:4096])
-    html = decode(data, found.group(1).decode("ascii") if found else "")
     builder = PageBuilder()
-    title = add_html(builder, html)
+    title = add_html(builder, markup_text(path.read_bytes()))
     return Parsed((builder.page(),), title or builder.heading())
+
+
+def markup_text(data: bytes) -> str:
+    """HTML or XML as text, in the encoding that it declares for itself if it fits."""
+    found = _CHARSET.search(data[:4096])
+    return decode(data, found.group(1).decode("ascii") if found else "")
 
 
 def add_html(builder: PageBuilder, html: str) -> str:
     """Append the blocks of an HTML text; returns its `<title>`, or empty."""
     from bs4 import BeautifulSoup
 
-    soup = BeautifulSoup(clean(html), "lxml")
+    # XHTML's declaration, which is none of HTML's
+    soup = BeautifulSoup(_DECLARATION.sub("", clean(html)), "lxml")
     title = flat(soup.title.get_text()) if soup.title else ""
     root = soup.body or soup
     _Walk(builder).walk(root)

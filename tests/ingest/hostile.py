@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from ingest.parsers import ocr
 from rag.errors import ProtectedDocument
 from rag.records import Block, Page, Parsed
 
@@ -102,6 +103,19 @@ def blank(path: Path, name: str) -> Parsed:
 
 def lies(path: Path, name: str) -> Parsed:
     return Parsed((Page(1, "short", (Block(0, 500),)),))
+
+
+def three_pages(path: Path, name: str) -> Parsed:
+    """Each takes more than half of a second, as if it were read by OCR."""
+    for _ in range(3):
+        ocr._allowance.begin()
+        time.sleep(0.6)
+    return well(path, name)
+
+
+def hang_on_a_page(path: Path, name: str) -> Parsed:
+    ocr._allowance.begin()
+    return hang(path, name)
 
 
 def nothing(path: Path, name: str) -> Parsed:

@@ -30,6 +30,17 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(60)
         ("a.txt", b"MZ Wallace makes bags.", "text"),
         ("a.txt", b"one stray \0 in a long line of text, as old mainframes leave them", "text"),
         ("a.eml", b"From: a@b.c\n\nx", "eml"),
+        ("a.odt", ZIP, "odt"),
+        ("a.ods", ZIP, "ods"),
+        ("a.odp", ZIP, "odp"),
+        ("a.epub", ZIP, "epub"),
+        ("a.rtf", b"\r\n{\\rtf1 x}", "rtf"),
+        ("a.msg", OLE, "msg"),
+        ("a.jsonl", b"{}\n", "json"),
+        ("a.py", b"x = 1\n", "code"),
+        ("a.rst", b"words\n", "text"),
+        ("a.webp", b"RIFF\0\0\0\0WEBPVP8 ", "image"),
+        ("a.jpg", b"\x89PNG\r\n", "image"),
     ],
 )
 def test_kind(name: str, head: bytes, kind: str) -> None:
@@ -51,6 +62,15 @@ def test_kind(name: str, head: bytes, kind: str) -> None:
         ("a.txt", b"MZ" + bytes(60), "Windows program"),
         ("a.html", b"\xff\xd8\xff\xe0", "JPEG"),
         ("a.txt", bytes(range(256)) * 4, "binary data"),
+        ("a.odt", OLE, "old Office file"),
+        ("a.epub", b"hello", "not a .epub file"),
+        ("a.rtf", b"hello", "not an RTF file"),
+        ("a.msg", b"From: a@b.c", "not an Outlook message"),
+        ("a.json", OLE, "old Office file"),
+        ("a.py", ZIP, "zip archive"),
+        ("a.ts", b"G@" + bytes(300), "binary data"),
+        ("a.png", b"%PDF-1.7", "not an image.*looks like a PDF"),
+        ("a.webp", b"RIFF\0\0\0\0WAVEfmt ", "not an image"),
     ],
 )
 def test_content_that_is_not_what_the_name_says(name: str, head: bytes, words: str) -> None:
@@ -69,6 +89,17 @@ def test_office_files_with_a_password(name: str) -> None:
 def test_unknown_formats(name: str) -> None:
     with pytest.raises(UnsupportedFormat, match=r"\.docx.*\.pdf"):
         suffix_kind(name)
+
+
+@pytest.mark.parametrize(("old", "new"), [("doc", "docx"), ("xls", "xlsx"), ("ppt", "pptx")])
+def test_formats_of_old_offices(old: str, new: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=rf"Save it as \.{new}.*--convert-to {new}"):
+        suffix_kind(f"a.{old.upper()}")
+
+
+def test_no_suffix_is_of_two_kinds() -> None:
+    suffixes = [suffix for kind in KINDS.values() for suffix in kind.suffixes]
+    assert len(suffixes) == len(set(suffixes))
 
 
 def test_empty() -> None:

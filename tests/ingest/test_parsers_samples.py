@@ -28,8 +28,10 @@ def sandbox() -> Iterator[Sandbox]:
         yield made
 
 
-def test_every_kind_is_there() -> None:
-    assert {kind_of(path.name, path.read_bytes()[:4096]) for path in FILES} == set(KINDS)
+def test_every_common_kind_is_there() -> None:
+    found = {kind_of(path.name, path.read_bytes()[:4096]) for path in FILES}
+    assert found >= {"pdf", "docx", "pptx", "xlsx", "csv", "html", "markdown", "text", "eml"}
+    assert found <= set(KINDS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

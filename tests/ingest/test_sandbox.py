@@ -142,6 +142,23 @@ def test_a_parser_that_takes_too_long_is_stopped(
         assert not sandbox._children
 
 
+def test_each_page_read_by_ocr_has_time_of_its_own(
+    file: Path, behave: Callable[[str], str]
+) -> None:
+    with Sandbox(seconds=1.5) as sandbox:
+        assert sandbox.parse(file, "a.file", behave("three_pages")).title == "Well"
+        with pytest.raises(ParserStopped, match=r"number 1 in “a.file” took longer than 1\.5"):
+            sandbox.parse(file, "a.file", behave("hang_on_a_page"))
+
+
+def test_more_pages_of_ocr_than_allowed(file: Path, behave: Callable[[str], str]) -> None:
+    with (
+        Sandbox(ocr_pages=2) as sandbox,
+        pytest.raises(ParserStopped, match="more pages by OCR than allowed"),
+    ):
+        sandbox.parse(file, "a.file", behave("three_pages"))
+
+
 def test_a_parser_that_takes_too_much_memory_is_stopped(
     file: Path, behave: Callable[[str], str]
 ) -> None:
