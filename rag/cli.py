@@ -102,6 +102,9 @@ class Commands(click.Group):
 @click.pass_context
 def main(ctx: click.Context, home: str | None) -> None:
     """Answers questions about your private documents, with sources you can check."""
+    from rag.home import be_private
+
+    be_private()
     if home is not None:
         os.environ["CLOISTER_HOME"] = home  # so that child processes have the same
     if not {"-h", "--help"}.intersection(ctx.meta[_ARGUMENTS]):  # help needs no valid settings

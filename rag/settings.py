@@ -145,10 +145,12 @@ def _variable(name: str) -> str:
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
-    if not path.is_file():
-        return
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(f"cloister.toml cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"cloister.toml cannot be read: {error}. Mend that line.") from error
     known = {_dotted(item.name): item.name for item in fields(Settings)}

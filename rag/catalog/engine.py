@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from rag.errors import Busy, StorageError
+from rag.home import make_home, unusable
 
 NEWEST = "0001"
 BUSY_SECONDS = 30
@@ -22,7 +23,7 @@ def open_engine(path: Path) -> Engine:
 
     Raises StorageError when the file cannot be opened or is not a catalog.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_home(path.parent)
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
@@ -49,6 +50,8 @@ def translated() -> Iterator[None]:
             raise StorageError(
                 "The disk is full: nothing was changed. Free some space and try again."
             ) from error
+        if "unable to open" in reason or "readonly" in reason:
+            raise unusable(reason) from error
         raise StorageError(f"The catalog cannot be used: {reason}.") from error
 
 
