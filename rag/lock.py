@@ -1,7 +1,8 @@
 """Who may write the library: one process at a time, known to the others.
 
 The lock is the operating system's, on `run/lock`, so it ends with its process however that ends.
-A server also leaves its address in `run/server.json`, which counts only while the lock is held.
+Its file holds a token, made anew by each holder. A server also leaves its address in
+`run/server.json`, which counts only while the lock is held by the one whose token it repeats.
 """
 
 from __future__ import annotations
@@ -11,29 +12,40 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from rag.errors import Busy, StorageError
+from rag.errors import Busy
+from rag.home import make_home, unusable
+from rag.identity import new_token
 from rag.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that holds a lock; `address` is a server's, as `http://host:port`."""
+    """The process that holds a lock.
+
+    `address` is a server's, as `http://host:port`; `token` is what that server proves itself by.
+    """
 
     pid: int
     what: str
     address: str | None = None
+    token: str = field(default="", repr=False)
 
 
 @contextmanager
-def take_library_lock(settings: Settings, what: str) -> Iterator[None]:
-    """Be the only writer of the library's indexes. Raises Busy, telling who is, at once."""
-    with _locked(_run(settings) / "lock", what, "The library"):
+def take_library_lock(settings: Settings, what: str) -> Iterator[str]:
+    """Be the only writer of the library's indexes; gives the holder's token.
+
+    Raises Busy, telling who is, at once.
+    """
+    with _locked(_run(settings) / "lock", what, "The library") as token:
         try:
-            yield
+            # a server that was killed left its address
+            _address_file(settings).unlink(missing_ok=True)
+            yield token
         finally:
             _address_file(settings).unlink(missing_ok=True)
 
@@ -49,8 +61,10 @@ def announce(settings: Settings, address: str) -> None:
     """Leave the server's address for the other commands. The lock must be held."""
     path = _address_file(settings)
     temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
     temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps({"address": address}))
+    token = _read_json(_run(settings) / "lock").get("token")
+    temporary.write_text(json.dumps({"address": address, "token": token}))
     temporary.replace(path)
 
 
@@ -66,7 +80,7 @@ def find_holder(settings: Settings) -> Holder | None:
 
 
 @contextmanager
-def _locked(path: Path, what: str, thing: str) -> Iterator[None]:
+def _locked(path: Path, what: str, thing: str) -> Iterator[str]:
     with _open(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,30 +92,32 @@ def _locked(path: Path, what: str, thing: str) -> Iterator[None]:
             ) from error
         file.seek(0)
         file.truncate()
-        file.write(json.dumps({"pid": os.getpid(), "what": what}))
+        token = new_token()
+        file.write(json.dumps({"pid": os.getpid(), "what": what, "token": token}))
         file.flush()
-        yield
+        yield token
 
 
 def _open(path: Path) -> IO[str]:
+    make_home(path.parent.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageError(
-            f"The data directory cannot be written: {error.strerror}. "
-            "Check its owner and free space, or set CLOISTER_HOME to another folder."
-        ) from error
+        raise unusable(error.strerror) from error
     return os.fdopen(descriptor, "r+")
 
 
 def _read_holder(path: Path, settings: Settings | None = None) -> Holder:
     fields = _read_json(path)
-    address = _read_json(_address_file(settings)).get("address") if settings else None
+    left = _read_json(_address_file(settings)) if settings else {}
+    token = str(fields.get("token") or "")
+    own = token != "" and left.get("token") == token and bool(left.get("address"))
     return Holder(
         pid=int(str(fields.get("pid", 0))),
         what=str(fields.get("what", "another process")),
-        address=str(address) if address else None,
+        address=str(left["address"]) if own else None,
+        token=token if own else "",
     )
 
 

@@ -1,7 +1,8 @@
 """How a command reaches the library: through the running server, else by itself.
 
 Two processes never open the same indexes. Where a server holds the library the command asks it
-over loopback; where nobody does, the command takes the lock and loads what it needs.
+over loopback, once it has proved that it is that server; where nobody does, the command takes the
+lock and loads what it needs.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from rag.errors import Busy, CloisterError
+from rag.identity import is_proof, new_challenge
 from rag.lock import find_holder, take_library_lock
 from rag.records import Question, to_json
 from rag.settings import Settings
 
 TIMEOUT_SECONDS = 300.0
+# a server that has just been started takes a moment before it says anything
+PROOF_SECONDS = 30.0
+_LONGEST_PROOF = 4096
 
 
 class Session(Protocol):
@@ -38,7 +43,7 @@ def open_session(settings: Settings, what: str, llm: bool = True) -> Iterator[Se
     """A session for the command `what`. Raises Busy where another command has the library."""
     holder = find_holder(settings)
     if holder is not None and holder.address:
-        yield RemoteSession(holder.address)
+        yield RemoteSession(holder.address, holder.token)
         return
     from rag.library import Library
 
@@ -70,10 +75,11 @@ class LocalSession:
 
 
 class RemoteSession:
-    """The library of a server on this machine."""
+    """The library of a server on this machine, which proves itself by `token`."""
 
-    def __init__(self, address: str) -> None:
-        self._address = urlsplit(address)
+    def __init__(self, address: str, token: str) -> None:
+        self._address = address
+        self._token = token
 
     def search(
         self, query: str, collections: Sequence[str] | None, limit: int
@@ -110,10 +116,12 @@ class RemoteSession:
     @contextmanager
     def _post(self, path: str, body: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:
         # http.client takes no proxy from the environment: a question never leaves the machine
+        where = urlsplit(self._address)
         connection = http.client.HTTPConnection(
-            self._address.hostname or "127.0.0.1", self._address.port, timeout=TIMEOUT_SECONDS
+            where.hostname or "127.0.0.1", where.port, timeout=PROOF_SECONDS
         )
         try:
+            self._demand_proof(connection)
             connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             response = connection.getresponse()
             if response.status >= 400:
@@ -123,6 +131,25 @@ class RemoteSession:
             raise Busy(f"The running server did not answer ({error}); try again.") from error
         finally:
             connection.close()
+
+    def _demand_proof(self, connection: http.client.HTTPConnection) -> None:
+        """Leave the connection open to this library's server. Raises Busy where it is another's."""
+        challenge = new_challenge()
+        connection.connect()
+        connection.auto_open = 0  # a second connection could be to another program
+        connection.request("GET", f"/identity?challenge={challenge}")
+        response = connection.getresponse()
+        try:
+            given = json.loads(response.read(_LONGEST_PROOF))["proof"]
+        except (ValueError, KeyError, TypeError):
+            given = None
+        if not is_proof(given, self._token, self._address, challenge):
+            raise Busy(
+                f"What answers at {self._address} is not this library's server, so nothing was "
+                "asked of it. Stop “cloister serve” where it still runs, start it, and try again."
+            )
+        if connection.sock is not None:
+            connection.sock.settimeout(TIMEOUT_SECONDS)
 
 
 def _given(collections: Sequence[str] | None) -> Mapping[str, Any]:

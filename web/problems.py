@@ -26,7 +26,7 @@ from web.draining import drain
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("cloister")
 # answered in JSON whatever the client accepts
-_FOR_PROGRAMS = ("/api/v1/", "/openapi.json", "/healthz", "/readyz", "/static/")
+_FOR_PROGRAMS = ("/api/v1/", "/openapi.json", "/healthz", "/identity", "/readyz", "/static/")
 
 
 def install(app: Flask) -> None:

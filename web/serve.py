@@ -22,11 +22,12 @@ from gunicorn.errors import AppImportError
 from gunicorn.workers.gthread import ThreadWorker
 
 from rag.errors import Busy, CloisterError, Refused, UsageError
+from rag.home import be_private
 from rag.library import Library
 from rag.lock import announce, take_library_lock
 from rag.settings import Settings
 from web.app import create_app
-from web.served import Served, served_by
+from web.served import Identity, Served, served_by
 
 _log = logging.getLogger("cloister")
 # what reading documents needs; without the LLM they can be taken in and searched all the same
@@ -41,11 +42,12 @@ def serve(settings: Settings) -> None:
     Raises Refused for an address beyond this machine, Busy when the port or the library is taken.
     """
     check_host(settings.server_host)
-    with take_library_lock(settings, "cloister serve"):
+    be_private()
+    with take_library_lock(settings, "cloister serve") as token:
         listener = bind(settings.server_host, settings.server_port)
         address = address_of(listener)
         announce(settings, address)
-        Server(settings, listener, address).run()
+        Server(settings, listener, Identity(address, token)).run()
 
 
 def check_host(host: str) -> None:
@@ -90,10 +92,10 @@ def address_of(listener: socket.socket) -> str:
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn, told everything here and nothing by files or variables."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, address: str) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, identity: Identity) -> None:
         self._settings = settings
         self._listener = listener
-        self._address = address
+        self._identity = identity
         self._app: Flask | None = None
         self._worker: Any = None
         super().__init__()
@@ -138,6 +140,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             self._app = create_app(Library(self._settings))
         except CloisterError as error:
             raise AppImportError(f"Cloister cannot start: {error}") from error
+        self._served().identity = self._identity
         threading.Thread(target=self._load_library, name="load", daemon=True).start()
         return self._app
 
@@ -154,7 +157,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             return
         self._start_worker(here)
         if here.library.ready:
-            click.echo(f"Cloister is ready at {self._address}", err=True)
+            click.echo(f"Cloister is ready at {self._identity.address}", err=True)
 
     def _start_worker(self, here: Served) -> None:
         from ingest.worker import Worker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from flask import Flask, current_app
@@ -22,12 +23,21 @@ class Wakes(Protocol):
         """Look at the queue now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where a server is reached, and the secret by which it proves that it is this one."""
+
+    address: str
+    token: str = field(repr=False)
+
+
 class Served:
     """A library that is being served. `stopping` ends every answer that is under way."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
         self.worker: Wakes | None = None
+        self.identity: Identity | None = None
         self.stopping = threading.Event()
         self._most_answers = max(1, library.settings.server_threads - _SPARE_THREADS)
         self.answers = threading.BoundedSemaphore(self._most_answers)

@@ -58,6 +58,30 @@ def test_the_address_is_for_the_owner_alone_and_goes_with_the_lock(tmp_path: Pat
     assert not (tmp_path / "run" / "server.json").exists()
 
 
+def test_the_address_of_another_holder_does_not_count(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    file = tmp_path / "run" / "server.json"
+    with take_library_lock(settings, "cloister serve") as token:
+        announce(settings, "http://127.0.0.1:9")
+        left = file.read_text()
+        holder = find_holder(settings)
+        assert holder is not None
+        assert (holder.address, holder.token) == ("http://127.0.0.1:9", token)
+        assert token not in repr(holder)
+    file.write_text(left)  # as after a kill
+    with take_library_lock(settings, "cloister ingest sync") as other:
+        assert other != token
+        assert not file.exists()
+        file.write_text(left)
+        holder = find_holder(settings)
+        assert holder is not None
+        assert (holder.what, holder.address) == ("cloister ingest sync", None)
+        file.write_text('{"address": "http://127.0.0.1:9"}')
+        holder = find_holder(settings)
+        assert holder is not None
+        assert holder.address is None
+
+
 def test_two_syncs_of_a_folder_exclude_each_other_and_two_folders_do_not(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     with (

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-DESCRIBED = ("/api/v1/", "/healthz", "/readyz")
+DESCRIBED = ("/api/v1/", "/healthz", "/identity", "/readyz")
 
 
 @pytest.fixture

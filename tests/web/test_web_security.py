@@ -29,6 +29,7 @@ ROUTES = {
     "GET /openapi.json": 200,
     "GET /api/docs": 200,
     "GET /healthz": 200,
+    "GET /identity": 400,
     "GET /readyz": 200,
     "POST /api/v1/ask": 415,
     "POST /api/v1/search": 415,

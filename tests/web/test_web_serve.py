@@ -19,12 +19,15 @@ from click.testing import CliRunner
 
 from rag.errors import Busy, Refused, UsageError
 from rag.lock import find_holder
+from rag.records import Question
+from rag.session import RemoteSession, open_session
 from rag.settings import Settings
 from web.cli import serve as serve_command
 from web.serve import bind, check_host
 
 RUN = """
-import sys, time, pathlib
+import os, sys, time, pathlib
+os.umask(0o022)
 import ingest.worker, web.serve
 from rag.settings import Settings
 from tests.web.fakes import FakeLibrary, FakeWorker
@@ -51,7 +54,7 @@ class Running:
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, str(home)], stderr=subprocess.PIPE, text=True
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60  # on a busy machine
         while not (home / "run/server.json").exists():
             assert self.process.poll() is None
             assert time.monotonic() < deadline
@@ -69,7 +72,7 @@ class Running:
         return status
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60  # on a busy machine
         while self.status("/readyz") != 200:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -115,6 +118,28 @@ def test_it_answers_at_once_and_ends_in_order(running: Running, number: signal.S
     log = (home / "logs/server.log").read_text()
     assert "POST /api/v1/ask 200" in log
     assert "secret words" not in log + errors
+
+
+def test_it_proves_to_a_command_who_it_is(running: Running) -> None:
+    running.wait_until_ready()
+    with open_session(running.settings, "cloister ask") as session:
+        assert isinstance(session, RemoteSession)
+        assert session.search("leave", None, 5) == []
+        assert [name for name, _ in session.ask(Question("How many days?"))][-1] == "done"
+    another = RemoteSession(running.address, "0" * 64)
+    with pytest.raises(Busy, match="is not this library's server"):
+        another.search("leave", None, 5)
+    log = (running.settings.home / "logs/server.log").read_text()
+    assert "GET /identity 200" in log
+    assert "challenge" not in log
+
+
+def test_what_it_writes_is_its_owners_alone(running: Running) -> None:
+    running.wait_until_ready()
+    home = running.settings.home
+    modes = {path.name: path.stat().st_mode & 0o077 for path in [home, *home.rglob("*")]}
+    assert {"catalog.sqlite", "server.log", "server.json", "lock"} <= set(modes)
+    assert {name: oct(mode) for name, mode in modes.items() if mode} == {}
 
 
 def test_a_vanished_client_frees_its_place(running: Running) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
+from rag.errors import NotFound
+from rag.identity import prove
 from web.api.described import problems
-from web.api.schemas import HealthOutput, ReadyOutput
+from web.api.schemas import HealthOutput, IdentityOutput, IdentityQuery, ReadyOutput
 from web.served import served
 
 api = APIBlueprint(
@@ -18,6 +20,18 @@ api = APIBlueprint(
 def healthz() -> Response:
     """200 while the process answers."""
     return jsonify({"status": "ok"})
+
+
+@api.get("/identity", responses={200: IdentityOutput, **problems(404)})
+def identity(query: IdentityQuery) -> Response:
+    """Proof to a command of this machine that this is the server that its data directory names.
+
+    It is the HMAC-SHA256 of the challenge and the address, by a token that the owner can read.
+    """
+    own = served().identity
+    if own is None:
+        raise NotFound("This server was not started by “cloister serve”, so it has no identity.")
+    return jsonify({"proof": prove(own.token, own.address, query.challenge)})
 
 
 @api.get("/readyz", responses={200: ReadyOutput, 503: ReadyOutput})

@@ -196,6 +196,18 @@ class HealthOutput(BaseModel):
     status: str
 
 
+class IdentityQuery(_Input):
+    """What the server is to prove itself on."""
+
+    challenge: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class IdentityOutput(BaseModel):
+    """The server's proof, in hexadecimal digits."""
+
+    proof: str
+
+
 class ReadyOutput(BaseModel):
     """Whether each part is ready."""
 
