@@ -55,8 +55,7 @@ def check_request() -> None:
     """Refuse a foreign Host, and an unsafe method that another site's page sent."""
     host = request.headers.get("Host", "").lower()
     match = _HOST.fullmatch(host)
-    known = _LOOPBACK.union(name.lower() for name in served().library.settings.server_hosts)
-    if match is None or match[1] not in known:
+    if match is None or match[1] not in _known_hosts():
         raise Refused(
             "This address is not one that Cloister answers to. Use http://localhost and the port, "
             "or add the name to server.hosts."
@@ -65,13 +64,27 @@ def check_request() -> None:
         raise Refused("This request came from another site's page. Use Cloister's own pages.")
 
 
+def _known_hosts() -> frozenset[str]:
+    """The names that this server goes by, its own loopback address among them."""
+    here = served()
+    known = _LOOPBACK.union(name.lower() for name in here.library.settings.server_hosts)
+    if here.identity is not None:
+        known |= {urlsplit(here.identity.address).netloc.rpartition(":")[0]}
+    return known
+
+
 def _is_own(host: str) -> bool:
     """Whether what the browser says of the sender agrees; other clients say nothing."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None and site not in _OWN_SITES:
         return False
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin.lower()).netloc == host
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin.lower()).netloc == host
+    except ValueError:  # no address at all
+        return False
 
 
 def set_headers(response: Response) -> Response:

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from tests.web.fakes import FakeLibrary
 from web.app import create_app
+from web.served import Identity, served_by
 
 # each route with the status that a request without a body, for a document that is not there, gets
 ROUTES = {
@@ -77,6 +78,7 @@ def test_own_and_foreign_requests(client: FlaskClient, route: str) -> None:
     assert status(Origin="http://evil.example") == expected
     assert status(Origin="http://localhost:9999") == expected
     assert status(Origin="null") == expected
+    assert status(Origin="http://[x") == expected
     assert status(Sec_Fetch_Site="same-origin", Origin="http://localhost") == ROUTES[route]
 
 
@@ -99,6 +101,14 @@ def test_further_hosts_are_a_setting(library: FakeLibrary) -> None:
     client = create_app(library).test_client()
     assert client.get("/healthz", headers={"Host": "docs.internal:80"}).status_code == 200
     assert client.get("/healthz", headers={"Host": "other.internal"}).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["127.0.0.2", "[::1]", "127.9.8.7"])
+def test_the_address_that_is_served_is_answered(app: Flask, name: str) -> None:
+    served_by(app).identity = Identity(f"http://{name}:8123", "token")
+    client = app.test_client()
+    assert client.get("/healthz", headers={"Host": f"{name}:8123"}).status_code == 200
+    assert client.get("/healthz", headers={"Host": "127.0.0.3:8123"}).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/", "/library", "/api/docs", "/none", "/api/v1/documents"])
