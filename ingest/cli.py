@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from rag.printing import json_line, printable
 from rag.records import DEFAULT_COLLECTION
 from rag.settings import Settings
 
@@ -130,9 +130,9 @@ def add(
     live = [d for d in documents if d.state != "failed"]
     if as_json:
         added = [{"id": d.id, "source": d.source, "state": d.state} for d in live]
-        click.echo(json.dumps({"documents": added, "failures": _reasons(errors)}))
+        click.echo(json_line({"documents": added, "failures": _reasons(errors)}))
     for document in [] if as_json else live:
-        click.echo(f"{document.id}  {document.source}  {document.chunks} chunks")
+        click.echo(f"{document.id}  {printable(document.source)}  {document.chunks} chunks")
     _say_failures(errors)
     raise SystemExit(1 if errors else 0)
 
@@ -161,7 +161,7 @@ def remove(settings: Settings, documents: tuple[str, ...], as_json: bool) -> Non
             _finish(settings, catalog, "cloister ingest remove", progress, wait=False)
     catalog.close()
     if as_json:
-        click.echo(json.dumps({"removed": gone, "failures": _reasons(errors)}))
+        click.echo(json_line({"removed": gone, "failures": _reasons(errors)}))
     else:
         click.echo(f"removed {len(gone)}")
     _say_failures(errors)
@@ -185,11 +185,11 @@ def status(settings: Settings, as_json: bool) -> None:
         after = (batch[-1].source, batch[-1].id)
     catalog.close()
     if as_json:
-        click.echo(json.dumps({"states": states, "documents": to_json(listed)}))
+        click.echo(json_line({"states": states, "documents": to_json(listed)}))
         return
     for document in listed:
         note = f"  {document.error}" if document.error else ""
-        click.echo(f"{document.id}  {document.state:9}  {document.source}{note}")
+        click.echo(printable(f"{document.id}  {document.state:9}  {document.source}{note}"))
     click.echo(", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "empty library")
 
 
@@ -220,16 +220,16 @@ def _reasons(pairs: list[tuple[str, str]]) -> list[Mapping[str, str]]:
 
 def _say_sync(summary: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(summary, ensure_ascii=False))
+        click.echo(json_line(summary))
         return
     names = ("new", "changed", "renamed", "unchanged", "removed", "skipped", "failed")
     click.echo(", ".join(f"{summary[name]} {name}" for name in names), nl=False)
     click.echo(f" in {summary['seconds']:.1f} s")
     for skip in summary["skips"]:
-        click.echo(f"  skipped {skip['source']}: {skip['reason']}", err=True)
+        click.echo(printable(f"  skipped {skip['source']}: {skip['reason']}"), err=True)
     _say_failures([(f["source"], f["reason"]) for f in summary["failures"]])
 
 
 def _say_failures(pairs: list[tuple[str, str]]) -> None:
     for source, reason in pairs:
-        click.secho(f"  failed {source}: {reason}", fg="red", err=True)
+        click.secho(printable(f"  failed {source}: {reason}"), fg="red", err=True)

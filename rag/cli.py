@@ -8,7 +8,6 @@ importing any: it takes the line of a known command from `SHORT_HELPS`.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -120,14 +119,18 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 
 def _report(error: CloisterError, arguments: Sequence[str]) -> None:
-    click.echo(f"Error: {error}", err=True)
+    from rag.printing import printable
+
+    click.echo(f"Error: {printable(error)}", err=True)
     _say_json(arguments, error.code, str(error), error.exit_code)
 
 
 def _say_json(arguments: Sequence[str], code: str, message: str, exit_code: int) -> None:
     if "--json" in arguments:
+        from rag.printing import json_line
+
         line = {"error": {"code": code, "message": message, "exit_code": exit_code}}
-        click.echo(json.dumps(line, ensure_ascii=False))
+        click.echo(json_line(line))
 
 
 if __name__ == "__main__":

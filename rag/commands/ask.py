@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from rag.printing import json_line, printable
 from rag.records import Question
 from rag.session import open_session
 from rag.settings import Settings
@@ -43,7 +43,7 @@ def ask(
             if name == "done":
                 answer = data
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False))
+        click.echo(json_line(answer))
     else:
         _show(answer)
     sys.stdout.flush()
@@ -56,16 +56,14 @@ def _show(answer: Mapping[str, Any]) -> None:
             click.echo(f"  near it: {_where(passage)}")
     for sentence in answer["sentences"]:
         marks = "".join(f"[{n}]" for n in sentence["citations"])
-        click.echo(f"{sentence['text']} {marks}{_LABELS[sentence['support']]}")
+        click.echo(f"{printable(sentence['text'])} {marks}{_LABELS[sentence['support']]}")
     for citation in answer["citations"]:
-        quote = " ".join(citation["quote"].split())
+        quote = printable(" ".join(citation["quote"].split()))
         click.echo(f"  [{citation['n']}] {_where(citation)}: “{quote}”")
     seconds = answer["timings_ms"]["total"] / 1000
-    click.secho(
-        f"  {answer['model']['id']}, {seconds:.1f} s, confidence {answer['confidence']:.2f}",
-        dim=True,
-    )
+    model = printable(answer["model"]["id"])
+    click.secho(f"  {model}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True)
 
 
 def _where(place: Mapping[str, Any]) -> str:
-    return f"{place['source']}, page {place['page']}"
+    return f"{printable(place['source'])}, page {place['page']}"

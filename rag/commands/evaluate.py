@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rag.printing import json_line, printable
 from rag.settings import Settings
 
 
@@ -55,7 +56,7 @@ def evaluate(
     if details:
         rows = ({"id": r.item.id, "gold": r.item.answers, "answer": r.answer} for r in results)
         details.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
-    click.echo(json.dumps(scores) if as_json else _table(scores))
+    click.echo(json_line(scores) if as_json else _table(scores))
 
 
 def _calibrate(settings: Settings, source: Path, items: Sequence[Any], target: Path) -> None:
@@ -78,7 +79,8 @@ def _calibrate(settings: Settings, source: Path, items: Sequence[Any], target: P
         library.close()
     calibration = fit(rows, [item.answerable for item in items], source)
     write(calibration, target)
-    click.echo(f"threshold {calibration.threshold}, fitted on {len(items)} questions: {target}")
+    fitted = f"fitted on {len(items)} questions: {printable(target)}"
+    click.echo(f"threshold {calibration.threshold}, {fitted}")
 
 
 def _counter(total: int) -> Any:
@@ -94,9 +96,10 @@ def _counter(total: int) -> Any:
 def _table(scores: Mapping[str, Any]) -> str:
     lines = []
     for split, groups in scores.items():
-        lines.append(f"{split}: {groups['questions']} questions, {groups['answerable']} answerable")
+        counts = f"{groups['questions']} questions, {groups['answerable']} answerable"
+        lines.append(f"{printable(split)}: {counts}")
         for name, group in groups.items():
             if isinstance(group, dict):
                 shown = ", ".join(f"{key} {value}" for key, value in group.items())
-                lines.append(f"  {name}: {shown}")
+                lines.append(printable(f"  {name}: {shown}"))
     return "\n".join(lines)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
+from rag.printing import json_line, printable
 from rag.settings import Settings
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
@@ -27,12 +27,12 @@ def add(settings: Settings, name: str, as_json: bool) -> None:
     from rag.models.starter import fetch_starter
 
     def progress(line: str) -> None:
-        click.echo(line, err=as_json)
+        click.echo(printable(line), err=as_json)
 
     folders = fetch_starter(settings.models_path, progress)
     if as_json:
         rows = [{"name": f.name, "task": f.task, "revision": f.revision} for f in folders]
-        click.echo(json.dumps({"models": rows}))
+        click.echo(json_line({"models": rows}))
 
 
 @models.command("list", epilog="Example: cloister models list --json")
@@ -55,14 +55,15 @@ def list_(settings: Settings, as_json: bool) -> None:
         for folder in list_models(settings.models_path)
     ]
     if as_json:
-        click.echo(json.dumps({"models": rows}, ensure_ascii=False))
+        click.echo(json_line({"models": rows}))
         return
     for row in rows:
-        click.echo(
+        line = (
             f"{'*' if row['in_use'] else ' '} {row['name']:32} {row['task']:9} "
             f"{row['revision'] or 'not recorded':13} {row['licence']:12} "
             f"{int(str(row['bytes'])) / 1e6:8.0f} MB"
         )
+        click.echo(printable(line))
     if not rows:
         click.echo(
             "No model is here. Fetch the starter pair: cloister models add starter", err=True

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from rag.printing import json_line, printable
 from rag.session import open_session
 from rag.settings import Settings
 
@@ -26,11 +25,12 @@ def search(
     with open_session(settings, "cloister search", llm=False) as session:
         passages = session.search(query, collections or None, limit)
     if as_json:
-        click.echo(json.dumps({"passages": passages}, ensure_ascii=False))
+        click.echo(json_line({"passages": passages}))
         return
     if not passages:
         click.echo("Nothing was found. Is anything in the library? See: cloister ingest status")
     for passage in passages:
-        click.secho(f"{passage['source']}, page {passage['page']}", bold=True, nl=False)
+        source = printable(passage["source"])
+        click.secho(f"{source}, page {passage['page']}", bold=True, nl=False)
         click.secho(f"  {passage['score']:.2f}", dim=True)
-        click.echo("  " + " ".join(passage["text"].split())[:300])
+        click.echo("  " + printable(" ".join(passage["text"].split())[:300]))
