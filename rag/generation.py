@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
 WAIT_SECONDS = 120.0
+# a question that was given up leaves the line within this time
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,13 @@ class Generator:
         """Wait for a turn, then generate; leaving the block stops the model at its next token.
 
         So does setting `stop` from another thread, also while the prompt is being read, where
-        the LLM is Cloister's own. Raises Busy when too many wait or for too long, ModelError when
-        the model fails.
+        the LLM is Cloister's own; while waiting it gives the place in the line up, and nothing is
+        generated. Raises Busy when too many wait or for too long, ModelError when the model fails.
         """
-        with self._turn():
+        with self._turn(stop) as begun:
+            if not begun:
+                yield iter(())
+                return
             own = {"stop": stop} if self._stoppable else {}
             completions = self._llm.stream_complete(prompt, formatted=True, **parameters, **own)
             try:
@@ -83,14 +89,20 @@ class Generator:
                     close()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, stop: threading.Event) -> Iterator[bool]:
+        """Hold a turn; False, and none, where `stop` was set before there was one."""
         if not self._places.acquire(blocking=False):
             raise Busy("Too many questions are waiting for the LLM; try again in a minute.")
         try:
-            if not self._turns.acquire(timeout=WAIT_SECONDS):
-                raise Busy("The LLM was busy with other questions for too long; try again.")
+            until = time.monotonic() + WAIT_SECONDS
+            while not self._turns.acquire(timeout=_LOOK_SECONDS):
+                if stop.is_set():
+                    yield False
+                    return
+                if time.monotonic() > until:
+                    raise Busy("The LLM was busy with other questions for too long; try again.")
             try:
-                yield
+                yield not stop.is_set()
             finally:
                 self._turns.release()
         finally:
