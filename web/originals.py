@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from flask import Response, send_file
 
+from ingest.uploads import clean_name
 from rag.catalog.documents import bytes_of, get_document
-from rag.errors import StorageError
+from rag.errors import StorageError, UsageError
 from rag.library import Library
 from rag.originals import original_path
+from rag.records import Document
 
 _PDF = "pdf"
 # shown as text where a browser insists; all others are bytes to be saved
-_TEXT_KINDS = frozenset({"text", "txt", "markdown", "md", "csv", "html", "eml", "json", "code"})
+_TEXT_KINDS = frozenset({"text", "markdown", "csv", "html", "eml", "json", "code"})
 
 
 def send_original(library: Library, document_id: str) -> Response:
@@ -29,7 +29,7 @@ def send_original(library: Library, document_id: str) -> Response:
             path,
             mimetype=_media_type(kind),
             as_attachment=kind != _PDF,
-            download_name=PurePosixPath(document.source).name,
+            download_name=_download_name(document),
             etag=False,
             last_modified=None,
             max_age=0,
@@ -43,6 +43,14 @@ def send_original(library: Library, document_id: str) -> Response:
     if kind != _PDF:
         response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
+
+
+def _download_name(document: Document) -> str:
+    """A synced file may have any name that its file system takes, with line ends too."""
+    try:
+        return clean_name(document.source)
+    except UsageError:
+        return document.id
 
 
 def _media_type(kind: str) -> str:

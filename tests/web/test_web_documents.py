@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from ingest.formats import KINDS
 from rag.catalog.documents import claim, fail, get_document
 from rag.errors import NotFound
 from rag.records import Page, Place
 from tests.web.fakes import QUOTE, TEXT, FakeLibrary, FakeWorker, make_pdf, page_of
+from web.originals import _TEXT_KINDS
 from web.page_image import draw_in_child
 from web.served import served_by
 
@@ -163,6 +166,26 @@ def test_no_upload_is_served_as_something_to_run(
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in reply.headers["Content-Security-Policy"]
     assert reply.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [("team/leave\n2025.txt", "leave2025.txt"), ("\x1b\x07", None), ("a\udcff.txt", "a.txt")],
+)
+def test_a_synced_file_may_have_any_name(
+    client: FlaskClient, library: FakeLibrary, monkeypatch: pytest.MonkeyPatch,
+    name: str, saved: str | None,
+) -> None:  # fmt: skip
+    document_id = library.add()
+    found = replace(get_document(library.catalog, document_id), source=name)
+    monkeypatch.setattr("web.originals.get_document", lambda *_: found)
+    reply = client.get(f"/api/v1/documents/{document_id}/content", buffered=True)
+    assert reply.status_code == 200
+    assert (saved or document_id) in reply.headers["Content-Disposition"]
+
+
+def test_kinds_shown_as_text_are_kinds() -> None:
+    assert set(KINDS) >= _TEXT_KINDS
 
 
 def test_a_pdf_page_is_drawn_and_its_boxes_too(
