@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import Catalog
 from rag.catalog.collections import collection_ids, create_collection
-from rag.errors import Busy, CloisterError, TooLarge, UsageError
+from rag.errors import Busy, CloisterError, UsageError
+from rag.questions import check_parameters, checked
 from rag.records import DEFAULT_COLLECTION, Passage, Question
 from rag.settings import Settings
 
@@ -91,7 +92,10 @@ class Library:
             return self._reader
 
     def readiness(self) -> Mapping[str, str]:
-        """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong."""
+        """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong.
+
+        A part that is not loaded because of another one comes after that one.
+        """
         return dict(self._state)
 
     @property
@@ -103,7 +107,8 @@ class Library:
         self, query: str, collections: Sequence[str] | None = None, limit: int = 10
     ) -> list[Passage]:
         """The best passages. Raises UsageError (empty, too long), UnknownCollection, Busy."""
-        self._check(query, collections)
+        query = checked(query, self.settings, "query")
+        self._check(collections)
         if not 1 <= limit <= 100:
             raise UsageError("limit must be from 1 to 100.")
         return _loaded(self._retriever, "The index").passages(query, collections, limit)
@@ -114,7 +119,9 @@ class Library:
         Closing it, from any thread, stops generation at once. Raises the errors of `search` before
         the first event, and ModelError or Busy from within it.
         """
-        self._check(question.text, question.collections)
+        checked(question.text, self.settings)
+        check_parameters(question.parameters, self.settings)
+        self._check(question.collections)
         return _loaded(self._answerer, "The LLM").ask(question)
 
     def close(self) -> None:
@@ -126,15 +133,7 @@ class Library:
                 self._indexes = None
             self.catalog.close()
 
-    def _check(self, text: str, collections: Sequence[str] | None) -> None:
-        if not text.strip():
-            raise UsageError("The question is empty. Write what you want to know.")
-        longest = self.settings.question_max_chars
-        if len(text) > longest:
-            raise TooLarge(
-                f"The question has {len(text):,} characters; at most {longest:,} are taken "
-                "(question.max_chars). Ask it more briefly."
-            )
+    def _check(self, collections: Sequence[str] | None) -> None:
         if collections is not None:
             with self.catalog.read() as connection:
                 collection_ids(connection, collections)
@@ -142,8 +141,12 @@ class Library:
     def _part(self, name: str, load: Callable[[], T]) -> T:
         try:
             part = load()
-        except CloisterError as error:
-            self._state[name] = str(error)
+        except BaseException as error:
+            explained = isinstance(error, CloisterError)
+            self._state[name] = str(error) if explained else "it failed; see logs/server.log"
+            for other, state in self._state.items():
+                if state == "loading":
+                    self._state[other] = f"not loaded: the {name} is not ready"
             raise
         self._state[name] = "ready"
         return part

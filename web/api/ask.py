@@ -6,13 +6,13 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from rag.catalog.answers import read_answer
+from rag.questions import check_parameters, checked
 from rag.records import Question, Turn, to_json
 from web.answering import Answering
 from web.api.described import problems
 from web.api.schemas import AnswerOutput, AnswerPath, AskInput, PassagesOutput, SearchInput
 from web.event_stream import stream
 from web.problems import problem_response
-from web.questions import checked
 from web.served import served
 
 api = APIBlueprint(
@@ -31,11 +31,14 @@ def ask(body: AskInput) -> Response:
     With `"stream": true` the reply is `text/event-stream`: first `sources`, then `token` (draft)
     and `sentence` (verified), last `done` with the whole answer, or `error`.
     """
+    settings = served().library.settings
+    parameters = body.parameters.model_dump(exclude_none=True)
+    check_parameters(parameters, settings)
     question = Question(
-        text=checked(body.question, served().library.settings),
+        text=checked(body.question, settings),
         collections=tuple(body.collections) if body.collections else None,
         history=tuple(Turn(turn.question, turn.answer) for turn in body.history),
-        parameters=body.parameters.model_dump(exclude_none=True),
+        parameters=parameters,
     )
     answering = Answering(served(), question)
     if body.stream:

@@ -8,10 +8,10 @@ from flask import Blueprint, render_template, request
 
 from rag.catalog.documents import count_states
 from rag.errors import CloisterError
+from rag.questions import checked
 from rag.records import Question
 from web.answering import Answering
 from web.problems import problem
-from web.questions import checked
 from web.served import served
 
 pages = Blueprint("ask_page", __name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rag.errors import TooLarge, UsageError
 from rag.settings import Settings
 
@@ -17,3 +20,14 @@ def checked(text: str, settings: Settings, what: str = "question") -> str:
             "are taken (question.max_chars). Shorten it."
         )
     return text
+
+
+def check_parameters(parameters: Mapping[str, Any], settings: Settings) -> None:
+    """Raises UsageError where an answer would have to be longer than it may be."""
+    least = parameters.get("min_new_tokens") or 0
+    most = parameters.get("max_new_tokens") or settings.llm_max_new_tokens
+    if least > most:
+        raise UsageError(
+            f"min_new_tokens is {least}, more than max_new_tokens, which is {most}. Lower the one "
+            "or raise the other."
+        )
