@@ -9,6 +9,7 @@ from rag.errors import NotFound
 from rag.identity import prove
 from web.api.described import problems
 from web.api.schemas import HealthOutput, IdentityOutput, IdentityQuery, ReadyOutput
+from web.readiness import reason_not_ready
 from web.served import served
 
 api = APIBlueprint(
@@ -36,9 +37,18 @@ def identity(query: IdentityQuery) -> Response:
 
 @api.get("/readyz", responses={200: ReadyOutput, 503: ReadyOutput})
 def readyz() -> Response:
-    """200 when the models are loaded and the indexes open, else 503."""
+    """200 when the models are loaded and the indexes open, else 503.
+
+    `reason` says what stands in the way; it is null while they are still being loaded.
+    """
     library = served().library
     ready = library.ready
-    response = jsonify({"ready": ready, "parts": dict(library.readiness())})
+    response = jsonify(
+        {
+            "ready": ready,
+            "parts": dict(library.readiness()),
+            "reason": reason_not_ready(library),
+        }
+    )
     response.status_code = 200 if ready else 503
     return response

@@ -209,10 +209,11 @@ class IdentityOutput(BaseModel):
 
 
 class ReadyOutput(BaseModel):
-    """Whether each part is ready."""
+    """Whether each part is ready, and why not."""
 
     ready: bool
     parts: dict[str, str]
+    reason: str | None
 
 
 # the multipart form is read as it streams in, so it is described here by hand

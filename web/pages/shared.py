@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from rag.catalog.collections import collection_names
 from rag.records import DEFAULT_COLLECTION
+from web.readiness import LOADING, reason_not_ready
 from web.rendering import human_bytes, without_numbers
 from web.served import served
 
@@ -33,7 +34,9 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["human_bytes"] = human_bytes
     app.jinja_env.filters["without_numbers"] = without_numbers
     app.jinja_env.globals.update(
-        source_url=source_url, support_labels=SUPPORT_LABELS, state_labels=STATE_LABELS
+        source_url=source_url,
+        support_labels=SUPPORT_LABELS,
+        state_labels=STATE_LABELS,
     )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -50,8 +53,7 @@ def source_url(place: Mapping[str, Any]) -> str:
 def _values() -> dict[str, Any]:
     library = served().library
     return {
-        "ready": library.ready,
-        "parts": library.readiness(),
+        "not_ready": None if library.ready else reason_not_ready(library) or LOADING,
         "settings": library.settings,
         "collections": collection_names(library.catalog),
         "default_collection": DEFAULT_COLLECTION,

@@ -91,20 +91,3 @@ function end(request) {
   if (document.activeElement === stop) box.focus();
   stop.hidden = true;
 }
-
-async function watchLoading(banner) {
-  while (!banner.hidden) {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    const response = await fetch("/readyz").catch(() => null);
-    if (!response) continue;
-    const { ready, parts } = await response.json();
-    banner.hidden = ready;
-    const failed = Object.values(parts).find((state) => state !== "ready" && state !== "loading");
-    if (failed) {
-      banner.textContent = `Questions cannot be answered: ${failed}`;
-      return;
-    }
-  }
-}
-
-watchLoading(find("#loading"));
