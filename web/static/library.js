@@ -9,6 +9,7 @@ const POLL_MS = 1000;
 const AT_ONCE = 10;
 const drop = find("#drop");
 const input = find("#files");
+const notice = find("#notice");
 const followed = new Map();
 let polling = false;
 
@@ -40,8 +41,16 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("is-over");
-  uploads.add([...event.dataTransfer.files]);
+  uploads.add(filesOf(event.dataTransfer));
 });
+
+// What was dropped; a folder's bytes cannot be sent, so it is told apart here.
+function filesOf(dropped) {
+  return [...dropped.items].filter((item) => item.kind === "file").map((item) => {
+    const entry = item.webkitGetAsEntry?.();
+    return entry?.isDirectory ? { name: entry.name, isFolder: true } : item.getAsFile();
+  });
+}
 
 function follow(id, row = null) {
   followed.set(id, row);
@@ -74,17 +83,56 @@ async function look(id, row) {
   return false;
 }
 
-// Takes the list from the page as the server renders it now.
+// Takes the list from the page as the server renders it now; what is the same stays, with its focus.
 async function refresh() {
   const response = await fetch(location.href).catch(() => null);
   if (!response?.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  for (const selector of [".documents", ".empty", ".paging"]) {
-    find(selector)?.remove();
-    const now = find(selector, page);
-    if (now) find(".page").append(now);
-  }
   find("#total").textContent = find("#total", page).textContent;
+  const focused = document.activeElement;
+  const wasListed = find(".documents")?.contains(focused);
+  for (const selector of [".documents", ".empty", ".paging"]) {
+    const [old, now] = [find(selector), find(selector, page)];
+    if (old && now && selector === ".documents") patch(find("#documents"), [...find("#documents", page).rows]);
+    else {
+      old?.remove();
+      if (now) find(".page").append(now);
+    }
+  }
+  if (wasListed && !document.activeElement?.closest(".documents")) find("#total").focus();
+}
+
+// Makes the rows of a table's body these ones, touching only those that differ.
+function patch(body, rows) {
+  const ids = new Set(rows.map((row) => row.dataset.id));
+  for (const old of [...body.rows]) if (!ids.has(old.dataset.id)) old.remove();
+  let at = body.firstElementChild;
+  for (const row of rows) {
+    if (at?.dataset.id === row.dataset.id) {
+      const next = at.nextElementSibling;
+      if (!at.isEqualNode(row)) replace(at, row);
+      at = next;
+    } else {
+      rowOf(row.dataset.id)?.remove();
+      body.insertBefore(row, at);
+    }
+  }
+}
+
+function replace(old, row) {
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  old.replaceWith(row);
+  if (focused) (find(focused.matches(".remove") ? ".remove" : "button", row) ?? find("th a", row)).focus();
+}
+
+function rowOf(id) {
+  return find(`#documents [data-id="${CSS.escape(id)}"]`);
+}
+
+// Stays until the next attempt, whatever becomes of the row it is about.
+function say(text) {
+  notice.textContent = text;
+  notice.hidden = text === "";
 }
 
 function followListed() {
@@ -98,33 +146,47 @@ document.addEventListener("click", async (event) => {
   if (!link || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
   const row = link.closest("[data-id]");
+  const { id } = row.dataset;
+  const title = find("th a", row).textContent;
   const dialog = find("#confirm");
-  find(".which", dialog).textContent = find("th a", row).textContent;
+  find(".which", dialog).textContent = title;
   dialog.returnValue = "keep";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-  if (dialog.returnValue === "delete") await remove(row);
+  if (dialog.returnValue === "delete") await remove(id, title);
+  else find(".remove", rowOf(id) ?? document)?.focus();
 });
 
-async function remove(row) {
-  const response = await fetch(`/api/v1/documents/${row.dataset.id}`, { method: "DELETE" }).catch(() => null);
-  if (response && (response.ok || response.status === 404)) {
-    followed.delete(row.dataset.id);
-    await refresh();
-    find("#total").focus();
+async function remove(id, title) {
+  const failure = await tell(`/api/v1/documents/${id}`, "DELETE");
+  if (failure) {
+    say(`“${title}” was not deleted: ${failure}`);
+    find(".remove", rowOf(id) ?? document)?.focus();
     return;
   }
-  const reason = response ? await reasonOf(response) : "The server cannot be reached.";
-  find("[data-label='State']", row).textContent = `Not deleted: ${reason}`;
+  followed.delete(id);
+  await refresh();
+  find("#total").focus();
 }
 
 document.addEventListener("submit", async (event) => {
   if (!event.target.matches(".retry")) return;
   event.preventDefault();
-  const { id } = event.target.closest("[data-id]").dataset;
-  await fetch(`/api/v1/documents/${id}/retry`, { method: "POST" }).catch(() => null);
+  const row = event.target.closest("[data-id]");
+  const { id } = row.dataset;
+  const title = find("th a", row).textContent;
+  const failure = await tell(`/api/v1/documents/${id}/retry`, "POST");
+  if (failure) say(`“${title}” is not read again: ${failure}`);
   await refresh();
-  follow(id);
+  if (!failure) follow(id);
 });
+
+// Why a request about a document failed; "" where it did not, or where the document has gone.
+async function tell(url, method) {
+  say("");
+  const response = await fetch(url, { method }).catch(() => null);
+  if (!response) return "The server cannot be reached.";
+  return response.ok || response.status === 404 ? "" : reasonOf(response);
+}
 
 followListed();

@@ -20,6 +20,10 @@ export class Uploads {
   }
 
   queue(row) {
+    if (row.file.isFolder) {
+      row.fail("This is a folder. Drop the files in it, or take all of it in with “cloister ingest sync”.", false);
+      return;
+    }
     if (row.file.size > this.maxBytes) {
       row.fail(`Larger than the limit of ${Math.floor(this.maxBytes / 1e6)} MB. Split it, or have the limit raised.`, false);
       return;
