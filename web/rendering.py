@@ -6,12 +6,17 @@ Nothing here makes HTML: text stays text. Offsets count code points, as everywhe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rag.records import Block, Page
 
 _NUMBERS = re.compile(r"\s*\[\d+\]")
+# parsers write a table's row as `A | B`; Markdown's own rows are `| A | B |` over `|---|---|`
+_BETWEEN_CELLS = re.compile(r"(?:^|(?<=\s))\|(?=\s)")
+_BETWEEN_MARKDOWN_CELLS = re.compile(r"(?<!\\)\|")
+_RULE = re.compile(r"[\s|:-]*-[\s|:-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +29,72 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table, each cell as its pieces."""
+
+    cells: tuple[tuple[Piece, ...], ...]
+    header: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """A block as it is shown."""
+    """A block as it is shown: pieces, or the rows of a table (`kind` is then `table`)."""
 
     kind: str
     level: int
     pieces: tuple[Piece, ...]
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PagesRead:
+    """A document that passages are from, with its best passage of each page."""
+
+    title: str
+    source: str
+    pages: tuple[Mapping[str, Any], ...]
 
 
 def show_page(page: Page, start: int = 0, end: int = 0) -> list[Shown]:
     """The page's blocks in order, `page.text[start:end]` marked where `start < end`.
 
-    Joined, the pieces hold every character of the page's text but white space between blocks.
+    Rows that follow one another are one table. Joined, the pieces hold every character of the
+    page's text but white space between blocks and what separates a table's cells.
     """
     shown: list[Shown] = []
-    first = True
+    unmarked, headed = True, False
     for block in _covering(page):
-        pieces = tuple(_cut(page.text, block, start, end, first))
-        first = first and not any(piece.marked for piece in pieces)
-        shown.append(Shown(block.kind, block.level, pieces))
+        # a row without a header, below rows that have one, begins another table
+        joins = _is_table(shown) and block.kind == "row" and bool(block.context or not headed)
+        lines = _lines_of(page.text, block) or ([[(block.start, block.end)]] if joins else [])
+        spans = [span for line in lines for span in line] or [(block.start, block.end)]
+        cut = [tuple(_cut(page.text, span, start, end)) for span in spans]
+        marked = [at for at, pieces in enumerate(cut) if any(piece.marked for piece in pieces)]
+        if unmarked and marked:
+            cut[marked[0]] = _with_first(cut[marked[0]])
+            unmarked = False
+        if not lines:
+            shown.append(Shown(block.kind, block.level, cut[0]))
+            continue
+        cells = iter(cut)
+        rows = tuple(Row(tuple(next(cells) for _ in line)) for line in lines)
+        if joins:
+            rows = _with_header(shown.pop().rows, bool(block.context)) + rows
+        headed = bool(block.context)
+        shown.append(Shown("table", 0, (), rows))
     return shown
+
+
+def by_page(passages: Sequence[Mapping[str, Any]]) -> list[PagesRead]:
+    """Passages by document, then by page, each in the order in which it comes first."""
+    documents: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for passage in passages:
+        documents.setdefault(passage["document_id"], {}).setdefault(passage["page"], passage)
+    read = []
+    for pages in documents.values():
+        best = next(iter(pages.values()))
+        read.append(PagesRead(best["title"], best["source"], tuple(pages.values())))
+    return read
 
 
 def _covering(page: Page) -> Iterator[Block]:
@@ -64,16 +115,63 @@ def _loose(text: str, start: int, end: int) -> Iterator[Block]:
         yield Block(start, start + len(kept))
 
 
-def _cut(text: str, block: Block, start: int, end: int, first: bool) -> Iterator[Piece]:
-    a, b = max(start, block.start), min(end, block.end)
+def _is_table(shown: list[Shown]) -> bool:
+    return bool(shown and shown[-1].rows)
+
+
+def _lines_of(text: str, block: Block) -> list[list[tuple[int, int]]]:
+    """The spans of a row block's cells, line by line; none where nothing separates cells."""
+    if block.kind != "row":
+        return []
+    rows, at = [], block.start
+    for line in text[block.start : block.end].split("\n"):
+        if not _RULE.fullmatch(line):
+            rows.append([_stripped(text, a, b) for a, b in _cells(line, at)])
+        at += len(line) + 1
+    return rows if any(len(row) > 1 for row in rows) else []
+
+
+def _cells(line: str, at: int) -> Iterator[tuple[int, int]]:
+    """The spans between the separators of a line that begins at `at`."""
+    kept = line.strip()
+    between = _BETWEEN_CELLS
+    begin = line.index(kept)
+    end = begin + len(kept)
+    if len(kept) > 1 and kept[0] == kept[-1] == "|":
+        between, begin, end = _BETWEEN_MARKDOWN_CELLS, begin + 1, end - 1
+    for match in between.finditer(line, begin, end):
+        yield at + begin, at + match.start()
+        begin = match.end()
+    yield at + begin, at + end
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    part = text[start:end]
+    kept = part.strip()
+    start += part.index(kept)
+    return start, start + len(kept)
+
+
+def _with_header(rows: tuple[Row, ...], header: bool) -> tuple[Row, ...]:
+    """The rows, the only one so far as the header of what follows where there is one."""
+    return (replace(rows[0], header=True),) if header and len(rows) == 1 else rows
+
+
+def _with_first(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    at = next(i for i, piece in enumerate(pieces) if piece.marked)
+    return (*pieces[:at], replace(pieces[at], first=True), *pieces[at + 1 :])
+
+
+def _cut(text: str, span: tuple[int, int], start: int, end: int) -> Iterator[Piece]:
+    a, b = max(start, span[0]), min(end, span[1])
     if a >= b:
-        yield Piece(text[block.start : block.end])
+        yield Piece(text[span[0] : span[1]])
         return
-    if block.start < a:
-        yield Piece(text[block.start : a])
-    yield Piece(text[a:b], marked=True, first=first)
-    if b < block.end:
-        yield Piece(text[b : block.end])
+    if span[0] < a:
+        yield Piece(text[span[0] : a])
+    yield Piece(text[a:b], marked=True)
+    if b < span[1]:
+        yield Piece(text[b : span[1]])
 
 
 def without_numbers(sentence: str) -> str:

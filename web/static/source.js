@@ -19,9 +19,7 @@ export class Source {
   }
 
   async open(link) {
-    const url = new URL(link.href);
-    const id = url.pathname.split("/").pop();
-    const [page, start, end] = ["page", "start", "end"].map((name) => Number(url.searchParams.get(name)));
+    const page = new URL(link.href).searchParams.get("page");
     const request = ++this.request;
     this.release();
     this.opener = link;
@@ -32,13 +30,18 @@ export class Source {
     const text = find(".text", this.dialog);
     text.replaceChildren(make("p", { class: "progress" }, "Opening"));
     this.show();
-    const response = await fetch(`/api/v1/documents/${id}/pages/${page}`).catch(() => null);
+    const headers = { Accept: "application/problem+json, text/html;q=0.9" };
+    const response = await fetch(link.href, { headers }).catch(() => null);
     if (request !== this.request) return;
     if (!response?.ok) {
       text.replaceChildren(response ? await reasonOf(response) : "The server cannot be reached.");
       return;
     }
-    text.replaceChildren(...blocksOf(await response.json(), start, end));
+    // the document's own page, as the server renders it
+    const whole = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (request !== this.request) return;
+    const shown = find(".document-text", whole);
+    text.replaceChildren(...(shown ? shown.children : ["This document is being read anew."]));
     find("mark", text)?.scrollIntoView({ block: "center" });
   }
 
@@ -68,36 +71,4 @@ export class Source {
     this.opener?.removeAttribute("aria-expanded");
     this.opener = null;
   }
-}
-
-// Offsets count code points, while strings here count UTF-16 units.
-function blocksOf(page, start, end) {
-  const points = Array.from(page.text);
-  const slice = (from, to) => points.slice(from, to).join("");
-  return covering(page.blocks, points).map((block) => {
-    const element = make("div", { class: `block is-${block.kind}` });
-    const from = Math.max(start, block.start);
-    const to = Math.min(end, block.end);
-    if (from >= to) element.append(slice(block.start, block.end));
-    else element.append(slice(block.start, from), make("mark", {}, slice(from, to)), slice(to, block.end));
-    return element;
-  });
-}
-
-function covering(blocks, points) {
-  const all = [];
-  const loose = (from, to) => {
-    let [start, end] = [from, to];
-    while (start < end && !points[start].trim()) start += 1;
-    while (end > start && !points[end - 1].trim()) end -= 1;
-    if (start < end) all.push({ start, end, kind: "paragraph" });
-  };
-  let at = 0;
-  for (const block of [...blocks].sort((a, b) => a.start - b.start)) {
-    loose(at, block.start);
-    all.push(block);
-    at = Math.max(at, block.end);
-  }
-  loose(at, points.length);
-  return all;
 }
