@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rag.catalog import Catalog
+from rag.catalog.answers import record_answer
 from rag.catalog.collections import create_collection
 from rag.catalog.contents import Content, content_key, publish, put_contents
 from rag.catalog.documents import Task, Upload, add_upload, claim, fail, report
@@ -78,6 +79,8 @@ class FakeLibrary(Library):
         self.catalog = Catalog(settings.home / "catalog.sqlite")
         create_collection(self.catalog, DEFAULT_COLLECTION)
         self.is_ready = ready
+        self.parts: dict[str, str] = {}
+        self.passages_each = 1
         self.asked: list[Question] = []
         self.closed = threading.Event()
         self.pause = 0.0
@@ -102,11 +105,17 @@ class FakeLibrary(Library):
 
     def readiness(self) -> Mapping[str, str]:
         llm = "ready" if self.is_ready else "loading"
-        return {"embedder": "ready", "indexes": "ready", "llm": llm}
+        return {"embedder": "ready", "indexes": "ready", "llm": llm, **self.parts}
 
     @property
     def ready(self) -> bool:
         return self.is_ready
+
+    def record(self, question: Question) -> Answer:
+        """Answer and record."""
+        answer = _answer(question, self._passages(), self)
+        assert record_answer(self.catalog, answer)
+        return answer
 
     def search(
         self, query: str, collections: Sequence[str] | None = None, limit: int = 10
@@ -133,6 +142,7 @@ class FakeLibrary(Library):
         return [
             Passage(f"c{i}", d.id, d.title, d.source, 1, *_span(self, d.id), score=0.9 - i / 10)
             for i, d in enumerate(found[:4])
+            for _ in range(self.passages_each)
         ]
 
     def _events(self, question: Question) -> Iterator[Event]:
@@ -177,12 +187,14 @@ def _answer(question: Question, passages: list[Passage], library: FakeLibrary) -
         )
         for n, p in enumerate(passages[:2], 1)
     )  # fmt: skip
-    sentences = (
+    sentences: tuple[Sentence, ...] = (
         Sentence("Up to five unused days may be carried over until 31 March [1].", "supported",
                  0.93, (1,)),
         Sentence("Days that are not taken by then are lost.", "quoted", 1.0, (1,)),
         Sentence("The board decides on exceptions.", "unsupported", 0.2, ()),
     )  # fmt: skip
+    if "word for word" in question.text:
+        sentences = sentences[1:2]
     return _record(
         question, passages, sentences=sentences, citations=citations, confidence=0.93,
         text="Up to five unused days may be carried over until 31 March [1].",
@@ -203,7 +215,7 @@ def _record(question: Question, passages: list[Passage], **values: Any) -> Answe
     return Answer(
         id="ans_0123456789abcdef",
         question=question.text,
-        standalone_question=question.text,
+        standalone_question=" ".join([*(t.question for t in question.history), question.text]),
         collections=question.collections or ("default",),
         passages=tuple(passages),
         model=ModelInfo("SmolLM2-135M-Instruct", "b179c952", "cpu"),

@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from rag.errors import Busy
+from rag.records import Question, Turn
 from tests.web.fakes import FakeLibrary
 from web.served import served_by
 
@@ -85,6 +86,8 @@ def test_an_unforeseen_error_is_told_without_its_text(client: FlaskClient) -> No
         ({"question": "a", "history": [{"question": "b", "answer": "c" * 20_001}]}, 400, "answer"),
         ({"question": "a", "parameters": {"temperature": 9}}, 400, "temperature"),
         ({"question": "a", "parameters": {"shell": "x"}}, 400, "shell"),
+        ({"question": "a", "parameters": {"min_new_tokens": 9, "max_new_tokens": 8}}, 400, "more"),
+        ({"question": "a", "parameters": {"min_new_tokens": 129}}, 400, "max_new_tokens"),
         ({"question": 7}, 400, "question"),
         ({}, 400, "question"),
         ([], 400, "object"),
@@ -144,8 +147,26 @@ def test_while_the_models_load_it_says_so(client: FlaskClient, library: FakeLibr
     assert ready.get_json()["parts"]["llm"] == "loading"
     for body in ({"question": "a"}, {"question": "a", "stream": True}):
         assert client.post("/api/v1/ask", json=body).status_code == 503
+    assert ready.get_json()["reason"] is None
     library.is_ready = True
     assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/library", "/none", "/api/docs"])
+def test_every_page_says_why_nothing_can_be_asked(
+    client: FlaskClient, library: FakeLibrary, path: str
+) -> None:
+    accept = {"Accept": "text/html"}
+    assert 'id="not-ready"' not in client.get(path, headers=accept).text
+    library.is_ready = False
+    assert "The models are being loaded." in client.get(path, headers=accept).text
+    library.parts = {"llm": "The model x is missing."}
+    shown = client.get(path, headers=accept).text
+    assert "Questions cannot be answered: The model x is missing." in shown
+    library.parts = {"embedder": "The model y is missing.", "llm": "not loaded: …"}
+    shown = client.get(path, headers=accept).text
+    assert "Questions cannot be answered, nor documents be read: The model y is missing." in shown
+    assert client.get("/readyz").get_json()["reason"] in shown
 
 
 def test_too_many_answers_at_once_are_told_to_come_back(app: Flask, client: FlaskClient) -> None:
@@ -218,6 +239,55 @@ def test_without_javascript_the_page_holds_the_answer(
     for label in ("supported", "quoted", "not supported"):
         assert f'<span class="support">{label}</span>' in page
     assert "The documents do not say" in client.post("/ask", data={"question": "unknown"}).text
+
+
+def test_no_number_is_shown_as_if_it_were_sure_of_the_answer(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    library.add()
+    judge = "own words that come nearest"
+    page = client.post("/ask", data={"question": "How many?"}).text
+    assert judge not in page.split("<template")[0]
+    assert "onfidence" not in page
+    page = client.post("/ask", data={"question": "word for word"}).text
+    assert judge in page.split("<template")[0]
+    assert "onfidence" not in page
+
+
+def test_passages_read_come_by_page_and_after_the_answer(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    library.add()
+    library.passages_each = 4
+    page = client.post("/ask", data={"question": "How many?"}).text.split("<template")[0]
+    read = page[page.index("Passages read") :]
+    assert page.index('class="answer"') < page.index("Passages read")
+    assert read.count('<a href="/documents/') == 1
+    assert read.count("Staff handbook</span>") == 1
+
+
+def test_a_record_is_a_page(client: FlaskClient, library: FakeLibrary) -> None:
+    document_id = library.add()
+    answer = library.record(Question("And part-timers?", history=(Turn("How many <i>days</i>?"),)))
+    page = client.post("/ask", data={"question": "How many?"}).text
+    assert f'href="/answers/{answer.id}"' in page
+    record = client.get(f"/answers/{answer.id}").text
+    assert "How many &lt;i&gt;days&lt;/i&gt;? And part-timers?</q>" in record
+    assert f'href="/api/v1/answers/{answer.id}"' in record
+    assert "hold an answer</dt><dd>93&nbsp;%" in record
+    client.delete(f"/api/v1/documents/{document_id}")
+    gone = client.get(f"/answers/{answer.id}", headers={"Accept": "text/html"})
+    assert gone.status_code == 404
+    assert "when that document is removed" in gone.text
+
+
+def test_without_javascript_a_long_question_is_told_and_kept(client: FlaskClient) -> None:
+    text = "x" * 201
+    reply = client.post("/ask", data={"question": text})
+    assert reply.status_code == 413
+    assert "201 characters" in reply.text
+    assert f">{text}</textarea>" in reply.text
+    assert "maxlength" not in reply.text
 
 
 def test_without_javascript_errors_are_on_the_page(client: FlaskClient) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
+from rag.records import Block, BlockKind, Place
 from rag.records import Page as PageRecord
-from rag.records import Place
 from tests.web.fakes import FakeLibrary, make_pdf, page_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -97,11 +97,50 @@ def test_follow_ups_send_what_was_said(page: Page, library: FakeLibrary) -> None
     ask(page, "Second?")
     expect(page.locator(".meta")).to_have_count(2)
     assert [turn.question for turn in library.asked[1].history] == ["First?"]
+    expect(page.locator(".turn").nth(0).locator(".looked-up")).to_be_hidden()
+    expect(page.locator(".turn").nth(1).locator(".looked-up q")).to_have_text("First? Second?")
     page.click("#fresh")
     expect(page.locator(".turn")).to_have_count(0)
     ask(page, "Third?")
     expect(page.locator(".meta")).to_have_count(1)
     assert library.asked[2].history == ()
+
+
+def test_passages_read_come_by_page_and_after_the_answer(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    library.add("travel.txt", b"Travel", title="Travel policy")
+    library.passages_each = 3
+    page.goto("/")
+    ask(page, "word for word")
+    expect(page.locator(".meta")).to_be_visible()
+    assert page.locator(".passages li .name").all_inner_texts() == [
+        "Staff handbook",
+        "Travel policy",
+    ]
+    expect(page.locator(".passages a")).to_have_count(2)
+    answer, read = (page.locator(name).bounding_box() for name in (".answer", ".read"))
+    assert answer is not None
+    assert read is not None
+    assert answer["y"] + answer["height"] <= read["y"]
+    expect(page.locator(".judge")).to_contain_text("own words that come nearest")
+    expect(page.locator(".meta")).not_to_contain_text("%")
+    page.locator(".passages a").first.click()
+    expect(page.locator("#source mark")).to_be_in_viewport()
+
+
+def test_a_long_question_is_told_and_not_cut(page: Page, library: FakeLibrary) -> None:
+    page.goto("/")
+    page.fill("#question", "x" * 201)
+    expect(page.locator("#too-long")).to_have_text(
+        "201 characters; at most 200 are taken. Shorten it."
+    )
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn")).to_have_count(0)
+    expect(page.locator("#question")).to_have_value("x" * 201)
+    page.fill("#question", "🌿" * 200)
+    expect(page.locator("#too-long")).to_be_empty()
+    page.keyboard.press("Enter")
+    expect(page.locator(".meta")).to_be_visible()
 
 
 def test_stop_ends_generation(page: Page, library: FakeLibrary) -> None:
@@ -133,9 +172,12 @@ def test_a_failure_is_told(page: Page, library: FakeLibrary) -> None:
 def test_it_waits_for_the_models(page: Page, library: FakeLibrary) -> None:
     library.is_ready = False
     page.goto("/")
-    expect(page.locator("#loading")).to_be_visible()
+    expect(page.locator("#not-ready")).to_contain_text("being loaded")
+    library.parts = {"llm": "The model is missing."}
+    expect(page.locator("#not-ready")).to_contain_text("The model is missing.")
+    library.parts = {}
     library.is_ready = True
-    expect(page.locator("#loading")).to_be_hidden()
+    expect(page.locator("#not-ready")).to_have_count(0)
 
 
 def test_uploads_show_progress_and_reasons(page: Page, library: FakeLibrary) -> None:
@@ -172,6 +214,85 @@ def test_deleting_asks_first(page: Page, library: FakeLibrary) -> None:
     page.get_by_role("link", name="Delete Staff handbook").click()
     page.locator("#confirm .danger").click()
     expect(page.get_by_text("The shelves are empty.")).to_be_visible()
+
+
+def test_the_list_keeps_the_focus_while_it_changes(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    page.goto("/library")
+    delete = page.get_by_role("link", name="Delete Staff handbook")
+    delete.focus()
+    files = [FilePayload(name="a.txt", mimeType="text/plain", buffer=b"Some text.")]
+    page.set_input_files("#files", files)
+    expect(page.locator("#total")).to_have_text("2 documents")
+    expect(page.locator("#documents tr th a")).to_have_text(["a", "Staff handbook"])
+    expect(delete).to_be_focused()
+
+
+def test_what_failed_is_told_where_it_stays(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    page.goto("/library")
+    detail = '{"detail": "The disk is full."}'
+    page.route("**/api/v1/documents/**", lambda route: route.fulfill(status=507, body=detail))
+    page.get_by_role("link", name="Delete Staff handbook").click()
+    page.locator("#confirm .danger").click()
+    expect(page.get_by_role("alert")).to_have_text(
+        "“Staff handbook” was not deleted: The disk is full."
+    )
+    expect(page.locator("[data-id] .state")).to_have_text("searchable")
+    page.unroute("**/api/v1/documents/**")
+    page.get_by_role("link", name="Delete Staff handbook").click()
+    page.locator("#confirm .danger").click()
+    expect(page.get_by_text("The shelves are empty.")).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_retry_that_failed_is_told(page: Page, library: FakeLibrary) -> None:
+    page.goto("/library")
+    files = [FilePayload(name="broken.txt", mimeType="text/plain", buffer=b"Broken text.")]
+    page.set_input_files("#files", files)
+    expect(page.locator(".documents [data-state='failed']")).to_have_count(1)
+    page.route("**/retry", lambda route: route.fulfill(status=507, body='{"title": "Full."}'))
+    page.locator(".documents .retry button").click()
+    expect(page.get_by_role("alert")).to_have_text("“broken” is not read again: Full.")
+
+
+def test_a_dropped_folder_is_told_what_to_do(page: Page, library: FakeLibrary) -> None:
+    page.goto("/library")
+    page.evaluate(
+        """() => {
+            const files = new DataTransfer();
+            files.items.add(new File(["x"], "papers"));
+            const folder = { isDirectory: true, name: "papers" };
+            DataTransferItem.prototype.webkitGetAsEntry = () => folder;
+            document.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true }));
+        }"""
+    )
+    expect(page.locator(".upload")).to_contain_text("This is a folder.")
+    expect(page.locator(".upload .again")).to_be_hidden()
+
+
+def test_a_cited_row_is_marked_in_its_table(page: Page, library: FakeLibrary) -> None:
+    lines = ["Prices", *(f"Line {n} of what comes before" for n in range(40)), "Item | Price",
+             "Pump | 12 euro"]  # fmt: skip
+    blocks, at = [], 0
+    for line in lines:
+        kind: BlockKind = "row" if " | " in line else "paragraph"
+        blocks.append(Block(at, at + len(line), kind, 0, "Item | Price" if "Pump" in line else ""))
+        at += len(line) + 1
+    text = "\n".join(lines)
+    pages = [PageRecord(n, text, tuple(blocks)) for n in (1, 2, 3)]
+    document_id = library.add("prices.csv", b"x", "csv", tuple(pages), "Prices")
+    start = text.index("Pump")
+    page.goto(f"/documents/{document_id}?page=2&start={start}&end={len(text)}#passage")
+    expect(page.locator("th")).to_have_text(["Item", "Price"])
+    expect(page.locator("mark")).to_have_text(["Pump", "12 euro"])
+    mark = page.locator("mark#passage").bounding_box()
+    assert mark is not None
+    assert mark["y"] > 120  # what stands above it is in view too
+    before, after = (page.locator(f"a[rel={name}]").bounding_box() for name in ("prev", "next"))
+    assert before is not None
+    assert after is not None
+    assert abs(before["y"] - after["y"]) < 2
 
 
 def test_hostile_text_stays_text(page: Page, library: FakeLibrary) -> None:

@@ -29,6 +29,7 @@ ROUTES = {
     "GET /static/<path:filename>": 404,
     "GET /openapi.json": 200,
     "GET /api/docs": 200,
+    "GET /answers/<answer_id>": 404,
     "GET /healthz": 200,
     "GET /identity": 400,
     "GET /readyz": 200,

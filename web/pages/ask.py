@@ -6,8 +6,9 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
+from rag.catalog.answers import read_answer
 from rag.catalog.documents import count_states
-from rag.errors import CloisterError
+from rag.errors import CloisterError, NotFound
 from rag.questions import checked
 from rag.records import Question
 from web.answering import Answering
@@ -32,6 +33,21 @@ def answer() -> tuple[str, int]:
     except CloisterError as error:
         return _page(question=text, problem=problem(error)), error.status
     return _page(**result), 200
+
+
+@pages.get("/answers/<answer_id>")
+def record(answer_id: str) -> str:
+    """An answer as it was recorded."""
+    try:
+        answer = read_answer(served().library.catalog, answer_id)
+    except NotFound as error:
+        raise NotFound(
+            "There is no such answer. One that holds text of a document is not kept, or goes, "
+            "when that document is removed or changes. Ask the question again."
+        ) from error
+    sure = float(answer["confidence"])
+    chance = 1.0 - sure if answer["abstained"] else sure
+    return render_template("answer.html", answer=answer, chance=chance)
 
 
 def _answer(text: str, collection: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from rag.catalog.collections import collection_names
 from rag.records import DEFAULT_COLLECTION
 from web.readiness import LOADING, reason_not_ready
-from web.rendering import human_bytes, without_numbers
+from web.rendering import by_page, human_bytes, without_numbers
 from web.served import served
 
 SUPPORT_LABELS = {
@@ -20,6 +20,10 @@ SUPPORT_LABELS = {
     "quoted": "quoted",
     "unsupported": "not supported",
 }
+ONLY_QUOTED = (
+    "These are the documents' own words that come nearest to the question. "
+    "Whether they answer it is for you to judge."
+)
 STATE_LABELS = {
     "pending": "waiting",
     "parsing": "reading",
@@ -31,12 +35,14 @@ STATE_LABELS = {
 
 def install(app: Flask) -> None:
     """Give the templates their filters and values."""
+    app.jinja_env.filters["by_page"] = by_page
     app.jinja_env.filters["human_bytes"] = human_bytes
     app.jinja_env.filters["without_numbers"] = without_numbers
     app.jinja_env.globals.update(
         source_url=source_url,
         support_labels=SUPPORT_LABELS,
         state_labels=STATE_LABELS,
+        only_quoted=ONLY_QUOTED,
     )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True

@@ -12,6 +12,7 @@ const send = find("#send");
 const stop = find("#stop");
 const fresh = find("#fresh");
 const turns = find("#turns");
+const tooLong = find("#too-long");
 const source = new Source(find("#source"));
 let history = [];
 let running = null;
@@ -19,8 +20,10 @@ let running = null;
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const question = box.value.trim();
-  if (question && !running) answer(question);
+  if (question && !running && !measure()) answer(question);
 });
+
+box.addEventListener("input", measure);
 
 box.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -28,6 +31,17 @@ box.addEventListener("keydown", (event) => {
     form.requestSubmit();
   }
 });
+
+// Says that a question is too long, and by how much, before it is sent and lost from the box.
+function measure() {
+  const length = Array.from(box.value.trim()).length;
+  const most = Number(box.dataset.most);
+  tooLong.textContent = length > most
+    ? `${length.toLocaleString("en")} characters; at most ${most.toLocaleString("en")} are taken. Shorten it.`
+    : "";
+  send.disabled = length > most;
+  return length > most;
+}
 
 stop.addEventListener("click", () => running?.abort());
 

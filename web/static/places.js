@@ -12,6 +12,24 @@ export function placeLink(place) {
   return keep(make("a", { href: placeUrl(place) }, make("span", { class: "name" }, place.title), " ", folio), place);
 }
 
+// A page of a passage, below its document's name.
+export function pageLink(place) {
+  const name = `${place.title}, page ${place.page}`;
+  return keep(make("a", { href: placeUrl(place), "aria-label": name }, `p.\u00a0${place.page}`), place);
+}
+
+// Passages by document, the best one of each page.
+export function byPage(passages) {
+  const documents = new Map();
+  for (const passage of passages) {
+    const { document_id: id, title, source, page } = passage;
+    if (!documents.has(id)) documents.set(id, { title, source, pages: new Map() });
+    const { pages } = documents.get(id);
+    if (!pages.has(page)) pages.set(page, passage);
+  }
+  return [...documents.values()].map(({ title, source, pages }) => ({ title, source, pages: [...pages.values()] }));
+}
+
 export function citeLink(citation) {
   const name = `${citation.title}, page ${citation.page}`;
   const attributes = { class: "cite", href: placeUrl(citation), title: name, "aria-label": `Source ${citation.n}: ${name}` };

@@ -1,7 +1,7 @@
 // One question and its answer on the ask page, built up event by event.
 
 import { find, fromTemplate, make } from "./dom.js";
-import { citeLink, placeLink } from "./places.js";
+import { byPage, citeLink, pageLink, placeLink } from "./places.js";
 
 const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported" };
 
@@ -26,7 +26,9 @@ export class Turn {
   showPassages(passages) {
     this.passages = passages;
     const list = find(".passages", this.root);
-    list.replaceChildren(...passages.map((passage) => make("li", {}, placeLink(passage))));
+    list.replaceChildren(...byPage(passages).map(({ title, source, pages }) =>
+      make("li", {}, make("span", { class: "name", title: source }, title),
+        ...pages.flatMap((passage) => [" ", pageLink(passage)]))));
     find(".read", this.root).hidden = passages.length === 0;
     this.progress("Writing, and checking each sentence");
   }
@@ -59,7 +61,19 @@ export class Turn {
     this.end();
     if (answer.abstained) this.abstain(answer);
     else this.settle(answer.sentences.map((sentence) => this.sentenceLine(sentence)));
+    this.say(answer);
     this.root.append(metaOf(answer));
+  }
+
+  // What the reader must know to judge the answer.
+  say(answer) {
+    const quoted = answer.sentences.length > 0 && answer.sentences.every(({ support }) => support === "quoted");
+    find(".judge", this.root).hidden = !quoted;
+    const { question, standalone_question: standalone } = answer;
+    if (!standalone || standalone === question) return;
+    const line = find(".looked-up", this.root);
+    line.replaceChildren("Together with what was asked before, looked up as ", make("q", {}, standalone));
+    line.hidden = false;
   }
 
   settle(lines) {
@@ -119,10 +133,9 @@ function metaOf(answer) {
     else cell.append(value);
   };
   const { first_token: first, total } = answer.timings_ms;
-  set("confidence", `${Math.round(answer.confidence * 100)}\u00a0%`);
   set("first", first === undefined ? null : seconds(first));
   set("total", total === undefined ? null : seconds(total));
   set("model", answer.model.id);
-  set("record", make("a", { href: `/api/v1/answers/${encodeURIComponent(answer.id)}` }, answer.id));
+  set("record", make("a", { href: `/answers/${encodeURIComponent(answer.id)}` }, answer.id));
   return meta;
 }
