@@ -1,9 +1,9 @@
 """How long a search takes, beside embedding the query and one raw Chroma query.
 
 A search embeds the query, asks Chroma and tantivy for 50 chunks each, drops what is not live,
-fuses and reads the passages from the catalog. The yardstick embeds the same query with bare
-sentence-transformers and asks a bare Chroma collection, holding the same vectors, for 50. Both
-run in turn for each question; the ratio is that of the medians.
+fuses and reads the passages from the catalog; reranking is timed by itself. The yardstick embeds
+the same query with bare sentence-transformers and asks a bare Chroma collection, holding the same
+vectors, for 50. Both run in turn for each question; the ratio is that of the medians.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from _common import (
     Options,
     alternate,
     bench_settings,
+    clocked,
     percentile,
     questions,
     raw_embedder,
@@ -32,6 +33,7 @@ from _documents import Writer
 from numpy.typing import NDArray
 
 from rag.library import Library
+from rag.reranking import Reranker
 
 Vectors = NDArray[np.float32]
 
@@ -140,7 +142,7 @@ def _recipe(library: Library) -> str:
 
 
 def _load(home: Path) -> Library:
-    library = Library(bench_settings(home))
+    library = Library(bench_settings(home, retrieval_rerank=0))
     library.load(llm=False)
     return library
 
@@ -196,13 +198,23 @@ def _compare(
         found = model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
         collection.query(query_embeddings=found, n_results=n, include=["distances"])
 
+    reranker = Reranker(library.reader, bench_settings(folder).retrieval_rerank)
+    found = {text: library.search(text, limit=50) for text in texts}
+
+    def rerank(text: str) -> None:
+        reranker.order(text, found[text])
+
     seconds = _each(texts, search=search, raw=raw, embed=embed, chroma=ask_chroma)
+    # each question once: the reader keeps what it read
+    rerank(texts[0])
+    reranked = median([clocked(lambda text=text: rerank(text)) for text in texts[1:]])
     searched, plain = median(seconds["search"]), median(seconds["raw"])
     return [
         Figure(f"{name}: search / (embed + raw Chroma query), p50", searched / plain, "×"),
         Figure(f"{name}: search, p50", 1000 * searched, "ms"),
         Figure(f"{name}: search, p95", 1000 * percentile(seconds["search"], 0.95), "ms"),
         Figure(f"{name}: embed + raw Chroma query, p50", 1000 * plain, "ms"),
+        Figure(f"{name}: reranking what was found, p50", 1000 * reranked, "ms"),
         Figure(f"{name}: embedding the query alone, p50", 1000 * median(seconds["embed"]), "ms"),
         Figure(f"{name}: raw Chroma query alone, p50", 1000 * median(seconds["chroma"]), "ms"),
     ]

@@ -7,6 +7,7 @@ finished, cite what is supported, replace what is not by the best verbatim quote
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ _RELEVANT = 0.3
 _MOST_SENTENCES = 4
 # after so many unsupported sentences in a row the model is not asked to go on
 _PATIENCE = 2
+_NUMBERING = re.compile(r"^\W*(?:\d+[.)]?)+\s+")
+_LEAST_WORDS = 4
 
 
 @dataclass(slots=True)
@@ -199,8 +202,9 @@ class Answerer:
         return coverage(weights, held_terms(span.text, span.passage)) >= needed
 
     def _quote(self, run: _Run) -> Event:
-        """The best evidence itself, word for word."""
-        best = run.evidence.spans[0]
+        """The best evidence itself, word for word; a heading alone says nothing."""
+        spans = run.evidence.spans
+        best = next((span for span in spans if _says_something(span.text)), spans[0])
         text = " ".join(best.text.split())
         return self._add(run, text, Verdict("quoted", 1.0, best), best)
 
@@ -253,6 +257,12 @@ def _best_first(passages: Sequence[Passage], evidence: Evidence) -> list[Passage
     """The passages in the order of their best evidence."""
     order = {span.passage.chunk_id: -i for i, span in reversed(list(enumerate(evidence.spans)))}
     return sorted(passages, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
+
+
+def _says_something(text: str) -> bool:
+    """Whether a text has four words or a number, its own numbering aside."""
+    bare = _NUMBERING.sub("", text)
+    return len(bare.split()) >= _LEAST_WORDS or any(c.isdigit() for c in bare)
 
 
 def _withdrawn(text: str) -> Event:

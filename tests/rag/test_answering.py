@@ -70,6 +70,14 @@ def test_an_invented_sentence_is_withdrawn_and_the_best_quote_stands_in(library:
     assert [s["support"] for s in answer["sentences"]] == ["quoted"]
 
 
+def test_a_heading_alone_is_no_answer(library: Library) -> None:
+    add_text(library, "pay.txt", "4 Daily allowance\n\nThe allowance is paid with the wages.")
+    read_all(library)
+    FakeLLM.replies = ["Nothing that is there."]
+    done = _events(library, Question("daily allowance"))[-1][1]
+    assert [s["text"] for s in done["sentences"]] == ["The allowance is paid with the wages."]
+
+
 def test_below_the_threshold_the_model_is_not_asked(tmp_path: Path) -> None:
     FakeLLM.replies = ["never said"]
     library = fake_library(tmp_path / "strict", answer_threshold=1.1)
