@@ -17,6 +17,7 @@ from rag.catalog.documents import (
     new_document_id,
     requeue,
 )
+from rag.catalog.removals import note_removal
 from rag.catalog.schema import documents, folders
 
 
@@ -104,6 +105,7 @@ def put_files(catalog: Catalog, folder: int, collection: str, files: Sequence[Fi
                 .values(updated_at=now(), **values)
             )
             if not file.same_bytes:
+                note_removal(connection)
                 requeue(connection, [file.document_id])
 
 
@@ -118,8 +120,11 @@ def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
 
 def drop_files(catalog: Catalog, document_ids: Sequence[str]) -> None:
     """Take documents whose files vanished out of the library, without a trace."""
+    if not document_ids:
+        return
     with catalog.write() as connection:
         forget_answers(connection, document_ids)
+        note_removal(connection)
         for name in document_ids:
             connection.execute(delete(documents).where(documents.c.id == name))
 
