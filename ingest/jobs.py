@@ -62,12 +62,11 @@ def _check(
     library: Library, pipeline: Pipeline, arguments: Mapping[str, Any], steps: Steps
 ) -> Mapping[str, Any]:
     settings, catalog = library.settings, library.catalog
-    pipeline.sweep()
     found = survey(settings, catalog, library.indexes, steps)
     told = findings(catalog, found)
     if not arguments.get("repair") or told.sound:
         return {"found": to_json(told), "left": to_json(told)}
-    repair(library, pipeline, found)
+    repair(library, found)
     left = findings(catalog, survey(settings, catalog, library.indexes, steps))
     return {"found": to_json(told), "left": to_json(left)}
 

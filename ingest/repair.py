@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ingest.check import Survey
-from ingest.pipeline import Pipeline
 from rag.catalog import Catalog, audit
+from rag.catalog.contents import wanted_hashes
 from rag.library import Library
-from rag.originals import hash_of, store_original
+from rag.originals import hash_of, store_original, sweep_originals
 from rag.settings import Settings
 
 
-def repair(library: Library, pipeline: Pipeline, found: Survey) -> None:
+def repair(library: Library, found: Survey) -> None:
     """Mend everything that can be mended; what is left the next survey tells.
 
     Documents that must be read again are queued; what is there answers until then.
@@ -31,12 +31,13 @@ def repair(library: Library, pipeline: Pipeline, found: Survey) -> None:
         for key in found.altered
         if not audit.restore_content(catalog, key, indexes.vectors.vectors_of)
     ]
+    unanswered = audit.reconnect(catalog, found.unanswered)
     vectors, words = indexes.compare()
     indexes.mend(vectors, words)
     audit.read_again(catalog, beyond)
-    audit.queue_again(catalog, found.unanswered)
+    audit.queue_again(catalog, unanswered)
     indexes.sweep()
-    pipeline.sweep()
+    sweep_originals(settings, lambda: wanted_hashes(catalog))
 
 
 def _restore_original(settings: Settings, catalog: Catalog, bytes_hash: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,10 @@ def compare_words(catalog: Catalog, index: WordIndex, tell: Tell | None = None) 
         missing.extend(index.missing((row.id, words_of(row)) for row in rows))
         if tell:
             tell(len(rows))
-    return Compared(tuple(missing), tuple(sorted(set(index.ids()) - wanted)))
+    held = Counter(index.ids())
+    # what is there twice counts twice in every search: it is put in anew
+    missing.extend(sorted(name for name in set(held) & wanted - set(missing) if held[name] > 1))
+    return Compared(tuple(missing), tuple(sorted(set(held) - wanted)))
 
 
 def words_of(row: IndexRow) -> str:

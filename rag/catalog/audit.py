@@ -86,6 +86,33 @@ def without_content(catalog: Catalog) -> list[str]:
         )
 
 
+def reconnect(catalog: Catalog, document_ids: Sequence[str]) -> list[str]:
+    """Let sound contents that are there answer for these documents; returns the others' ids.
+
+    The indexes must be compared with the catalog after this.
+    """
+    left = []
+    for name in document_ids:
+        with catalog.read() as connection:
+            same = (contents.c.bytes_hash == documents.c.bytes_hash) & (
+                contents.c.kind == documents.c.kind
+            )
+            key = connection.execute(
+                select(contents.c.key)
+                .join(documents, same & (contents.c.recipe == documents.c.recipe))
+                .where(documents.c.id == name)
+            ).scalar()
+        if key is None or not _is_sound(*_rows(catalog, key)):
+            left.append(name)
+            continue
+        with catalog.write() as connection:
+            connection.execute(update(contents).where(contents.c.key == key).values(indexed=1))
+            connection.execute(
+                update(documents).where(documents.c.id == name).values(content_key=key)
+            )
+    return left
+
+
 def queue_again(catalog: Catalog, document_ids: Sequence[str]) -> None:
     """Put these documents back into the queue."""
     with catalog.write() as connection:
