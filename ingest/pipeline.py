@@ -41,6 +41,9 @@ from rag.originals import check_free_space, original_path, storage_error, sweep_
 from rag.records import Chunk, Parsed
 from rag.settings import Settings
 
+# the catalog notes here by which recipe its worker reads
+RECIPE_FACT = "recipe"
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -73,7 +76,7 @@ class Pipeline:
             ocr_pages=settings.ingest_ocr_pages if settings.ingest_ocr == "auto" else 0,
         )
         self._readers = ThreadPoolExecutor(settings.ingest_parsers, "parse")
-        self.recipe = recipe(settings, embedder)
+        self.recipe = recipe(settings, embedder.fingerprint)
 
     def run(self, tasks: Sequence[Task], stopping: Callable[[], bool]) -> None:
         """Read claimed documents; each ends live, failed or, when stopping, back in the queue.
@@ -94,14 +97,17 @@ class Pipeline:
             release(self._catalog, tasks)
             raise
 
-    def sweep(self, before: float) -> None:
-        """Erase contents that answer for nothing, and originals unused since `before` (seconds)."""
+    def sweep(self) -> bool:
+        """Erase contents that answer for nothing, and originals that nothing needs.
+
+        False where originals had to stay for now, since some are being registered.
+        """
         dead = dead_contents(self._catalog)
         if dead:
             self._indexes.delete(chunk_ids(self._catalog, dead))
             delete_contents(self._catalog, dead)
             self._catalog.truncate_log()
-        sweep_originals(self._settings, wanted_hashes(self._catalog), before)
+        return sweep_originals(self._settings, lambda: wanted_hashes(self._catalog))
 
     def close(self) -> None:
         """Stop the parsers."""
@@ -168,14 +174,14 @@ class Pipeline:
         publish(self._catalog, [(draft.task, draft.key) for draft in drafts], self.recipe)
 
 
-def recipe(settings: Settings, embedder: Embedder) -> str:
+def recipe(settings: Settings, fingerprint: str) -> str:
     """What makes a content: parsers, chunker with its sizes, embedder (its fingerprint last).
 
     Parsers without OCR give other pages: turned on, it reads again what it was off for.
     """
     sizes = f"{settings.chunk_tokens}-{settings.chunk_overlap}"
     ocr = "" if settings.ingest_ocr == "auto" else "-no-ocr"
-    return f"p{PARSER_VERSION}{ocr}.c{CHUNKER_VERSION}-{sizes}.{embedder.fingerprint}"
+    return f"p{PARSER_VERSION}{ocr}.c{CHUNKER_VERSION}-{sizes}.{fingerprint}"
 
 
 def _index_rows(content: Content) -> list[IndexRow]:

@@ -12,10 +12,13 @@ LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counts documents that are left, from the most that there were down to none."""
+    """Says how many steps of a work are done: of how many, or down from the most left."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(
+        self, quiet: bool = False, label: str = "Reading documents", unit: str = "documents"
+    ) -> None:
         self._quiet = quiet
+        self._label, self._unit = label, unit
         self._most = 0
         self._said = time.monotonic()
         self._bar = None
@@ -32,7 +35,7 @@ class Progress:
             )
 
             self._bar = RichProgress(
-                TextColumn("Reading documents"),
+                TextColumn(label),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
@@ -56,11 +59,14 @@ class Progress:
             self._bar.stop()
 
     def left(self, count: int) -> None:
-        """So many documents are still to be read."""
+        """So many are still to be done."""
         self._most = max(self._most, count)
-        done = self._most - count
+        self.at(self._most - count, self._most)
+
+    def at(self, done: int, total: int) -> None:
+        """So many are done."""
         if self._bar:
-            self._bar.update(self._task, total=self._most, completed=done)
+            self._bar.update(self._task, total=total or None, completed=done)
         elif not self._quiet and time.monotonic() - self._said >= LINE_SECONDS:
             self._said = time.monotonic()
-            click.echo(f"read {done} of {self._most} documents", err=True)
+            click.echo(f"{self._label}: {done} of {total} {self._unit}", err=True)

@@ -22,7 +22,7 @@ from rag.catalog.folders import (
     touch_files,
 )
 from rag.errors import DocumentError, TooLarge, UsageError
-from rag.originals import store_original
+from rag.originals import Incoming, hash_of, incoming, original_path
 from rag.settings import Settings
 
 _BATCH = 200
@@ -125,6 +125,7 @@ class _Registrar:
         self._collection = collection
         self._known = known
         self._gone = {file.bytes_hash: file for file in vanished if file.state != "removed"}
+        self._hashes = {file.bytes_hash for file in known.values() if file.state != "removed"}
         self.moved: set[str] = set()
         self.report = SyncReport()
 
@@ -132,23 +133,52 @@ class _Registrar:
         """Read and register some files, all in one transaction."""
         files: list[FileVersion] = []
         touched: list[tuple[str, str]] = []
-        for found in batch:
-            read = _read(self._settings, found)
-            if isinstance(read, str):
-                self.report.failures.append((found.source, read))
-                continue
-            bytes_hash, size, key = read
-            before = self._known.get(found.source)
-            if before and (before.bytes_hash, before.kind) == (bytes_hash, found.kind):
-                self.report.unchanged += 1
-                touched.append((before.document_id, key))
-                continue
-            origin, same = self._origin(found, before, bytes_hash)
-            files.append(FileVersion(origin, found.source, found.kind, bytes_hash, size, key, same))
-        if files:
-            put_files(self._catalog, self._folder_id, self._collection, files)
+        with incoming(self._settings) as originals:
+            for found in batch:
+                before = self._known.get(found.source)
+                if before and (key := self._same(found, before)) is not None:
+                    self.report.unchanged += 1
+                    touched.append((before.document_id, key))
+                    continue
+                read = _read(originals, found)
+                if isinstance(read, str):
+                    self.report.failures.append((found.source, read))
+                    continue
+                bytes_hash, size, key = read
+                if before and (before.bytes_hash, before.kind) == (bytes_hash, found.kind):
+                    self.report.unchanged += 1
+                    touched.append((before.document_id, key))
+                    continue
+                if self._is_stored(bytes_hash):
+                    originals.drop(bytes_hash)
+                origin, same = self._origin(found, before, bytes_hash)
+                files.append(
+                    FileVersion(origin, found.source, found.kind, bytes_hash, size, key, same)
+                )
+            originals.settle()
+            if files:
+                put_files(self._catalog, self._folder_id, self._collection, files)
         if touched:
             touch_files(self._catalog, touched)
+
+    def _same(self, found: Found, before: Known) -> str | None:
+        """The stat key of a file whose bytes are known and need not be stored, else None."""
+        if before.kind != found.kind:
+            return None
+        if before.state != "removed" and not self._is_stored(before.bytes_hash):
+            return None
+        try:
+            facts = Path(found.path).stat()
+            if hash_of(Path(found.path)) != before.bytes_hash:
+                return None
+            after = Path(found.path).stat()
+        except OSError:
+            return None
+        return stat_key(after) if _version(facts) == _version(after) else None
+
+    def _is_stored(self, bytes_hash: str) -> bool:
+        """Whether a committed document of the folder has these bytes, and they are there."""
+        return bytes_hash in self._hashes and original_path(self._settings, bytes_hash).is_file()
 
     def _origin(
         self, found: Found, before: Known | None, bytes_hash: str
@@ -167,21 +197,25 @@ class _Registrar:
         return None, False
 
 
-def _read(settings: Settings, found: Found) -> tuple[str, int, str] | str:
+def _read(originals: Incoming, found: Found) -> tuple[str, int, str] | str:
     """SHA-256, size and stat key of a file, stored whole; or why it could not be."""
     for _ in range(_TRIES):
         try:
             with Path(found.path).open("rb") as file:
                 before = os.fstat(file.fileno())
-                bytes_hash, size, _head = store_original(settings, file, found.source)
+                bytes_hash, size, _head = originals.take(file, found.source)
                 after = os.fstat(file.fileno())
         except (TooLarge, DocumentError) as error:
             return str(error)
         except OSError as error:
             return f"it cannot be read: {error.strerror}"
-        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+        if _version(before) == _version(after):
             return bytes_hash, size, stat_key(after)
     return "it changed each time it was read; the next sync tries again"
+
+
+def _version(facts: os.stat_result) -> tuple[int, int]:
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _refuse_mass_removal(settings: Settings, vanished: int, known: int) -> None:

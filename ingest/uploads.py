@@ -11,7 +11,7 @@ from rag.catalog import Catalog
 from rag.catalog.collections import collection_ids
 from rag.catalog.documents import Upload, add_upload
 from rag.errors import UsageError
-from rag.originals import store_original
+from rag.originals import incoming
 from rag.settings import Settings
 
 LONGEST_NAME_BYTES = 255
@@ -28,9 +28,11 @@ def receive(
     name = clean_name(name)
     with catalog.read() as connection:
         collection_ids(connection, [collection])
-    bytes_hash, size, head = store_original(settings, stream, name)
-    kind = kind_of(name, head)
-    return add_upload(catalog, Upload(name, kind, size, bytes_hash), collection)
+    with incoming(settings) as batch:
+        bytes_hash, size, head = batch.take(stream, name)
+        kind = kind_of(name, head)
+        batch.settle()
+        return add_upload(catalog, Upload(name, kind, size, bytes_hash), collection)
 
 
 def clean_name(name: str) -> str:

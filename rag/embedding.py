@@ -66,7 +66,7 @@ def load_embedder(settings: Settings) -> Embedder:
     """
     if ":" in settings.embedder_model:
         model = _plugged(settings.embedder_model)
-        name = _fingerprint(settings.embedder_model, "")
+        name = embedder_fingerprint(settings)
         return Embedder(model, name, settings.embedder_batch, guessed_offsets)
     from rag.models.embedder import LocalEmbedding
     from rag.models.folder import find_model, verify
@@ -76,8 +76,18 @@ def load_embedder(settings: Settings) -> Embedder:
     model = LocalEmbedding(
         folder.path, settings.embedder_device, settings.embedder_precision, settings.embedder_batch
     )
-    name = _fingerprint(folder.name, folder.revision)
+    name = embedder_fingerprint(settings)
     return Embedder(model, name, settings.embedder_batch, tokenizer_offsets(folder.path))
+
+
+def embedder_fingerprint(settings: Settings) -> str:
+    """The fingerprint of the embedder that the settings name, which is not loaded."""
+    if ":" in settings.embedder_model:
+        return _fingerprint(settings.embedder_model, "")
+    from rag.models.folder import find_model
+
+    folder = find_model(settings.models_path, settings.embedder_model)
+    return _fingerprint(folder.name, folder.revision)
 
 
 def resolve(dotted: str) -> Callable[..., Any]:

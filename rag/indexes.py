@@ -7,25 +7,33 @@ looked up by its own vector; after an orderly end, a sample is.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rag.catalog import Catalog
 from rag.catalog.contents import IndexRow, count_chunks, index_rows, vectors_of
+from rag.comparison import (
+    Compared,
+    Tell,
+    compare_closed_vectors,
+    compare_vectors,
+    compare_words,
+    words_of,
+)
+from rag.errors import StorageError
 from rag.serials import Serials
 from rag.settings import Settings
 from rag.vectors import VectorIndex
 from rag.words import WordIndex
 
+NAMES = ("chroma", "words")
 _IN_USE = "indexes.in_use"
 _APART = "chroma.apart"
 # more lost chunks than this, and the index is rebuilt rather than mended
 _FEW = 200
 _SAMPLE = 64
-_CHECK_SECONDS = 600
 
 Say = Callable[[str], None]
 
@@ -33,11 +41,21 @@ Say = Callable[[str], None]
 class Indexes:
     """Both indexes, open. Only the process that holds the library's lock may make one."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, fingerprint: str, say: Say) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        fingerprint: str,
+        say: Say,
+        mend: bool = True,
+    ) -> None:
+        """Open both; `mend` False leaves them as they are, where they can be opened at all."""
+        self._mend_at_start = mend
         self._catalog = catalog
         self._home = settings.home
         self._fingerprint = fingerprint
         self._say = say
+        self._serials = {name: Serials(catalog, settings.home, name) for name in NAMES}
         whole = catalog.fact(_IN_USE) is None
         catalog.note(_IN_USE, "yes")
         self.vectors = self._open_vectors(whole)
@@ -45,19 +63,55 @@ class Indexes:
 
     def add(self, rows: Sequence[IndexRow]) -> None:
         """Put chunks into both indexes and read each back by its own vector."""
-        ids, vectors = [row.id for row in rows], _stack(rows)
-        self.words.add((row.id, f"{row.context}\n{row.text}") for row in rows)
-        self.words.commit()
-        self.vectors.add(ids, vectors)
-        lost = set(self.vectors.missing(ids, vectors))
-        if lost:
-            self._keep_apart(self.vectors, [row for row in rows if row.id in lost])
+        self._add_words(rows)
+        self._mend_vectors(self.vectors, rows)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take chunks out of both indexes."""
         self.words.delete(ids)
         self.words.commit()
         self.vectors.delete(ids)
+
+    def compare(self, tell: Tell | None = None) -> tuple[Compared, Compared]:
+        """What is wrong with the vectors and with the words; every chunk is looked up."""
+        vectors = compare_vectors(self._catalog, self.vectors, self._fingerprint, tell=tell)
+        return vectors, compare_words(self._catalog, self.words, tell)
+
+    def mend(self, vectors: Compared, words: Compared) -> None:
+        """Put right what `compare` found, from the catalog; rebuild where that does not help."""
+        if len(vectors.missing) > _FEW:
+            self._renew_vectors()
+        else:
+            self.vectors.delete(vectors.extra)
+            self._mend_vectors(self.vectors, vectors_of(self._catalog, vectors.missing))
+        if len(words.missing) > _FEW:
+            self._renew_words()
+            return
+        self.words.delete(words.extra)
+        rows = vectors_of(self._catalog, words.missing)
+        self._add_words(rows)
+        if self.words.missing((row.id, words_of(row)) for row in rows):
+            self._renew_words()
+
+    def renew(self, tell: Tell | None = None) -> None:
+        """Build both anew from the catalog in fresh folders, switch, delete the old ones.
+
+        Nothing of a deleted chunk is left: neither index's own files forget what was deleted from
+        them. Questions go on meanwhile. Raises StorageError where old files cannot be deleted.
+        """
+        self._renew_vectors(tell)
+        self._renew_words(tell)
+        for serials in self._serials.values():
+            if left := serials.left_over():
+                raise StorageError(
+                    f"{left[0].parent.name}/{left[0].name} in the data directory cannot be "
+                    "deleted: check its owner."
+                )
+
+    def sweep(self) -> None:
+        """Delete what lies beside the folders in use."""
+        for serials in self._serials.values():
+            serials.sweep()
 
     def close(self) -> None:
         """Close both in order, and say so in the catalog."""
@@ -66,89 +120,98 @@ class Indexes:
         self._catalog.note(_IN_USE, None)
 
     def _open_vectors(self, whole: bool) -> VectorIndex:
-        serials = Serials(self._catalog, self._home, "chroma")
+        serials = self._serials["chroma"]
         path = serials.current()
         report = self._check_vectors(path, _SAMPLE if whole else None) if path else None
-        if path is None or report is None or len(report["missing"]) > _FEW:
+        if report and not self._mend_at_start:
+            report = Compared()
+        if path is None or report is None or len(report.missing) > _FEW:
             if path is not None:
                 self._say("The vector index is damaged: rebuilding it from the catalog.")
-            path = self._rebuild_vectors(serials)
-            report = {"missing": [], "extra": []}
+            path = serials.fresh()
+            self._filled_vectors(path).close()
+            serials.switch(path)
+            report = Compared()
             if count_chunks(self._catalog):
                 report = self._check_vectors(path, None) or report
         index = VectorIndex(path, self._fingerprint)
-        index.delete(report["extra"])
-        known = json.loads(self._catalog.fact(_APART) or "[]")
-        self._mend(index, vectors_of(self._catalog, {*report["missing"], *known}))
+        index.delete(report.extra)
+        known = vectors_of(self._catalog, apart_chunks(self._catalog))
+        self._keep_apart(index, known)
+        if self._mend_at_start:
+            lost = vectors_of(self._catalog, report.missing)
+            self._mend_vectors(index, [*lost, *known])
         serials.sweep()
         return index
 
-    def _mend(self, index: VectorIndex, rows: Sequence[IndexRow]) -> None:
-        """Put chunks back that the index does not find; search exactly for what it never finds."""
+    def _check_vectors(self, path: Path, sample: int | None) -> Compared | None:
+        """What a child process finds wrong with the index; None when it cannot be opened."""
+        if count_chunks(self._catalog) == 0 and sample is not None:
+            return Compared()  # an empty library, closed in order
+        return compare_closed_vectors(self._catalog, self._home, path, self._fingerprint, sample)
+
+    def _mend_vectors(self, index: VectorIndex, rows: Sequence[IndexRow]) -> None:
+        """Put chunks in that the index may lack; search exactly for what it never finds."""
         if not rows:
             return
         ids, vectors = [row.id for row in rows], _stack(rows)
         index.add(ids, vectors)
         lost = set(index.missing(ids, vectors))
-        self._keep_apart(index, [row for row in rows if row.id in lost])
+        if lost or index.apart:
+            self._keep_apart(index, [row for row in rows if row.id in lost])
 
     def _keep_apart(self, index: VectorIndex, rows: Sequence[IndexRow]) -> None:
         if rows:
             index.keep_apart([row.id for row in rows], _stack(rows))
-        self._catalog.note(_APART, json.dumps(index.apart))
+        apart = json.dumps(index.apart)
+        if apart != (self._catalog.fact(_APART) or "[]"):
+            self._catalog.note(_APART, apart)
 
-    def _rebuild_vectors(self, serials: Serials) -> Path:
-        path = serials.fresh()
+    def _filled_vectors(self, path: Path, tell: Tell | None = None) -> VectorIndex:
+        """An index in `path` with every vector of the catalog; nothing is left when it raises."""
         index = VectorIndex(path, self._fingerprint)
         try:
             for rows in index_rows(self._catalog, embedded_by=self._fingerprint):
                 index.add([row.id for row in rows], _stack(rows))
-        finally:
+                if tell:
+                    tell(len(rows))
+        except BaseException:
             index.close()
-        serials.switch(path)
-        return path
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return index
 
-    def _check_vectors(self, path: Path, sample: int | None) -> dict[str, Any] | None:
-        """What a child process finds wrong with the index; None when it cannot be opened."""
-        if count_chunks(self._catalog) == 0 and sample is not None:
-            return {"missing": [], "extra": []}  # an empty library, closed in order
-        job = {
-            "home": str(self._home),
-            "path": str(path),
-            "fingerprint": self._fingerprint,
-            "sample": sample,
-        }
-        try:
-            child = subprocess.run(
-                [sys.executable, "-m", "rag.vector_check"],
-                input=json.dumps(job),
-                capture_output=True,
-                text=True,
-                timeout=_CHECK_SECONDS,
-                check=True,
-            )
-            found: dict[str, Any] = json.loads(child.stdout)
-        except (subprocess.SubprocessError, ValueError):
-            return None
-        return found
+    def _renew_vectors(self, tell: Tell | None = None) -> None:
+        serials = self._serials["chroma"]
+        path = serials.fresh()
+        index = self._filled_vectors(path, tell)
+        lost = set(compare_vectors(self._catalog, index, self._fingerprint).missing)
+        self._keep_apart(index, vectors_of(self._catalog, lost))
+        serials.switch(path)
+        self.vectors.become(index)
+        serials.sweep()
+
+    def _add_words(self, rows: Sequence[IndexRow]) -> None:
+        self.words.add((row.id, words_of(row)) for row in rows)
+        self.words.commit()
 
     def _open_words(self, whole: bool) -> WordIndex:
-        serials = Serials(self._catalog, self._home, "words")
+        serials = self._serials["words"]
         path = serials.current()
         if path is not None:
             try:
                 index = WordIndex(path)
-                if len(index) == count_chunks(self._catalog) and (whole or self._same(index)):
+                if not self._mend_at_start or (
+                    len(index) == count_chunks(self._catalog) and (whole or self._same(index))
+                ):
+                    serials.sweep()
                     return index
                 index.close()
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, StorageError) as error:
                 self._say(f"The lexical index cannot be opened ({error}).")
             self._say("The lexical index is not whole: rebuilding it from the catalog.")
         path = serials.fresh()
-        index = WordIndex(path)
-        for rows in index_rows(self._catalog):
-            index.add((row.id, f"{row.context}\n{row.text}") for row in rows)
-        index.commit()
+        index = self._filled_words(path)
         serials.switch(path)
         serials.sweep()
         return index
@@ -156,6 +219,39 @@ class Indexes:
     def _same(self, index: WordIndex) -> bool:
         there = set(index.ids())
         return all(row.id in there for rows in index_rows(self._catalog) for row in rows)
+
+    def _filled_words(self, path: Path, tell: Tell | None = None) -> WordIndex:
+        """An index in `path` with the words of every chunk; nothing is left when it raises."""
+        index = WordIndex(path)
+        try:
+            for rows in index_rows(self._catalog):
+                index.add((row.id, words_of(row)) for row in rows)
+                if tell:
+                    tell(len(rows))
+            index.commit()
+        except BaseException:
+            index.close()
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return index
+
+    def _renew_words(self, tell: Tell | None = None) -> None:
+        serials = self._serials["words"]
+        path = serials.fresh()
+        index = self._filled_words(path, tell)
+        serials.switch(path)
+        self.words.become(index)
+        serials.sweep()
+
+
+def mark_for_checking(catalog: Catalog) -> None:
+    """Have the next one that opens the indexes look at every chunk."""
+    catalog.note(_IN_USE, "yes")
+
+
+def apart_chunks(catalog: Catalog) -> set[str]:
+    """The chunks that are searched exactly, since the graph does not reach them."""
+    return set(json.loads(catalog.fact(_APART) or "[]"))
 
 
 def _stack(rows: Sequence[IndexRow]) -> Any:

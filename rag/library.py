@@ -55,15 +55,16 @@ class Library:
         self._reader_wanted = True
         self._reading = threading.Lock()
 
-    def load(self, llm: bool = True) -> None:
-        """Load the models and open (check, repair) the indexes; `llm` False leaves the LLM out.
+    def load(self, llm: bool = True, mend: bool = True) -> None:
+        """Load the models and open the indexes, mended; `llm` False leaves the LLM out.
 
+        With `mend` False the indexes are left as they are, for a check that mends them itself.
         Raises ModelError or StorageError; `readiness` then says so as well.
         """
         with self._loading:
             if self._retriever is None:
                 self._embedder = self._part("embedder", self._load_embedder)
-                self._indexes = self._part("indexes", self._open_indexes)
+                self._indexes = self._part("indexes", lambda: self._open_indexes(mend))
                 self._retriever = self._make_retriever()
             if llm and self._answerer is None:
                 self._answerer = self._part("llm", self._make_answerer)
@@ -156,10 +157,10 @@ class Library:
 
         return load_embedder(self.settings)
 
-    def _open_indexes(self) -> Indexes:
+    def _open_indexes(self, mend: bool) -> Indexes:
         from rag.indexes import Indexes
 
-        return Indexes(self.settings, self.catalog, self.embedder.fingerprint, log.warning)
+        return Indexes(self.settings, self.catalog, self.embedder.fingerprint, log.warning, mend)
 
     def _make_retriever(self) -> Retriever:
         from rag.reranking import Reranker

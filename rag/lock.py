@@ -57,6 +57,33 @@ def take_folder_lock(settings: Settings, folder_id: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def take_watch_lock(settings: Settings, folder_id: int) -> Iterator[None]:
+    """Be the only one that watches a folder. Raises Busy, telling who is, at once."""
+    with _locked(_run(settings) / f"watch-{folder_id}.lock", "cloister ingest watch", "The folder"):
+        yield
+
+
+@contextmanager
+def take_registration(settings: Settings) -> Iterator[None]:
+    """Store originals and register them: until this ends none of them is swept as unwanted."""
+    with _open(_run(settings) / "registering.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def try_no_registration(settings: Settings) -> Iterator[bool]:
+    """True where no process is registering originals, and none begins to until this ends."""
+    with _open(_run(settings) / "registering.lock") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def announce(settings: Settings, address: str) -> None:
     """Leave the server's address for the other commands. The lock must be held."""
     path = _address_file(settings)

@@ -7,13 +7,20 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from rag.errors import CorruptDocument, StorageError, TooLarge
+from rag.lock import take_registration, try_no_registration
 from rag.settings import Settings
 
 _BLOCK = 1 << 20
+_INCOMING = "incoming"
+# the system commits what several threads wait for in one go
+_FLUSHERS = 16
 
 
 def original_path(settings: Settings, bytes_hash: str) -> Path:
@@ -21,33 +28,97 @@ def original_path(settings: Settings, bytes_hash: str) -> Path:
     return settings.home / "originals" / bytes_hash[:2] / bytes_hash
 
 
+class Incoming:
+    """Originals on their way into the store, made durable together by `settle`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = settings.home / "originals" / _INCOMING
+        self._waiting: dict[str, Path] = {}
+
+    def take(self, stream: BinaryIO, name: str) -> tuple[str, int, bytes]:
+        """Copy a stream; returns SHA-256, size and the first 4 KiB.
+
+        Raises TooLarge over `ingest.max_bytes`, CorruptDocument where it cannot be read,
+        StorageError when the disk has not room enough. Nothing of it is left when it raises.
+        """
+        temporary: Path | None = None
+        try:
+            if not self._folder.is_dir():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                _flush(self._settings.home)
+            check_free_space(self._settings)
+            descriptor, path = tempfile.mkstemp(dir=self._folder)
+            temporary = Path(path)
+            with os.fdopen(descriptor, "wb") as target:
+                bytes_hash, size, head = _copy(stream, target, self._settings, name)
+            self.drop(bytes_hash)
+            self._waiting[bytes_hash], temporary = temporary, None
+            return bytes_hash, size, head
+        except OSError as error:
+            raise storage_error(error) from error
+        finally:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+
+    def drop(self, bytes_hash: str) -> None:
+        """Forget one that was taken: it is not needed."""
+        if path := self._waiting.pop(bytes_hash, None):
+            path.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Put what was taken in its place, durably. Raises StorageError.
+
+        Only after this may the catalog speak of it. Contents reach the disk before their names.
+        """
+        waiting = dict(self._waiting)
+        try:
+            _flush_all(waiting.values())
+            folders = set()
+            for bytes_hash, temporary in waiting.items():
+                path = original_path(self._settings, bytes_hash)
+                if not path.parent.is_dir():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    folders.add(path.parent.parent)
+                temporary.replace(path)
+                del self._waiting[bytes_hash]
+                folders.add(path.parent)
+            _flush_all(folders)
+        except OSError as error:
+            raise storage_error(error) from error
+
+    def discard(self) -> None:
+        """Delete what was taken and not settled."""
+        for bytes_hash in list(self._waiting):
+            self.drop(bytes_hash)
+
+
+@contextmanager
+def incoming(settings: Settings) -> Iterator[Incoming]:
+    """Originals to be taken, settled and registered before the end of this."""
+    with take_registration(settings):
+        batch = Incoming(settings)
+        try:
+            yield batch
+        finally:
+            batch.discard()
+
+
 def store_original(settings: Settings, stream: BinaryIO, name: str) -> tuple[str, int, bytes]:
     """Copy a stream into the store, durably; returns SHA-256, size and the first 4 KiB.
 
-    Raises TooLarge over `ingest.max_bytes`, StorageError when the disk has not room enough.
-    Nothing is left behind when it raises.
+    Raises as `Incoming.take`. Unless something refers to it soon it is swept.
     """
-    folder = settings.home / "originals" / "incoming"
-    temporary: str | None = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_free_space(settings)
-        descriptor, temporary = tempfile.mkstemp(dir=folder)
-        with os.fdopen(descriptor, "wb") as target:
-            bytes_hash, size, head = _copy(stream, target, settings, name)
-            target.flush()
-            os.fsync(target.fileno())
-        path = original_path(settings, bytes_hash)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Path(temporary).replace(path)
-        temporary = None
-        _sync_folder(path.parent)
-        return bytes_hash, size, head
-    except OSError as error:
-        raise storage_error(error) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    with incoming(settings) as batch:
+        taken = batch.take(stream, name)
+        batch.settle()
+        return taken
+
+
+def hash_of(path: Path) -> str:
+    """The SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _copy(
@@ -93,22 +164,35 @@ def storage_error(error: OSError) -> StorageError:
     return StorageError(f"The library's files cannot be written: {error.strerror}.")
 
 
-def sweep_originals(settings: Settings, wanted: set[str], younger_than: float) -> int:
-    """Delete originals that nothing needs and that are older than a moment; returns how many.
+def sweep_originals(settings: Settings, wanted: Callable[[], set[str]]) -> bool:
+    """Delete originals that nothing needs, `wanted` naming those that something does.
 
-    The moment (seconds since the epoch) spares what is being registered right now.
+    False, and nothing is deleted, while a process registers originals.
     """
-    swept = 0
-    for path in (settings.home / "originals").glob("*/*"):
-        if path.name in wanted or path.stat().st_mtime > younger_than:
-            continue
-        path.unlink(missing_ok=True)
-        swept += 1
-    return swept
+    with try_no_registration(settings) as quiet:
+        if quiet:
+            for path in unwanted_originals(settings, wanted()):
+                path.unlink(missing_ok=True)
+        return quiet
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def unwanted_originals(settings: Settings, wanted: set[str]) -> list[Path]:
+    """Files among the originals that nothing needs, half-received ones too."""
+    files = (settings.home / "originals").glob("*/*")
+    return [path for path in files if path.name not in wanted or path.parent.name == _INCOMING]
+
+
+def _flush_all(paths: Iterable[Path]) -> None:
+    paths = list(paths)
+    if len(paths) < 2:
+        list(map(_flush, paths))
+        return
+    with ThreadPoolExecutor(_FLUSHERS) as pool:
+        list(pool.map(_flush, paths))
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -36,9 +36,15 @@ class Serials:
         """Use `path` from now on."""
         self._catalog.note(self._fact, path.name)
 
-    def sweep(self) -> None:
-        """Delete every folder that is not in use."""
+    def left_over(self) -> list[Path]:
+        """What lies beside the folder in use."""
         current = self.current()
-        for path in self._folder.glob("*"):
-            if path != current:
+        return sorted(path for path in self._folder.glob("*") if path != current)
+
+    def sweep(self) -> None:
+        """Delete everything that is not in use, as far as it can be deleted."""
+        for path in self.left_over():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

@@ -100,6 +100,12 @@ class Settings:
         0.5, "Share of a synced folder's files that may vanish at once without --confirm-deletions."
     )
 
+    erase_after_seconds: float = _setting(
+        21_600.0,
+        "Longest wait from a removal until the next idle moment builds the indexes anew, so that "
+        "no file holds what was removed; answers are without it at once.",
+    )
+
     question_max_chars: int = _setting(2000, "Longest question or query, in characters.")
 
     @property

@@ -8,32 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from rag.catalog import Catalog
-from rag.catalog.contents import index_rows
+from rag.comparison import compare_vectors
 from rag.vectors import VectorIndex
-
-
-def check(catalog: Catalog, index: VectorIndex, fingerprint: str, sample: int | None) -> object:
-    """Ids that the index should find and does not, and ids that it holds for no chunk.
-
-    With `sample`, only about so many chunks are looked up, spread over the whole.
-    """
-    missing: list[str] = []
-    wanted: set[str] = set()
-    step = 1 if sample is None else max(1, len(index) // sample)
-    for rows in index_rows(catalog, embedded_by=fingerprint):
-        wanted.update(row.id for row in rows)
-        looked = rows[::step]
-        if looked:
-            vectors = np.stack([row.vector for row in looked])
-            missing.extend(index.missing([row.id for row in looked], vectors))
-    held = {name for batch in index.ids() for name in batch}
-    missing.extend(sorted(wanted - held - set(missing)))
-    return {"missing": missing, "extra": sorted(held - wanted)}
 
 
 def main() -> None:
@@ -41,7 +21,8 @@ def main() -> None:
     job = json.load(sys.stdin)
     catalog = Catalog(Path(job["home"]) / "catalog.sqlite")
     index = VectorIndex(Path(job["path"]), job["fingerprint"])
-    json.dump(check(catalog, index, job["fingerprint"], job["sample"]), sys.stdout)
+    found = compare_vectors(catalog, index, job["fingerprint"], job["sample"])
+    json.dump(asdict(found), sys.stdout)
     index.close()
 
 

@@ -7,10 +7,14 @@ vectors that the catalog keeps. Only the process that holds the library's lock m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rag.hold import Hold
 
 Vectors = NDArray[np.float32]
 
@@ -27,36 +31,26 @@ class VectorIndex:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         """Open or make the index in folder `path` for the embedder with this fingerprint."""
-        import chromadb
-        from chromadb.config import Settings as ChromaSettings
-
-        self._client = chromadb.PersistentClient(
-            path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
-        )
-        self._collection = self._client.get_or_create_collection(
-            f"embedder-{fingerprint}",
-            embedding_function=None,
-            configuration={
-                "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
-            },
-        )
-
+        self._hold = Hold(_open(path, fingerprint))
         # what Chroma's graph does not reach, although its table holds it: searched exactly. A
         # graph over many vectors at the same distance from each other can fall apart.
         self._apart: dict[str, Vectors] = {}
 
     def __len__(self) -> int:
-        return int(self._collection.count())
+        with self._hold.use() as chroma:
+            return int(chroma.collection.count())
 
     def add(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of shape (n, dimensions); an id that is there is replaced."""
-        for part in _parts(len(ids)):
-            self._collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
+        with self._hold.use() as chroma:
+            for part in _parts(len(ids)):
+                chroma.collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take vectors out; an id that is not there is no error."""
-        for part in _parts(len(ids)):
-            self._collection.delete(ids=list(ids[part]))
+        with self._hold.use() as chroma:
+            for part in _parts(len(ids)):
+                chroma.collection.delete(ids=list(ids[part]))
         for name in ids:
             self._apart.pop(name, None)
 
@@ -71,12 +65,13 @@ class VectorIndex:
 
     def query(self, vector: Vectors, n: int) -> list[tuple[str, float]]:
         """The `n` nearest ids with their cosine similarity, best first."""
-        n = min(n, len(self))
-        if n == 0:
-            return []
-        found = self._collection.query(
-            query_embeddings=vector[None, :], n_results=n, include=["distances"]
-        )
+        with self._hold.use() as chroma:
+            n = min(n, chroma.collection.count())
+            if n == 0:
+                return []
+            found = chroma.collection.query(
+                query_embeddings=vector[None, :], n_results=n, include=["distances"]
+            )
         distances = (found["distances"] or [[]])[0]
         near = {name: 1.0 - d for name, d in zip(found["ids"][0], distances, strict=True)}
         near |= {name: float(other @ vector) for name, other in self._apart.items()}
@@ -103,7 +98,10 @@ class VectorIndex:
         return kept is not None and float(kept @ vector) > 1.0 - _SAME
 
     def _missing(self, ids: Sequence[str], vectors: Vectors, n: int) -> Iterator[str]:
-        found = self._collection.query(query_embeddings=vectors, n_results=n, include=["distances"])
+        with self._hold.use() as chroma:
+            found = chroma.collection.query(
+                query_embeddings=vectors, n_results=n, include=["distances"]
+            )
         crowded: list[int] = []
         for row, name in enumerate(ids):
             near = found["ids"][row]
@@ -117,16 +115,18 @@ class VectorIndex:
                 crowded.append(row)
         # as many others have the very same vector: any of them stands for it in a search, and a
         # graph need not reach each of them, so the table has to do
-        held = self._held([ids[row] for row in crowded])
+        held = self.vectors_of([ids[row] for row in crowded])
         for row in crowded:
             vector = held.get(ids[row])
             if vector is None or float(vector @ vectors[row]) < 1.0 - _SAME:
                 yield ids[row]
 
-    def _held(self, ids: Sequence[str]) -> dict[str, Vectors]:
+    def vectors_of(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors that the table holds for these ids."""
         if not ids:
             return {}
-        found = self._collection.get(ids=list(ids), include=["embeddings"])
+        with self._hold.use() as chroma:
+            found = chroma.collection.get(ids=list(ids), include=["embeddings"])
         embeddings = found["embeddings"] if found["embeddings"] is not None else []
         rows = (np.asarray(row, dtype=np.float32) for row in embeddings)
         return dict(zip(found["ids"], rows, strict=True))
@@ -134,15 +134,54 @@ class VectorIndex:
     def ids(self) -> Iterator[list[str]]:
         """All ids, in batches."""
         offset = 0
-        while batch := self._collection.get(limit=_BATCH, offset=offset, include=[])["ids"]:
+        while True:
+            with self._hold.use() as chroma:
+                batch = chroma.collection.get(limit=_BATCH, offset=offset, include=[])["ids"]
+            if not batch:
+                return
             yield batch
             offset += len(batch)
 
+    def become(self, other: VectorIndex) -> None:
+        """Take over the files of `other`; returns when nobody uses the own ones any more."""
+        with other._hold.use() as chroma:
+            before = self._hold.replace(chroma)
+        self._apart = other._apart
+        _close(before)
+
     def close(self) -> None:
         """Let go of the files."""
-        close = getattr(self._client, "close", None)
-        if close:
-            close()
+        with self._hold.use() as chroma:
+            _close(chroma)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chroma:
+    client: Any
+    collection: Any
+
+
+def _open(path: Path, fingerprint: str) -> _Chroma:
+    import chromadb
+    from chromadb.config import Settings as ChromaSettings
+
+    client = chromadb.PersistentClient(
+        path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
+    )
+    collection = client.get_or_create_collection(
+        f"embedder-{fingerprint}",
+        embedding_function=None,
+        configuration={
+            "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
+        },
+    )
+    return _Chroma(client, collection)
+
+
+def _close(chroma: _Chroma) -> None:
+    close = getattr(chroma.client, "close", None)
+    if close:
+        close()
 
 
 def _parts(count: int, size: int = _BATCH) -> Iterator[slice]:

@@ -117,6 +117,26 @@ class WordIndex:
             for _, address in searcher.search(everything, _BATCH, offset=offset, count=False).hits:
                 yield searcher.doc(address)[_ID][0]
 
+    def missing(self, rows: Iterable[tuple[str, str]]) -> list[str]:
+        """Which of these (id, text) pairs are not found by their id and every word together."""
+        searcher, lost = self._searcher(), []
+        for name, text in rows:
+            wanted = [(_ID, name), *((_FIELD, word) for word in dict.fromkeys(terms(text)))]
+            query = tantivy.Query.boolean_query(
+                [
+                    (tantivy.Occur.Must, tantivy.Query.term_query(self._schema, field, word))
+                    for field, word in wanted
+                ]
+            )
+            if len(searcher.search(query, 2, count=False).hits) != 1:
+                lost.append(name)
+        return lost
+
+    def become(self, other: WordIndex) -> None:
+        """Take over the files of `other`. A search that is under way ends in the old ones."""
+        self._writer, self._index = other._writer, other._index
+        self._schema = other._schema
+
     def close(self) -> None:
         """Let go of the files; what was not committed is lost."""
         self._writer = None

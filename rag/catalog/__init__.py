@@ -6,14 +6,17 @@ write it at once; each function here is one transaction.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError
 
 from rag.catalog.engine import open_engine, translated
 from rag.catalog.schema import facts
@@ -52,25 +55,55 @@ class Catalog:
     def note(self, name: str, value: str | None) -> None:
         """Note `value` under `name`; None forgets it."""
         with self.write() as connection:
-            if value is None:
-                connection.execute(delete(facts).where(facts.c.name == name))
-                return
-            statement = insert(facts).values(name=name, value=value)
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
-            )
+            put_fact(connection, name, value)
 
-    def truncate_log(self) -> None:
-        """Write the WAL back and empty it, so that erased text is not left in it."""
+    def truncate_log(self) -> bool:
+        """Write the WAL back and empty it, so that erased text is not left in it.
+
+        False where another process reads the catalog all the while.
+        """
+        ((busy, _, _),) = self._outside("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
+
+    def compact(self) -> None:
+        """Write the file anew without what was deleted. Others wait to write meanwhile."""
+        self._outside("VACUUM")
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the file; nothing in a sound one."""
+        rows = self._outside("PRAGMA integrity_check(20)")
+        broken = self._outside("PRAGMA foreign_key_check")
+        return [row[0] for row in rows if row[0] != "ok"] + [
+            f"a row of {row[0]} refers to a missing row of {row[2]}" for row in broken[:20]
+        ]
+
+    def _outside(self, statement: str) -> list[Any]:
+        """Run a statement outside of any transaction."""
         with translated(), self._engine.connect() as connection:
             connection.rollback()
             cursor = connection.connection.cursor()
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            cursor.close()
+            try:
+                cursor.execute(statement)
+                return list(cursor.fetchall())
+            except sqlite3.DatabaseError as error:
+                raise DatabaseError(statement, None, error) from error
+            finally:
+                cursor.close()
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def put_fact(connection: Connection, name: str, value: str | None) -> None:
+    """Note `value` under `name` within a transaction; None forgets it."""
+    if value is None:
+        connection.execute(delete(facts).where(facts.c.name == name))
+        return
+    statement = insert(facts).values(name=name, value=value)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+    )
 
 
 def now() -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, exists, func, select, update
 
 from rag.catalog import Catalog, now
+from rag.catalog.checksums import content_checksum
 from rag.catalog.documents import Task, make_live
 from rag.catalog.pages import page_row
 from rag.catalog.schema import chunks, contents, documents, pages
@@ -54,7 +57,8 @@ def pack_vector(vector: Vectors) -> bytes:
 
 def unpack_vector(packed: bytes) -> Vectors:
     """What `pack_vector` packed, as float32."""
-    return np.frombuffer(packed, dtype="<f2").astype(np.float32)
+    whole = len(packed) // 2 * 2  # a torn row of a damaged catalog is for `check` to tell
+    return np.frombuffer(packed[:whole], dtype="<f2").astype(np.float32)
 
 
 def is_indexed(catalog: Catalog, key: str) -> bool:
@@ -67,8 +71,12 @@ def is_indexed(catalog: Catalog, key: str) -> bool:
 def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
     """Write contents with their pages and chunks; nothing answers from them yet."""
     with catalog.write() as connection:
+        # a content that is read again is still named by its documents until the new rows are in
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
         for content in batch:
             _delete(connection, [content.key])
+            page_rows = [page_row(content.key, page) for page in content.parsed.pages]
+            chunk_rows = [_chunk_row(content, i) for i in range(len(content.chunks))]
             connection.execute(
                 contents.insert().values(
                     key=content.key,
@@ -79,15 +87,12 @@ def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
                     page_count=len(content.parsed.pages),
                     chunk_count=len(content.chunks),
                     indexed=0,
+                    checksum=content_checksum(content.parsed.title, page_rows, chunk_rows),
                     created_at=now(),
                 )
             )
-            connection.execute(
-                pages.insert(), [page_row(content.key, page) for page in content.parsed.pages]
-            )
-            connection.execute(
-                chunks.insert(), [_chunk_row(content, i) for i in range(len(content.chunks))]
-            )
+            connection.execute(pages.insert(), page_rows)
+            connection.execute(chunks.insert(), chunk_rows)
 
 
 def _chunk_row(content: Content, index: int) -> dict[str, object]:
@@ -180,7 +185,8 @@ def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[lis
             rows = connection.execute(statement).all()
         if not rows:
             return
-        yield [IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in rows]
+        sound = rows if embedded_by is None else _of_one_length(rows)
+        yield [IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in sound]
         last = rows[-1].id
 
 
@@ -191,8 +197,19 @@ def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
             select(chunks.c.id, chunks.c.text, chunks.c.context, chunks.c.vector).where(
                 chunks.c.id.in_(list(ids))
             )
-        )
-        return [IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in rows]
+        ).all()
+        return [
+            IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in _of_one_length(rows)
+        ]
+
+
+def _of_one_length(rows: Sequence[Any]) -> Sequence[Any]:
+    """Without rows whose vectors are cut or torn: an index cannot hold them beside the others."""
+    lengths = Counter(len(row.vector) for row in rows)
+    if len(lengths) < 2:
+        return rows
+    ((right, _),) = lengths.most_common(1)
+    return [row for row in rows if len(row.vector) == right]
 
 
 def count_chunks(catalog: Catalog) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, case, delete, func, select, tupl
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.collections import collection_id, collection_ids
+from rag.catalog.removals import note_removal
 from rag.catalog.schema import answer_documents, answers, collections, contents, documents, folders
 from rag.errors import NotFound
 from rag.records import Document, State
@@ -206,6 +207,9 @@ def release(catalog: Catalog, tasks: Iterable[Task]) -> None:
 
 def make_live(connection: Connection, task: Task, recipe: str, content_key: str) -> bool:
     """Let `content_key` answer for the task's document; False where it changed meanwhile."""
+    before = connection.execute(select(documents.c.content_key).where(_still(task))).scalar()
+    if before not in (None, content_key):
+        note_removal(connection)
     result = connection.execute(
         update(documents)
         .where(_still(task))
@@ -248,6 +252,7 @@ def remove(catalog: Catalog, document_id: str) -> None:
         if row is None:
             raise NotFound(f"There is no document {document_id[:80]}.")
         forget_answers(connection, [document_id])
+        note_removal(connection)
         if row.folder_id is None:
             connection.execute(delete(documents).where(documents.c.id == document_id))
         else:

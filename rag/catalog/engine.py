@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from rag.errors import Busy, StorageError
 from rag.home import make_home, unusable
 
-NEWEST = "0001"
+NEWEST = "0002"
 BUSY_SECONDS = 30
 
 
@@ -33,6 +33,7 @@ def open_engine(path: Path) -> Engine:
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     with translated():
+        _keep_temporary_files(engine, path.parent)
         _migrate(engine)
     return engine
 
@@ -67,6 +68,15 @@ def _on_connect(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _keep_temporary_files(engine: Engine, folder: Path) -> None:
+    """A large sort or a VACUUM writes documents' text: into the data directory, not to /tmp."""
+    quoted = str(folder).replace("'", "''")
+    with engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute(f"PRAGMA temp_store_directory = '{quoted}'")
+        cursor.close()
 
 
 def _on_begin(connection: Connection) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from rag.catalog import Catalog, now
@@ -17,6 +18,7 @@ from rag.catalog.documents import (
     new_document_id,
     requeue,
 )
+from rag.catalog.removals import note_removal
 from rag.catalog.schema import documents, folders
 
 
@@ -78,8 +80,10 @@ def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
 def put_files(catalog: Catalog, folder: int, collection: str, files: Sequence[FileVersion]) -> None:
     """Register new, changed and moved files, all in one transaction.
 
-    A file with the bytes and kind that its document has keeps what answers for it; any other is
-    queued, and what answered for it goes on until the new is live.
+    A file with the bytes and kind that its document has keeps what answers for it. One with those
+    of another live document is live at once by the same content, so that a file which moves over
+    another one answers throughout. Any other is queued, and what answered for it goes on until the
+    new is live.
     """
     with catalog.write() as connection:
         key = collection_id(connection, collection)
@@ -93,7 +97,7 @@ def put_files(catalog: Catalog, folder: int, collection: str, files: Sequence[Fi
             }
             if file.document_id is None:
                 name = new_document_id()
-                row = fresh_state() | values
+                row = fresh_state() | values | _twin(connection, file)
                 connection.execute(
                     documents.insert().values(id=name, collection_id=key, folder_id=folder, **row)
                 )
@@ -104,7 +108,31 @@ def put_files(catalog: Catalog, folder: int, collection: str, files: Sequence[Fi
                 .values(updated_at=now(), **values)
             )
             if not file.same_bytes:
+                note_removal(connection)
                 requeue(connection, [file.document_id])
+                if twin := _twin(connection, file):
+                    forget_answers(connection, [file.document_id])
+                    connection.execute(
+                        update(documents).where(documents.c.id == file.document_id).values(twin)
+                    )
+
+
+def _twin(connection: Connection, file: FileVersion) -> dict[str, Any]:
+    """The columns of a live document with the same bytes and kind; none where there is none."""
+    found = connection.execute(
+        select(documents.c.content_key, documents.c.recipe)
+        .where(
+            documents.c.bytes_hash == file.bytes_hash,
+            documents.c.kind == file.kind,
+            documents.c.state == "live",
+            documents.c.id.is_distinct_from(file.document_id),
+        )
+        .limit(1)
+    ).first()
+    if found is None:
+        return {}
+    live = {"state": "live", "progress": 1.0}
+    return live | {"content_key": found.content_key, "recipe": found.recipe}
 
 
 def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
@@ -118,8 +146,11 @@ def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
 
 def drop_files(catalog: Catalog, document_ids: Sequence[str]) -> None:
     """Take documents whose files vanished out of the library, without a trace."""
+    if not document_ids:
+        return
     with catalog.write() as connection:
         forget_answers(connection, document_ids)
+        note_removal(connection)
         for name in document_ids:
             connection.execute(delete(documents).where(documents.c.id == name))
 

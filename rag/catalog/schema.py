@@ -56,6 +56,8 @@ contents = Table(
     Column("chunk_count", Integer, nullable=False),
     # 0 until its vectors and words are in their indexes and were read back
     Column("indexed", Integer, nullable=False, default=0),
+    # of its rows here, in pages and in chunks; empty: from before there were checksums
+    Column("checksum", String, nullable=False, default="", server_default=""),
     Column("created_at", String, nullable=False),
 )
 

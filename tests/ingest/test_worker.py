@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ingest import worker as worker_module
 from ingest.uploads import clean_name
 from ingest.worker import Worker
 from rag.catalog.documents import claim, get_document, remove
@@ -88,10 +87,7 @@ def test_hostile_names_are_cleaned(name: str, kept: str) -> None:
     assert clean_name(name) in (kept, kept.replace(" ", ""))
 
 
-def test_what_is_removed_leaves_every_store(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_module, "REGISTER_SECONDS", -1.0)
+def test_what_is_removed_leaves_every_store(library: Library) -> None:
     marker = "xylophonequartz"
     name = add_text(library, "a.txt", f"The {marker} is in the cellar.")
     read_all(library)

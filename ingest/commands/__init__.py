@@ -1,0 +1,1 @@
+"""Subcommands of `cloister ingest` that are more than a few lines."""

@@ -1,0 +1,110 @@
+"""`cloister ingest sync`, and the one sync that `watch` repeats."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ingest.commands.shared import (
+    collection_option,
+    create_option,
+    finish_queue,
+    json_option,
+    need_collection,
+    progress_for,
+    reasons,
+    say_sync,
+)
+from rag.settings import Settings
+
+
+@click.command(epilog="Example: cloister ingest sync ~/documents --wait --json")
+@click.argument("folder", type=click.Path(path_type=Path))
+@collection_option
+@create_option
+@click.option("--wait", is_flag=True, help="Return when everything is searchable.")
+@click.option("--retry", is_flag=True, help="Try files again that could not be read before.")
+@click.option("--confirm-deletions", is_flag=True, help="Remove even if most files are gone.")
+@json_option
+@click.pass_obj
+def sync(
+    settings: Settings,
+    folder: Path,
+    collection: str,
+    create_collection: bool,
+    wait: bool,
+    retry: bool,
+    confirm_deletions: bool,
+    as_json: bool,
+) -> None:
+    """Bring the library in step with FOLDER: new, changed, moved and vanished files.
+
+    Made for cron: a second run over an unchanged folder changes nothing. Exits 0 when all is
+    well, 1 when a file could not be read, 75 when another process is at work.
+    """
+    from rag.library import open_catalog
+
+    catalog = open_catalog(settings)
+    need_collection(catalog, collection, create_collection)
+    with progress_for(as_json) as progress:
+        summary = sync_folder(
+            settings,
+            catalog,
+            folder.expanduser().resolve(),
+            collection,
+            progress,
+            wait=wait,
+            retry=retry,
+            confirmed=confirm_deletions,
+        )
+    catalog.close()
+    say_sync(summary, as_json)
+    raise SystemExit(1 if summary["failures"] else 0)
+
+
+def sync_folder(
+    settings: Settings,
+    catalog: Any,
+    root: Path,
+    collection: str,
+    progress: Any,
+    wait: bool = False,
+    retry: bool = False,
+    confirmed: bool = False,
+    what: str = "cloister ingest sync",
+) -> dict[str, Any]:
+    """Sync a folder once; returns the summary that `--json` prints.
+
+    Raises as `ingest.sync.register` and `ingest.following.finish` do.
+    """
+    from ingest.erasing import is_due
+    from ingest.sync import register
+    from rag.catalog.folders import folder_key, known_files, retry_files, unfinished
+    from rag.lock import take_folder_lock
+
+    started = time.monotonic()
+    key = folder_key(catalog, str(root), collection)
+    with take_folder_lock(settings, key):
+        report = register(settings, catalog, root, key, collection, confirmed)
+        if retry:
+            retry_files(catalog, key)
+        progress.left(unfinished(catalog))
+        if unfinished(catalog, key) or report.removed or is_due(settings, catalog):
+            finish_queue(settings, catalog, what, progress, wait)
+    failed = [file for file in known_files(catalog, key).values() if file.state == "failed"]
+    failures = report.failures + [(file.source, file.error or "unknown") for file in failed]
+    return {
+        "new": report.new,
+        "changed": report.changed,
+        "renamed": report.renamed,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "skipped": len(report.skips),
+        "failed": len(failures),
+        "seconds": round(time.monotonic() - started, 3),
+        "failures": reasons(failures),
+        "skips": reasons(report.skips),
+    }

@@ -1,0 +1,55 @@
+"""Mends what a check found: from the catalog, and nothing is embedded again for it.
+
+What the catalog itself lost is read again from the originals; what an original lost can only come
+from the synced folder that it is a copy of.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ingest.check import Survey
+from rag.catalog import Catalog, audit
+from rag.catalog.contents import wanted_hashes
+from rag.library import Library
+from rag.originals import hash_of, store_original, sweep_originals
+from rag.settings import Settings
+
+
+def repair(library: Library, found: Survey) -> None:
+    """Mend everything that can be mended; what is left the next survey tells.
+
+    Documents that must be read again are queued; what is there answers until then.
+    """
+    settings, catalog, indexes = library.settings, library.catalog, library.indexes
+    lost = [*found.missing_originals, *found.altered_originals]
+    still_lost = [name for name in lost if not _restore_original(settings, catalog, name)]
+    audit.mark_lost_originals(catalog, still_lost)
+    # before the index: its vectors may be what restores a row, and rows are what restores it
+    beyond = [
+        key
+        for key in found.altered
+        if not audit.restore_content(catalog, key, indexes.vectors.vectors_of)
+    ]
+    unanswered = audit.reconnect(catalog, found.unanswered)
+    vectors, words = indexes.compare()
+    indexes.mend(vectors, words)
+    audit.read_again(catalog, beyond)
+    audit.queue_again(catalog, unanswered)
+    indexes.sweep()
+    sweep_originals(settings, lambda: wanted_hashes(catalog))
+
+
+def _restore_original(settings: Settings, catalog: Catalog, bytes_hash: str) -> bool:
+    """Take the bytes from a synced folder, where a file still has them."""
+    for folder, source in audit.synced_copies(catalog, bytes_hash):
+        path = Path(folder) / source
+        try:
+            if not path.resolve().is_relative_to(folder) or hash_of(path) != bytes_hash:
+                continue
+            with path.open("rb") as stream:
+                if store_original(settings, stream, source)[0] == bytes_hash:
+                    return True
+        except OSError:
+            continue
+    return False

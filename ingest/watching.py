@@ -1,0 +1,89 @@
+"""Waits for changes below a folder: told by the system, and looked for now and then."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+# a change is followed when nothing more came for so long, or after so long at the most
+_QUIET_MS = 400
+_LONGEST_MS = 5_000
+_TICK_MS = 1_000
+_MOUNTS = Path("/proc/self/mountinfo")
+# what other machines change there, this machine's kernel does not hear of
+_REMOTE = {
+    "9p", "afs", "beegfs", "ceph", "cifs", "drvfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4",
+    "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs",
+}  # fmt: skip
+
+
+def notifies(folder: Path, mounts: Path = _MOUNTS) -> bool:
+    """Whether the folder's file system tells of every change: not where other machines write."""
+    try:
+        lines = mounts.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return True
+    best, kind = -1, ""
+    for line in lines:
+        head, _, tail = line.partition(" - ")
+        place = Path(head.split(" ")[4].encode().decode("unicode_escape"))
+        if folder.is_relative_to(place) and len(place.parts) >= best:
+            best, kind = len(place.parts), tail.split(" ")[0]
+    return kind not in _REMOTE and not kind.startswith("fuse.")
+
+
+def changes(
+    folder: Path, stop: threading.Event, every: float, notified: bool, besides: Path
+) -> Iterator[None]:
+    """Once for each burst of changes, and `every` seconds at the latest, until `stop` is set.
+
+    Hidden files count for nothing, nor does what is below `besides`. When the folder vanishes or
+    another is mounted in its place, that is a change. Raises OSError where the system cannot
+    notify, as when it is out of watches.
+    """
+    while not stop.is_set():
+        if notified and folder.is_dir():
+            yield from _told(folder, stop, every, besides)
+        elif not stop.wait(every):
+            yield
+
+
+def _told(folder: Path, stop: threading.Event, every: float, besides: Path) -> Iterator[None]:
+    from watchfiles import Change, watch
+
+    def counts(_change: Change, name: str) -> bool:
+        path = Path(name)
+        if path.is_relative_to(besides) or not path.is_relative_to(folder):
+            return False
+        return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+    identity, last = _identity(folder), time.monotonic()
+    for found in watch(
+        folder,
+        watch_filter=counts,
+        debounce=_LONGEST_MS,
+        step=_QUIET_MS,
+        rust_timeout=_TICK_MS,
+        yield_on_timeout=True,
+        stop_event=stop,
+        raise_interrupt=True,
+        force_polling=False,
+        ignore_permission_denied=True,
+    ):
+        other = _identity(folder) != identity
+        if found or other or time.monotonic() - last >= every:
+            yield
+            last = time.monotonic()
+        if other:
+            return
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(folder)  # noqa: PTH116 - follows what is mounted there now
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
