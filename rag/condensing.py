@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rag.records import Turn
-from rag.words import content_terms
+from rag.words import content_terms, terms
 
 # openings that only continue what was said
 _OPENINGS = re.compile(
@@ -63,7 +63,9 @@ def depends(question: str) -> bool:
 
 def _points_back(question: str, pointer: re.Match[str]) -> bool:
     """Whether a pronoun stands early, or at the end of a short question."""
-    if len(content_terms(question[: pointer.start()])) <= _EARLY:
+    own = content_terms(question)
+    before = set(own) & set(terms(question[: pointer.start()]))
+    if len(before) <= _EARLY:
         return True
     after = re.findall(r"\w+", question[pointer.end() :])
-    return len(after) < _LAST_WORDS and len(content_terms(question)) <= _SHORT
+    return len(after) < _LAST_WORDS and len(own) <= _SHORT

@@ -39,7 +39,7 @@ def test_a_follow_up_depends(question: str) -> None:
         "What is the largest attachment that gets through?",
         "How much did it cost to paint the hall?",
         "How many people were hired this year?",
-        "If I lose my badge, whom do I tell about it?",
+        "If a visitor loses the badge that reception handed out, whom do I tell about it?",
     ],
 )
 def test_a_question_of_its_own_does_not(question: str) -> None:
