@@ -15,6 +15,7 @@ from ingest.check import Steps, findings, survey
 from ingest.erasing import erase
 from ingest.pipeline import Pipeline
 from ingest.repair import repair
+from rag.catalog.audit import mark_lost_originals
 from rag.catalog.contents import count_chunks
 from rag.catalog.jobs import Job, current_job, update_job
 from rag.errors import Busy, CloisterError
@@ -64,6 +65,8 @@ def _check(
     settings, catalog = library.settings, library.catalog
     found = survey(settings, catalog, library.indexes, steps)
     told = findings(catalog, found)
+    if told.sound and arguments.get("repair"):
+        mark_lost_originals(catalog, [])
     if not arguments.get("repair") or told.sound:
         return {"found": to_json(told), "left": to_json(told)}
     repair(library, found)

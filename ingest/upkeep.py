@@ -10,6 +10,7 @@ from ingest.check import Steps, findings, survey
 from ingest.pipeline import RECIPE_FACT, recipe
 from ingest.worker import Worker
 from rag.catalog import Catalog
+from rag.catalog.audit import mark_lost_originals
 from rag.catalog.folders import unfinished
 from rag.catalog.jobs import Job, ask_for, current_job, take_back
 from rag.embedding import embedder_fingerprint
@@ -65,6 +66,8 @@ def _here(settings: Settings, catalog: Catalog, job: Job, steps: Steps) -> Mappi
     if job.kind == "check":
         told = findings(catalog, survey(settings, catalog, embedder_fingerprint(settings), steps))
         found = to_json(told)
+        if told.sound and job.arguments.get("repair"):
+            mark_lost_originals(catalog, [])
         if told.sound or not job.arguments.get("repair"):
             return {"found": found, "left": found}
     library = Library(settings)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,9 @@ class Indexes:
         if path is None or report is None or len(report.missing) > _FEW:
             if path is not None:
                 self._say("The vector index is damaged: rebuilding it from the catalog.")
-            path = serials.fresh()
-            self._filled_vectors(path).close()
-            serials.switch(path)
+            with self._fresh_vectors() as (path, rebuilt):
+                serials.switch(path)
+            rebuilt.close()
             report = Compared()
             if count_chunks(self._catalog):
                 report = self._check_vectors(path, None) or report
@@ -167,27 +168,24 @@ class Indexes:
         if apart != (self._catalog.fact(_APART) or "[]"):
             self._catalog.note(_APART, apart)
 
-    def _filled_vectors(self, path: Path, tell: Tell | None = None) -> VectorIndex:
-        """An index in `path` with every vector of the catalog; nothing is left when it raises."""
+    @contextmanager
+    def _fresh_vectors(self, tell: Tell | None = None) -> Iterator[tuple[Path, VectorIndex]]:
+        """A new index with every vector of the catalog, and its folder; gone where this raises."""
+        path = self._serials["chroma"].fresh()
         index = VectorIndex(path, self._fingerprint)
-        try:
+        with _or_removed(index, path):
             for rows in index_rows(self._catalog, embedded_by=self._fingerprint):
                 index.add([row.id for row in rows], _stack(rows))
                 if tell:
                     tell(len(rows))
-        except BaseException:
-            index.close()
-            shutil.rmtree(path, ignore_errors=True)
-            raise
-        return index
+            yield path, index
 
     def _renew_vectors(self, tell: Tell | None = None) -> None:
         serials = self._serials["chroma"]
-        path = serials.fresh()
-        index = self._filled_vectors(path, tell)
-        lost = set(compare_vectors(self._catalog, index, self._fingerprint).missing)
-        self._keep_apart(index, vectors_of(self._catalog, lost))
-        serials.switch(path)
+        with self._fresh_vectors(tell) as (path, index):
+            lost = set(compare_vectors(self._catalog, index, self._fingerprint).missing)
+            self._keep_apart(index, vectors_of(self._catalog, lost))
+            serials.switch(path)
         self.vectors.become(index)
         serials.sweep()
 
@@ -210,9 +208,8 @@ class Indexes:
             except (OSError, ValueError, StorageError) as error:
                 self._say(f"The lexical index cannot be opened ({error}).")
             self._say("The lexical index is not whole: rebuilding it from the catalog.")
-        path = serials.fresh()
-        index = self._filled_words(path)
-        serials.switch(path)
+        with self._fresh_words() as (path, index):
+            serials.switch(path)
         serials.sweep()
         return index
 
@@ -220,26 +217,23 @@ class Indexes:
         there = set(index.ids())
         return all(row.id in there for rows in index_rows(self._catalog) for row in rows)
 
-    def _filled_words(self, path: Path, tell: Tell | None = None) -> WordIndex:
-        """An index in `path` with the words of every chunk; nothing is left when it raises."""
+    @contextmanager
+    def _fresh_words(self, tell: Tell | None = None) -> Iterator[tuple[Path, WordIndex]]:
+        """A new index with the words of every chunk, and its folder; gone where this raises."""
+        path = self._serials["words"].fresh()
         index = WordIndex(path)
-        try:
+        with _or_removed(index, path):
             for rows in index_rows(self._catalog):
                 index.add((row.id, words_of(row)) for row in rows)
                 if tell:
                     tell(len(rows))
             index.commit()
-        except BaseException:
-            index.close()
-            shutil.rmtree(path, ignore_errors=True)
-            raise
-        return index
+            yield path, index
 
     def _renew_words(self, tell: Tell | None = None) -> None:
         serials = self._serials["words"]
-        path = serials.fresh()
-        index = self._filled_words(path, tell)
-        serials.switch(path)
+        with self._fresh_words(tell) as (path, index):
+            serials.switch(path)
         self.words.become(index)
         serials.sweep()
 
@@ -252,6 +246,17 @@ def mark_for_checking(catalog: Catalog) -> None:
 def apart_chunks(catalog: Catalog) -> set[str]:
     """The chunks that are searched exactly, since the graph does not reach them."""
     return set(json.loads(catalog.fact(_APART) or "[]"))
+
+
+@contextmanager
+def _or_removed(index: VectorIndex | WordIndex, path: Path) -> Iterator[None]:
+    """Close the index and delete its folder where what is done within raises."""
+    try:
+        yield
+    except BaseException:
+        index.close()
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def _stack(rows: Sequence[IndexRow]) -> Any:

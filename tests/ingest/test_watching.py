@@ -121,6 +121,8 @@ class Running:
             "CLOISTER_INGEST_FREE_BYTES": "0",
         }
         arguments = ["--home", str(home), "ingest", "watch", str(folder)]
+        # a run in the background ignores Ctrl-C, and so would its children
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-m", "rag.cli", *arguments],
             cwd=ROOT,
@@ -129,6 +131,7 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        signal.signal(signal.SIGINT, before)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
