@@ -73,6 +73,7 @@ def test_what_is_damaged_is_rebuilt_from_the_catalog(tmp_path: Path, damage: str
         add_text(library, f"{number}.txt", f"The code of box {number} is {number * 111}.")
     read_all(library)
     before = [p.text for p in library.search("code of box 3", limit=6)]
+    assert before[0] == "The code of box 3 is 333."
     serials = {n: Serials(library.catalog, tmp_path, n).current() for n in ("chroma", "words")}
     library.close()
     if damage in ("vectors gone", "both gone"):
@@ -83,7 +84,10 @@ def test_what_is_damaged_is_rebuilt_from_the_catalog(tmp_path: Path, damage: str
     if damage in ("words gone", "both gone"):
         shutil.rmtree(serials["words"] or tmp_path)
     again = fake_library(tmp_path)
-    assert [p.text for p in again.search("code of box 3", limit=6)] == before
+    after = [p.text for p in again.search("code of box 3", limit=6)]
+    # the others score the same but for the rounding of stored vectors
+    assert after[0] == before[0]
+    assert sorted(after) == sorted(before)
     again.close()
 
 
