@@ -92,8 +92,15 @@ class Library:
             return self._reader
 
     def readiness(self) -> Mapping[str, str]:
-        """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong."""
+        """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong.
+
+        And what else was told, such as of `ingest`.
+        """
         return dict(self._state)
+
+    def tell(self, part: str, state: str) -> None:
+        """Have `readiness` say of a part that it is `ready`, or what is wrong with it."""
+        self._state = self._state | {part: state}
 
     @property
     def ready(self) -> bool:
@@ -143,10 +150,15 @@ class Library:
     def _part(self, name: str, load: Callable[[], T]) -> T:
         try:
             part = load()
-        except CloisterError as error:
-            self._state[name] = str(error)
+        except Exception as error:
+            known = isinstance(error, CloisterError)
+            reason = str(error) if known else f"{type(error).__name__}: see the log"
+            self.tell(name, reason)
+            for other, state in self._state.items():
+                if state == "loading":
+                    self.tell(other, f"not loaded, since the {name} could not be: {reason}")
             raise
-        self._state[name] = "ready"
+        self.tell(name, "ready")
         return part
 
     def _load_embedder(self) -> Embedder:

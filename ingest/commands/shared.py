@@ -37,11 +37,18 @@ def progress_for(as_json: bool, label: str = "Reading documents", unit: str = "d
     return Progress(quiet=as_json, label=label, unit=unit)
 
 
-def finish_queue(settings: Settings, catalog: Any, what: str, progress: Any, wait: bool) -> None:
-    """See to it that what was registered is read."""
+def finish_queue(
+    settings: Settings,
+    catalog: Any,
+    what: str,
+    progress: Any,
+    wait: bool,
+    folder: int | None = None,
+) -> None:
+    """See to it that what was registered (of one synced folder) is read."""
     from ingest.following import finish
 
-    finish(settings, catalog, what, progress.left, wait)
+    finish(settings, catalog, what, progress.left, wait, folder)
 
 
 def reasons(pairs: list[tuple[str, str]]) -> list[Mapping[str, str]]:

@@ -91,9 +91,9 @@ def sync_folder(
         report = register(settings, catalog, root, key, collection, confirmed)
         if retry:
             retry_files(catalog, key)
-        progress.left(unfinished(catalog))
+        progress.left(unfinished(catalog, key))
         if unfinished(catalog, key) or report.removed or is_due(settings, catalog):
-            finish_queue(settings, catalog, what, progress, wait)
+            finish_queue(settings, catalog, what, progress, wait, key)
     failed = [file for file in known_files(catalog, key).values() if file.state == "failed"]
     failures = report.failures + [(file.source, file.error or "unknown") for file in failed]
     return {

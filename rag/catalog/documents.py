@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, delete, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Update,
+    case,
+    delete,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.collections import collection_id, collection_ids
@@ -17,8 +29,10 @@ from rag.catalog.schema import answer_documents, answers, collections, contents,
 from rag.errors import NotFound
 from rag.records import Document, State
 
-# a document whose reading took the whole process down is given up after this many starts
+# a document during whose parsing the whole process died is given up after this many times
 MAX_ATTEMPTS = 3
+# the progress of a document whose parsing has begun; a claimed one that waits has none
+STARTED = 0.05
 UNFINISHED: tuple[State, ...] = ("pending", "parsing", "embedding")
 
 
@@ -118,22 +132,22 @@ def requeue(connection: Connection, document_ids: Iterable[str]) -> None:
 def recover(catalog: Catalog, recipe: str) -> None:
     """Called by the worker that owns the library, at its start.
 
-    Puts back what a killed worker had begun, gives up what killed it MAX_ATTEMPTS times, and
-    queues what an older recipe made or failed at.
+    Puts back what a killed worker had begun, gives up what was being parsed MAX_ATTEMPTS times
+    when it died, and queues what an older recipe made or failed at.
     """
     begun = documents.c.state.in_(("parsing", "embedding"))
+    was_parsed = (documents.c.state == "parsing") & (documents.c.progress >= STARTED)
     with catalog.write() as connection:
         connection.execute(
-            update(documents)
-            .where(begun, documents.c.attempts >= MAX_ATTEMPTS)
-            .values(
-                state="failed",
-                recipe=recipe,
-                error_code="parser-stopped",
-                error="Cloister stopped each time it read this file; it is left alone until it "
-                "changes or is retried.",
-                updated_at=now(),
-            )
+            update(documents).where(was_parsed).values(attempts=documents.c.attempts + 1)
+        )
+        _give_up(
+            connection,
+            was_parsed,
+            recipe,
+            "parser-stopped",
+            "Cloister stopped each time it read this file; it is left alone until it changes or "
+            "is retried.",
         )
         connection.execute(update(documents).where(begun).values(state="pending", progress=0.0))
         old = select(documents.c.id).where(
@@ -142,44 +156,58 @@ def recover(catalog: Catalog, recipe: str) -> None:
         requeue(connection, connection.execute(old).scalars())
 
 
-def claim(catalog: Catalog, limit: int, bytes_limit: int) -> list[Task]:
-    """Take documents from the queue, oldest first: one, or up to both limits together."""
+def claim(
+    catalog: Catalog,
+    limit: int,
+    bytes_limit: int,
+    largest: int | None = None,
+    first: int | None = None,
+    alone: bool = True,
+) -> list[Task]:
+    """Take documents from the queue, oldest first: one, or up to both limits together.
+
+    Those larger than `largest` bytes are passed over; those of the synced folder `first` come
+    before all others. One that did harm before comes after the others, by itself, and only where
+    it will be `alone`.
+    """
+    tried = documents.c.attempts > 0
+    order = [case((tried, 1), else_=0), documents.c.queued_at]
+    if first is not None:
+        order.insert(0, case((documents.c.folder_id == first, 0), else_=1))
+    statement = select(documents).where(documents.c.state == "pending")
+    if largest is not None:
+        statement = statement.where(documents.c.size <= largest)
     with catalog.write() as connection:
-        rows = connection.execute(
-            select(documents)
-            .where(documents.c.state == "pending")
-            .order_by(documents.c.queued_at)
-            .limit(limit)
-        ).all()
-        total = 0
-        for taken, row in enumerate(rows):
+        rows = connection.execute(statement.order_by(*order).limit(limit)).all()
+        total, taken = 0, 0
+        for row in rows:
             total += row.size
-            if taken and total > bytes_limit:
-                rows = rows[:taken]
+            if (taken and total > bytes_limit) or (row.attempts and (taken or not alone)):
                 break
+            taken += 1
+            if row.attempts:
+                break
+        rows = rows[:taken]
         if rows:
             connection.execute(
                 update(documents)
                 .where(documents.c.id.in_([row.id for row in rows]))
-                .values(state="parsing", attempts=documents.c.attempts + 1, updated_at=now())
+                .values(state="parsing", progress=0.0, updated_at=now())
             )
     return [
-        Task(row.id, row.source, row.kind, row.bytes_hash, row.size, row.attempts + 1)
-        for row in rows
+        Task(row.id, row.source, row.kind, row.bytes_hash, row.size, row.attempts) for row in rows
     ]
 
 
-def report(catalog: Catalog, document_ids: Iterable[str], state: State, progress: float) -> None:
-    """Say how far claimed documents are; `progress` is a share from 0 to 1."""
+def report(catalog: Catalog, progress: Iterable[tuple[Task, float]], state: State) -> None:
+    """Say how far claimed documents are, each as a share from 0 to 1."""
     with catalog.write() as connection:
-        connection.execute(
-            update(documents)
-            .where(
-                documents.c.id.in_(list(document_ids)),
-                documents.c.state.in_(("parsing", "embedding")),
+        for task, share in progress:
+            connection.execute(
+                update(documents)
+                .where(_still(task))
+                .values(state=state, progress=share, updated_at=now())
             )
-            .values(state=state, progress=progress, updated_at=now())
-        )
 
 
 def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> None:
@@ -195,14 +223,40 @@ def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> 
 def release(catalog: Catalog, tasks: Iterable[Task]) -> None:
     """Put claimed tasks back untried (the worker stops, or the disk is full)."""
     with catalog.write() as connection:
-        connection.execute(
-            update(documents)
-            .where(
-                documents.c.id.in_([task.document_id for task in tasks]),
-                documents.c.state.in_(("parsing", "embedding")),
+        connection.execute(_put_back(tasks))
+
+
+def set_back(catalog: Catalog, tasks: Sequence[Task], recipe: str, message: str) -> None:
+    """Put tasks back that failed unexpectedly; the MAX_ATTEMPTS-th time each fails for good."""
+    with catalog.write() as connection:
+        for task in tasks:
+            here = _still(task)
+            connection.execute(
+                update(documents).where(here).values(attempts=documents.c.attempts + 1)
             )
-            .values(state="pending", attempts=documents.c.attempts - 1, progress=0.0)
+            _give_up(connection, here, recipe, "document-error", message)
+        connection.execute(_put_back(tasks))
+
+
+def _put_back(tasks: Iterable[Task]) -> Update:
+    return (
+        update(documents)
+        .where(
+            documents.c.id.in_([task.document_id for task in tasks]),
+            documents.c.state.in_(("parsing", "embedding")),
         )
+        .values(state="pending", progress=0.0)
+    )
+
+
+def _give_up(
+    connection: Connection, which: ColumnElement[bool], recipe: str, code: str, message: str
+) -> None:
+    connection.execute(
+        update(documents)
+        .where(which, documents.c.attempts >= MAX_ATTEMPTS)
+        .values(state="failed", recipe=recipe, error_code=code, error=message, updated_at=now())
+    )
 
 
 def make_live(connection: Connection, task: Task, recipe: str, content_key: str) -> bool:
@@ -228,7 +282,7 @@ def make_live(connection: Connection, task: Task, recipe: str, content_key: str)
     return bool(result.rowcount)
 
 
-def _still(task: Task) -> Any:
+def _still(task: Task) -> ColumnElement[bool]:
     return (
         (documents.c.id == task.document_id)
         & (documents.c.bytes_hash == task.bytes_hash)
