@@ -67,6 +67,8 @@ def say_sync(summary: Mapping[str, Any], as_json: bool) -> None:
     for skip in summary["skips"]:
         click.echo(f"  skipped {skip['source']}: {skip['reason']}", err=True)
     say_failures([(f["source"], f["reason"]) for f in summary["failures"]])
+    if "busy" in summary:
+        click.echo(f"{summary['pending']} pending: {summary['busy']}", err=True)
 
 
 def say_failures(pairs: list[tuple[str, str]]) -> None:
