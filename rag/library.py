@@ -30,6 +30,8 @@ CATALOG_FILE = "catalog.sqlite"
 def open_catalog(settings: Settings) -> Catalog:
     """The library's catalog alone, with its default collection. Any process may open it."""
     catalog = Catalog(settings.home / CATALOG_FILE)
+    # the crontab line in the README writes there
+    (settings.home / "logs").mkdir(exist_ok=True)
     create_collection(catalog, DEFAULT_COLLECTION)
     return catalog
 
