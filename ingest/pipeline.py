@@ -132,7 +132,10 @@ class Pipeline:
         self._indexes = indexes
         self._closing = False
         self._chunker = Chunker(
-            self._offsets, tokens=settings.chunk_tokens, overlap=settings.chunk_overlap
+            self._offsets,
+            tokens=settings.chunk_tokens,
+            overlap=settings.chunk_overlap,
+            limit=embedder.limit,
         )
         self._sandbox = Sandbox(
             processes=settings.ingest_parsers,
