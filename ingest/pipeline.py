@@ -26,6 +26,7 @@ from ingest.formats import kind_of
 from ingest.parsers import PARSER_VERSION
 from ingest.sandbox import Sandbox
 from rag.catalog import Catalog
+from rag.catalog.attempts import set_back
 from rag.catalog.contents import (
     Content,
     IndexRow,
@@ -38,7 +39,7 @@ from rag.catalog.contents import (
     put_contents,
     wanted_hashes,
 )
-from rag.catalog.documents import STARTED, Task, claim, fail, release, report, set_back
+from rag.catalog.documents import STARTED, Task, claim, fail, release, report
 from rag.embedding import Embedder, Vectors
 from rag.errors import (
     CloisterError,

@@ -19,7 +19,7 @@ from ingest.check import Steps
 from ingest.erasing import erase, is_due
 from ingest.jobs import perform, run_job
 from ingest.pipeline import RECIPE_FACT, Pipeline
-from rag.catalog.documents import recover
+from rag.catalog.attempts import recover
 from rag.catalog.folders import unfinished
 from rag.catalog.jobs import Job, start_again
 from rag.catalog.removals import removals

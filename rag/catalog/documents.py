@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -29,8 +29,6 @@ from rag.catalog.schema import answer_documents, answers, collections, contents,
 from rag.errors import NotFound
 from rag.records import Document, State
 
-# a document during whose parsing the whole process died is given up after this many times
-MAX_ATTEMPTS = 3
 # the progress of a document whose parsing has begun; a claimed one that waits has none
 STARTED = 0.05
 UNFINISHED: tuple[State, ...] = ("pending", "parsing", "embedding")
@@ -129,33 +127,6 @@ def requeue(connection: Connection, document_ids: Iterable[str]) -> None:
     )
 
 
-def recover(catalog: Catalog, recipe: str) -> None:
-    """Called by the worker that owns the library, at its start.
-
-    Puts back what a killed worker had begun, gives up what was being parsed MAX_ATTEMPTS times
-    when it died, and queues what an older recipe made or failed at.
-    """
-    begun = documents.c.state.in_(("parsing", "embedding"))
-    was_parsed = (documents.c.state == "parsing") & (documents.c.progress >= STARTED)
-    with catalog.write() as connection:
-        connection.execute(
-            update(documents).where(was_parsed).values(attempts=documents.c.attempts + 1)
-        )
-        _give_up(
-            connection,
-            was_parsed,
-            recipe,
-            "parser-stopped",
-            "Cloister stopped each time it read this file; it is left alone until it changes or "
-            "is retried.",
-        )
-        connection.execute(update(documents).where(begun).values(state="pending", progress=0.0))
-        old = select(documents.c.id).where(
-            documents.c.state.in_(("live", "failed")), documents.c.recipe != recipe
-        )
-        requeue(connection, connection.execute(old).scalars())
-
-
 def claim(
     catalog: Catalog,
     limit: int,
@@ -205,7 +176,7 @@ def report(catalog: Catalog, progress: Iterable[tuple[Task, float]], state: Stat
         for task, share in progress:
             connection.execute(
                 update(documents)
-                .where(_still(task))
+                .where(still(task))
                 .values(state=state, progress=share, updated_at=now())
             )
 
@@ -215,7 +186,7 @@ def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> 
     with catalog.write() as connection:
         connection.execute(
             update(documents)
-            .where(_still(task))
+            .where(still(task))
             .values(state="failed", recipe=recipe, error_code=code, error=message, updated_at=now())
         )
 
@@ -223,22 +194,11 @@ def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> 
 def release(catalog: Catalog, tasks: Iterable[Task]) -> None:
     """Put claimed tasks back untried (the worker stops, or the disk is full)."""
     with catalog.write() as connection:
-        connection.execute(_put_back(tasks))
+        connection.execute(put_back(tasks))
 
 
-def set_back(catalog: Catalog, tasks: Sequence[Task], recipe: str, message: str) -> None:
-    """Put tasks back that failed unexpectedly; the MAX_ATTEMPTS-th time each fails for good."""
-    with catalog.write() as connection:
-        for task in tasks:
-            here = _still(task)
-            connection.execute(
-                update(documents).where(here).values(attempts=documents.c.attempts + 1)
-            )
-            _give_up(connection, here, recipe, "document-error", message)
-        connection.execute(_put_back(tasks))
-
-
-def _put_back(tasks: Iterable[Task]) -> Update:
+def put_back(tasks: Iterable[Task]) -> Update:
+    """The statement that puts claimed tasks back."""
     return (
         update(documents)
         .where(
@@ -249,24 +209,14 @@ def _put_back(tasks: Iterable[Task]) -> Update:
     )
 
 
-def _give_up(
-    connection: Connection, which: ColumnElement[bool], recipe: str, code: str, message: str
-) -> None:
-    connection.execute(
-        update(documents)
-        .where(which, documents.c.attempts >= MAX_ATTEMPTS)
-        .values(state="failed", recipe=recipe, error_code=code, error=message, updated_at=now())
-    )
-
-
 def make_live(connection: Connection, task: Task, recipe: str, content_key: str) -> bool:
     """Let `content_key` answer for the task's document; False where it changed meanwhile."""
-    before = connection.execute(select(documents.c.content_key).where(_still(task))).scalar()
+    before = connection.execute(select(documents.c.content_key).where(still(task))).scalar()
     if before not in (None, content_key):
         note_removal(connection)
     result = connection.execute(
         update(documents)
-        .where(_still(task))
+        .where(still(task))
         .values(
             content_key=content_key,
             state="live",
@@ -282,7 +232,8 @@ def make_live(connection: Connection, task: Task, recipe: str, content_key: str)
     return bool(result.rowcount)
 
 
-def _still(task: Task) -> ColumnElement[bool]:
+def still(task: Task) -> ColumnElement[bool]:
+    """Whether a claimed task is what its document is still about."""
     return (
         (documents.c.id == task.document_id)
         & (documents.c.bytes_hash == task.bytes_hash)

@@ -9,6 +9,7 @@ import pytest
 
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, read_answer, record_answer
+from rag.catalog.attempts import MAX_ATTEMPTS, recover, set_back
 from rag.catalog.collections import create_collection
 from rag.catalog.contents import (
     Content,
@@ -21,7 +22,6 @@ from rag.catalog.contents import (
     unpack_vector,
 )
 from rag.catalog.documents import (
-    MAX_ATTEMPTS,
     STARTED,
     Task,
     Upload,
@@ -30,11 +30,9 @@ from rag.catalog.documents import (
     fail,
     get_document,
     list_documents,
-    recover,
     release,
     remove,
     report,
-    set_back,
 )
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_passages, live_vectors
