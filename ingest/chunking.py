@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ingest.context import Section, chunk_context
-from ingest.pieces import Offsets, Piece, Pieces
-from rag.errors import ModelError
+from ingest.pieces import Piece, Pieces
 from rag.records import Chunk, Page, Parsed
+from rag.tokens import LIMIT, Offsets
 
 CHUNKER_VERSION = "1"
 
-# what the embedder reads beside the two marks that it puts around every text
-LIMIT = 254
 _LEAST_CONTEXT = 18
 # no chunk is longer than this many characters for each token of its target, whatever it holds
 _CHARACTERS_PER_TOKEN = 20
@@ -180,24 +177,3 @@ def _same_table(group: _Group, piece: Piece) -> bool:
         return True
     others = {other.context for other in group.pieces[-1:]} - {"", piece.context}
     return not others
-
-
-def tokenizer_offsets(model_folder: Path) -> Callable[[str], list[tuple[int, int]]]:
-    """From a text to its tokens' character spans, as the model in this folder cuts it.
-
-    Raises ModelError when the folder holds no `tokenizer.json` that can be read.
-    """
-    from tokenizers import Tokenizer
-
-    path = model_folder / "tokenizer.json"
-    if not path.is_file():
-        raise ModelError(f"The model folder “{model_folder.name}” has no tokenizer.json.")
-    tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-
-    def offsets(text: str) -> list[tuple[int, int]]:
-        spans: list[tuple[int, int]] = tokenizer.encode(text, add_special_tokens=False).offsets
-        return spans
-
-    return offsets

@@ -83,7 +83,7 @@ def add(
 def remove(settings: Settings, documents: tuple[str, ...], as_json: bool) -> None:
     """Take DOCUMENTS (ids, see `cloister ingest status`) out of the library."""
     from rag.catalog.documents import remove as remove_document
-    from rag.errors import NotFound
+    from rag.errors import Busy, NotFound
     from rag.library import open_catalog
 
     catalog = open_catalog(settings)
@@ -96,8 +96,11 @@ def remove(settings: Settings, documents: tuple[str, ...], as_json: bool) -> Non
         except NotFound as error:
             errors.append((name, str(error)))
     if gone:
-        with progress_for(as_json) as progress:
-            finish_queue(settings, catalog, "cloister ingest remove", progress, wait=False)
+        try:
+            with progress_for(as_json) as progress:
+                finish_queue(settings, catalog, "cloister ingest remove", progress, wait=False)
+        except Busy:
+            pass  # they answer nothing any more; who has the library sweeps
     catalog.close()
     if as_json:
         click.echo(json_line({"removed": gone, "failures": reasons(errors)}))

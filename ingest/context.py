@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.pieces import Offsets
+from rag.tokens import Offsets
 
 LONGEST = 48
 _MARKS = re.compile(r"^[#\s]+|[#\s]+$")

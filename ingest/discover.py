@@ -95,7 +95,8 @@ def _file(root: Path, entry: os.DirEntry[str], source: str) -> Iterator[Found | 
 
 def stat_key(facts: os.stat_result) -> str:
     """Size, times and inode as one word; empty for a file that changed just now."""
-    newest = max(facts.st_mtime_ns, facts.st_ctime_ns)
-    if time.time_ns() - newest < RACY_NANOSECONDS:
+    now = time.time_ns()
+    # a time in the future is not just now, however often it is looked at
+    if any(0 <= now - at < RACY_NANOSECONDS for at in (facts.st_mtime_ns, facts.st_ctime_ns)):
         return ""
     return f"{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ctime_ns}:{facts.st_ino}"

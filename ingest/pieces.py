@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rag.records import Block, BlockKind, Page
 from rag.sentences import sentence_spans
-
-Offsets = Callable[[str], list[tuple[int, int]]]
+from rag.tokens import Offsets
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """From claimed documents to live ones: parse, chunk, embed, index, publish.
 
-The order of commits, for a batch of documents:
+Parsers work in threads while this one embeds, a slice of chunks at a time, and publishes a document
+as soon as its own chunks are done: a small one does not wait for a large one. The order of commits,
+for the documents that a slice finishes:
 
 1. contents, pages and chunks with their vectors into the catalog (nothing answers from them yet),
 2. words and vectors into the indexes, each chunk read back by its own vector,
@@ -12,15 +14,19 @@ Killed between any two, the next start finds the library as before or as after.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from ingest.chunking import CHUNKER_VERSION, Chunker
 from ingest.formats import kind_of
 from ingest.parsers import PARSER_VERSION
 from ingest.sandbox import Sandbox
 from rag.catalog import Catalog
+from rag.catalog.attempts import set_back
 from rag.catalog.contents import (
     Content,
     IndexRow,
@@ -33,40 +39,104 @@ from rag.catalog.contents import (
     put_contents,
     wanted_hashes,
 )
-from rag.catalog.documents import Task, fail, release, report
-from rag.embedding import Embedder
-from rag.errors import CorruptDocument, DocumentError, EmptyDocument, StorageError
+from rag.catalog.documents import STARTED, Task, claim, fail, release, report
+from rag.embedding import Embedder, Vectors
+from rag.errors import (
+    CloisterError,
+    CorruptDocument,
+    DocumentError,
+    EmptyDocument,
+)
 from rag.indexes import Indexes
 from rag.originals import check_free_space, original_path, storage_error, sweep_originals
 from rag.records import Chunk, Parsed
 from rag.settings import Settings
 
+log = logging.getLogger("cloister.ingest")
+
 # the catalog notes here by which recipe its worker reads
 RECIPE_FACT = "recipe"
+# so many chunks are embedded before what is new is looked at: seconds, on two cores
+SLICE = 128
+# of each slice the document that waits longest gets so many, so that it comes to its end
+_OLDEST_SHARE = SLICE // 4
+# so many documents are in hand at once: enough to share their commits
+_IN_HAND = 16
+_BYTES_AT_ONCE = 4_000_000
+# a larger file is large: few of them are in hand, and small ones pass them
+_SMALL_BYTES = 500_000
+_LARGE_IN_HAND = 2
+_WAIT_SECONDS = 0.1
+_PARSED = 0.3
 
 
-@dataclass(frozen=True, slots=True)
+class _Stopped(Exception):  # no error: what was in hand goes back
+    """Told to stop."""
+
+
+@dataclass(slots=True, eq=False)
 class Draft:
-    """A parsed and chunked document that waits for its vectors."""
+    """A parsed and chunked content that waits for its vectors, and the documents it is for."""
 
-    task: Task
+    tasks: list[Task]
     key: str
     parsed: Parsed
     chunks: tuple[Chunk, ...]
+    vectors: list[Vectors] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """How many chunks have vectors."""
+        return sum(map(len, self.vectors))
+
+    @property
+    def left(self) -> int:
+        """How many chunks wait."""
+        return len(self.chunks) - self.done
+
+    @property
+    def tried_before(self) -> bool:
+        """Whether one of its documents did harm before, perhaps."""
+        return any(task.attempts for task in self.tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The next chunks of a draft, in a slice."""
+
+    draft: Draft
+    count: int
+
+    @property
+    def texts(self) -> list[str]:
+        begin = self.draft.done
+        chunks = self.draft.chunks[begin : begin + self.count]
+        return [chunk.embedded_text for chunk in chunks]
 
 
 class Pipeline:
     """Reads documents into one library. One thread runs it."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, embedder: Embedder, indexes: Indexes
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        embedder: Embedder,
+        indexes: Indexes,
+        folder: int | None = None,
     ) -> None:
+        """`folder` names a synced folder whose documents come before all others."""
+        self._folder = folder
         self._settings = settings
         self._catalog = catalog
         self._embedder = embedder
         self._indexes = indexes
+        self._closing = False
         self._chunker = Chunker(
-            embedder.offsets, tokens=settings.chunk_tokens, overlap=settings.chunk_overlap
+            self._offsets,
+            tokens=settings.chunk_tokens,
+            overlap=settings.chunk_overlap,
+            limit=embedder.limit,
         )
         self._sandbox = Sandbox(
             processes=settings.ingest_parsers,
@@ -76,26 +146,31 @@ class Pipeline:
             ocr_pages=settings.ingest_ocr_pages if settings.ingest_ocr == "auto" else 0,
         )
         self._readers = ThreadPoolExecutor(settings.ingest_parsers, "parse")
+        self._parsing: dict[Future[Draft | None], Task] = {}
+        self._drafts: list[Draft] = []
         self.recipe = recipe(settings, embedder.fingerprint)
 
-    def run(self, tasks: Sequence[Task], stopping: Callable[[], bool]) -> None:
-        """Read claimed documents; each ends live, failed or, when stopping, back in the queue.
+    def run(self, stopping: Callable[[], bool]) -> bool:
+        """One round: claim, gather what is parsed, embed a slice; False when nothing waits.
 
-        Raises StorageError when the disk is full; then nothing was changed and all are queued.
+        Raises StorageError when the disk is full and Busy when the catalog is; what is in hand is
+        kept, and the next round goes on. What fails unexpectedly is tried again by itself, and
+        failed in the end.
         """
         try:
             check_free_space(self._settings)
-            drafts = [draft for draft in self._readers.map(self._draft, tasks) if draft]
-            if stopping():
-                release(self._catalog, tasks)
-                return
-            self._embed(drafts)
+            self._claim()
+            if not self._parsing and not self._drafts:
+                return False
+            if sum(draft.left for draft in self._drafts) < SLICE:
+                wait(self._parsing, _WAIT_SECONDS)  # small ones share their commits
+            self._gather()
+            self._embed(self._slice(), stopping)
+        except _Stopped:
+            return False
         except OSError as error:
-            release(self._catalog, tasks)
             raise storage_error(error) from error
-        except StorageError:
-            release(self._catalog, tasks)
-            raise
+        return True
 
     def sweep(self) -> bool:
         """Erase contents that answer for nothing, and originals that nothing needs.
@@ -110,25 +185,114 @@ class Pipeline:
         return sweep_originals(self._settings, lambda: wanted_hashes(self._catalog))
 
     def close(self) -> None:
-        """Stop the parsers."""
-        self._readers.shutdown(wait=True, cancel_futures=True)
+        """Stop the parsers; what was in hand goes back to the queue, not counted as tried."""
+        self._closing = True
+        for future in self._parsing:
+            future.cancel()
         self._sandbox.close()
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
+        self._parsing, self._drafts = {}, []
+        try:
+            if held:
+                release(self._catalog, held)
+        except CloisterError as error:
+            log.warning("what was in hand goes back at the next start: %s", error)
 
-    def _draft(self, task: Task) -> Draft | None:
-        """The document parsed and chunked; None where it failed or was published at once."""
-        key = content_key(task.bytes_hash, task.kind, self.recipe)
-        if is_indexed(self._catalog, key):
-            publish(self._catalog, [(task, key)], self.recipe)
-            return None
+    def _offsets(self, text: str) -> list[tuple[int, int]]:
+        if self._closing:
+            raise _Stopped
+        return self._embedder.offsets(text)
+
+    def _claim(self) -> None:
+        """Take documents from the queue, small ones past large ones, and have them parsed."""
+        held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
+        if any(task.attempts for task in self._parsing.values()):
+            return  # it is parsed alone
+        room = _IN_HAND - len(held)
+        large = sum(task.size > _SMALL_BYTES for task in held)
+        parsing_large = sum(task.size > _SMALL_BYTES for task in self._parsing.values())
+        most = None
+        if large >= _LARGE_IN_HAND or parsing_large >= max(1, self._settings.ingest_parsers - 1):
+            most = _SMALL_BYTES
+            room = max(room, _IN_HAND // 2) if len(self._parsing) < _IN_HAND else 0
+        if room <= 0:
+            return
+        for task in claim(
+            self._catalog,
+            room,
+            _BYTES_AT_ONCE,
+            largest=most,
+            first=self._folder,
+            alone=not self._parsing,
+        ):
+            key = content_key(task.bytes_hash, task.kind, self.recipe)
+            if is_indexed(self._catalog, key):
+                publish(self._catalog, [(task, key)], self.recipe)
+            elif not self._joined([task], key):
+                self._parsing[self._readers.submit(self._draft, task, key)] = task
+
+    def _gather(self) -> None:
+        """Take over what is parsed."""
+        for future in [future for future in self._parsing if future.done()]:
+            task = self._parsing.pop(future)
+            try:
+                draft = future.result()
+            except (OSError, CloisterError):
+                release(self._catalog, [task])
+                raise
+            except Exception as error:  # whatever it is, it is about this document
+                log.exception("“%s” could not be read", task.source)
+                set_back(self._catalog, [task], self.recipe, _unexpected(error))
+                continue
+            if draft is None or self._joined(draft.tasks, draft.key):
+                continue
+            if is_indexed(self._catalog, draft.key):  # by another one, meanwhile
+                publish(self._catalog, [(task, draft.key)], self.recipe)
+            else:
+                self._drafts.append(draft)
+
+    def _joined(self, tasks: Sequence[Task], key: str) -> bool:
+        """Whether the same content waits for its vectors: then it is for these documents too."""
+        for draft in self._drafts:
+            if draft.key == key:
+                draft.tasks += tasks
+                return True
+        return False
+
+    def _slice(self) -> list[_Part]:
+        """What to embed next: some of the oldest, then the shortest first."""
+        again = [draft for draft in self._drafts if draft.tried_before]
+        if again and len(again) == len(self._drafts):
+            return [_Part(again[0], min(SLICE, again[0].left))]
+        fresh = [draft for draft in self._drafts if not draft.tried_before]
+        counts: dict[int, int] = {}
+        room = SLICE
+        if fresh:
+            counts[id(fresh[0])] = min(fresh[0].left, _OLDEST_SHARE)
+            room -= counts[id(fresh[0])]
+        for draft in sorted(fresh, key=lambda draft: draft.left):
+            more = min(room, draft.left - counts.get(id(draft), 0))
+            counts[id(draft)] = counts.get(id(draft), 0) + more
+            room -= more
+        # with no chunks left: the last round could not publish it
+        return [_Part(d, counts[id(d)]) for d in fresh if counts[id(d)] or not d.left]
+
+    def _draft(self, task: Task, key: str) -> Draft | None:
+        """The document parsed and chunked, in a parser's thread; None where it failed."""
+        # a death from here on is put down to this document
+        report(self._catalog, [(task, STARTED)], "parsing")
         try:
             parsed = self._parse(task)
             chunks = tuple(self._chunker.chunks(parsed, key))
             if not chunks:
                 raise EmptyDocument(f"“{task.source}” holds no text that could be searched.")
         except DocumentError as error:
-            fail(self._catalog, task, self.recipe, error.code, str(error))
+            if not self._closing:
+                fail(self._catalog, task, self.recipe, error.code, str(error))
             return None
-        return Draft(task, key, parsed, chunks)
+        report(self._catalog, [(task, _PARSED)], "embedding")
+        return Draft([task], key, parsed, chunks)
 
     def _parse(self, task: Task) -> Parsed:
         path = original_path(self._settings, task.bytes_hash)
@@ -142,36 +306,64 @@ class Pipeline:
         kind_of(task.source, head)
         return self._sandbox.parse(path, task.source, task.kind)
 
-    def _embed(self, drafts: Sequence[Draft]) -> None:
-        fresh = list({draft.key: draft for draft in drafts}.values())
-        texts = [chunk.embedded_text for draft in fresh for chunk in draft.chunks]
-        if not texts:
+    def _embed(self, parts: Sequence[_Part], stopping: Callable[[], bool]) -> None:
+        """Embed a slice; what it finishes is published."""
+
+        def progress(_done: int) -> None:
+            if stopping():
+                raise _Stopped
+
+        progress(0)
+        if not parts:
             return
-        ids = [draft.task.document_id for draft in drafts]
+        drafts = [part.draft for part in parts]
+        try:
+            self._add_vectors(parts, progress)
+            self._finish([draft for draft in drafts if not draft.left])
+        except (_Stopped, CloisterError, OSError):
+            raise
+        except Exception as error:
+            tasks = [task for draft in drafts for task in draft.tasks]
+            self._drafts = [draft for draft in self._drafts if draft not in drafts]
+            set_back(self._catalog, tasks, self.recipe, _unexpected(error))
+            raise
 
-        def progress(done: int) -> None:
-            if done % (32 * self._settings.embedder_batch) < self._settings.embedder_batch:
-                report(self._catalog, ids, "embedding", 0.3 + 0.6 * done / len(texts))
+    def _add_vectors(self, parts: Sequence[_Part], progress: Callable[[int], None]) -> None:
+        texts = [text for part in parts for text in part.texts]
+        if not texts:
+            return  # all were done, and the last round could not publish them
+        vectors, at = self._embedder.texts(texts, progress), 0
+        for part in parts:
+            part.draft.vectors.append(vectors[at : at + part.count])
+            at += part.count
+        shares = [
+            (task, _PARSED + 0.6 * draft.done / len(draft.chunks))
+            for draft in (part.draft for part in parts)
+            if draft.left
+            for task in draft.tasks
+        ]
+        if shares:
+            report(self._catalog, shares, "embedding")
 
-        report(self._catalog, ids, "embedding", 0.3)
-        vectors = self._embedder.texts(texts, progress)
-        contents, offset = [], 0
-        for draft in fresh:
-            end = offset + len(draft.chunks)
-            contents.append(
-                Content(
-                    draft.key,
-                    draft.task,
-                    self.recipe,
-                    draft.parsed,
-                    draft.chunks,
-                    vectors[offset:end],
-                )
-            )
-            offset = end
+    def _finish(self, drafts: Sequence[Draft]) -> None:
+        if not drafts:
+            return
+        contents = [
+            Content(d.key, d.tasks[0], self.recipe, d.parsed, d.chunks, np.concatenate(d.vectors))
+            for d in drafts
+        ]
         put_contents(self._catalog, contents)
         self._indexes.add([row for content in contents for row in _index_rows(content)])
-        publish(self._catalog, [(draft.task, draft.key) for draft in drafts], self.recipe)
+        finished = [(task, draft.key) for draft in drafts for task in draft.tasks]
+        publish(self._catalog, finished, self.recipe)
+        self._drafts = [draft for draft in self._drafts if draft not in drafts]
+
+
+def _unexpected(error: Exception) -> str:
+    return (
+        f"Cloister failed at this file ({type(error).__name__}); the log says more. It is left "
+        "alone until it changes or is retried."
+    )
 
 
 def recipe(settings: Settings, fingerprint: str) -> str:

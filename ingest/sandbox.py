@@ -30,6 +30,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = 1 << 20
 # a reply is JSON in ASCII: at most twelve bytes a character, and the places of the words
 _BYTES_PER_CHARACTER = 40
+# and never more, since it is held in Cloister's own memory
+_LARGEST_REPLY = 256 << 20
 # openpyxl loads NumPy, whose threads would each take address space
 _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -232,8 +234,10 @@ class _Child:
         # a reply of no length is the sign that a page is about to be read by OCR
         while not (size := struct.unpack(">Q", self._take(8, deadline, name))[0]):
             deadline.next_page()
-        if size > limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK:
-            raise ParserStopped(f"Reading “{name}” was stopped: its parser's reply has no end.")
+        if size > min(_LARGEST_REPLY, limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK):
+            raise ParserStopped(
+                f"Reading “{name}” was stopped: what its parser found in it is too much. Split it."
+            )
         return self._take(size, deadline, name)
 
     def end(self) -> None:

@@ -6,6 +6,7 @@ registered, batch by batch, then what vanished is dropped. The worker does the r
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ def register(
     known = known_files(catalog, folder_id)
     plan_ = plan(folder, known)
     if not confirmed:
-        _refuse_mass_removal(settings, len(plan_.vanished), len(known))
+        _refuse_mass_removal(settings, plan_, known)
     registrar = _Registrar(settings, catalog, folder_id, collection, known, plan_.vanished)
     report = registrar.report
     report.unchanged = plan_.unchanged
@@ -124,7 +125,9 @@ class _Registrar:
         self._folder_id = folder_id
         self._collection = collection
         self._known = known
-        self._gone = {file.bytes_hash: file for file in vanished if file.state != "removed"}
+        # one that a person removed stays removed under its new name; a live one goes before it
+        gone = sorted(vanished, key=lambda file: file.state != "removed")
+        self._gone = {file.bytes_hash: file for file in gone}
         self._hashes = {file.bytes_hash for file in known.values() if file.state != "removed"}
         self.moved: set[str] = set()
         self.report = SyncReport()
@@ -189,8 +192,11 @@ class _Registrar:
             return before.document_id, False
         if bytes_hash in self._gone:
             old = self._gone.pop(bytes_hash)
-            self.report.renamed += 1
             self.moved.add(old.document_id)
+            if old.state == "removed":
+                self.report.unchanged += 1
+                return old.document_id, True
+            self.report.renamed += 1
             # one that had failed keeps its failure: the same bytes would fail again
             return old.document_id, old.kind == found.kind
         self.report.new += 1
@@ -218,13 +224,27 @@ def _version(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _refuse_mass_removal(settings: Settings, vanished: int, known: int) -> None:
-    if vanished > _FEW and vanished > settings.sync_removed_share * known:
+def _refuse_mass_removal(settings: Settings, plan_: Plan, known: dict[str, Known]) -> None:
+    live = sum(file.state != "removed" for file in known.values())
+    gone = [file.bytes_hash for file in plan_.vanished if file.state != "removed"]
+    most = max(_FEW, settings.sync_removed_share * live)
+    if len(gone) <= most:
+        return
+    # files that only moved are not gone: their bytes are there under other names
+    new = [found for found in plan_.to_read if found.source not in known]
+    vanished = len(gone) - len(set(gone) & set(_hashes(new)))
+    if vanished > most:
         raise UsageError(
-            f"{vanished} of {known} files are gone from the folder, more than "
+            f"{vanished} of {live} files are gone from the folder, more than "
             f"sync.removed_share allows ({settings.sync_removed_share:.0%}). Nothing was changed. "
             "If that is right, run the sync again with --confirm-deletions."
         )
+
+
+def _hashes(files: Sequence[Found]) -> Iterator[str]:
+    for found in files:
+        with contextlib.suppress(OSError):
+            yield hash_of(Path(found.path))
 
 
 def _below(source: str, unseen: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.check import Steps, findings, survey
+from ingest.following import ended_in_order
 from ingest.pipeline import RECIPE_FACT, recipe
 from ingest.worker import Worker
 from rag.catalog import Catalog
@@ -39,7 +40,7 @@ def do_job(
         holder = find_holder(settings)
         if holder is None:
             try:
-                with take_library_lock(settings, what):
+                with ended_in_order(), take_library_lock(settings, what):
                     return _here(settings, catalog, Job("", kind, arguments), steps)
             except Busy:
                 if find_holder(settings) is None:

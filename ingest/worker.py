@@ -2,8 +2,8 @@
 
 It runs in the process that holds the library's lock: as a thread of the server, or within a
 command while no server is up. The lock is its lease: what it had begun when it was killed is
-taken up again by the next one. Between two batches it does the job that a command asks for; when
-idle it erases what was removed.
+taken up again by the next one. Between two slices it does the job that a command asks for; when
+idle it erases what was removed. No error ends its thread: it pauses and goes on.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ingest.check import Steps
 from ingest.erasing import erase, is_due
 from ingest.jobs import perform, run_job
 from ingest.pipeline import RECIPE_FACT, Pipeline
-from rag.catalog.documents import claim, recover
+from rag.catalog.attempts import recover
+from rag.catalog.folders import unfinished
 from rag.catalog.jobs import Job, start_again
 from rag.catalog.removals import removals
-from rag.errors import Busy, CloisterError, StorageError
+from rag.errors import Busy, CloisterError
 from rag.library import Library
 
 log = logging.getLogger("cloister.ingest")
 
 # how often the queue is looked at when nobody calls; another process may have added to it
 POLL_SECONDS = 0.5
-# a batch is small enough that a document is searchable soon, large enough to share its commits
-BATCH_DOCUMENTS = 16
-BATCH_BYTES = 4_000_000
 RETRY_SECONDS = 15.0
 # an erasing rebuild that failed is not tried again before this
 ERASE_RETRY_SECONDS = 900.0
@@ -57,72 +56,95 @@ class Worker:
         self._called.set()
 
     def stop(self) -> None:
-        """End after the batch in hand; what was claimed and not finished goes back."""
+        """End within a second or two; what was claimed and not finished goes back."""
         self._stopping.set()
         self._called.set()
         if self._thread:
             self._thread.join()
 
-    def drain(self, progress: Callable[[], None] | None = None) -> None:
-        """Work in this thread until the queue is empty. Raises StorageError on a full disk."""
-        pipeline = self._pipeline()
-        try:
-            while self._batch(pipeline):
+    def drain(self, progress: Callable[[], None] | None = None, folder: int | None = None) -> None:
+        """Work in this thread until the queue is empty, or the documents of a folder are read.
+
+        Raises StorageError on a full disk. Interrupted, it puts back what it had claimed.
+        """
+        with self._working(folder) as pipeline:
+            while not self._is_read(folder) and self._round(pipeline):
                 if progress:
                     progress()
             self._sweep(pipeline)
             self._erase(pipeline)
-        finally:
-            pipeline.close()
 
     def do(self, job: Job, steps: Steps) -> Mapping[str, Any]:
         """Do a job in this thread, then what is in the queue; returns the job's result."""
-        pipeline = self._pipeline()
-        try:
+        with self._working() as pipeline:
             result = perform(self._library, pipeline, job, steps)
-            while self._batch(pipeline):
+            while self._round(pipeline):
                 pass
             self._sweep(pipeline)
             return result
+
+    @contextmanager
+    def _working(self, folder: int | None = None) -> Iterator[Pipeline]:
+        library = self._library
+        pipeline = Pipeline(
+            library.settings, library.catalog, library.embedder, library.indexes, folder
+        )
+        try:
+            if library.catalog.fact(RECIPE_FACT) != pipeline.recipe:
+                library.catalog.note(RECIPE_FACT, pipeline.recipe)
+            recover(library.catalog, pipeline.recipe)
+            start_again(library.catalog)
+            yield pipeline
         finally:
             pipeline.close()
-
-    def _pipeline(self) -> Pipeline:
-        library = self._library
-        pipeline = Pipeline(library.settings, library.catalog, library.embedder, library.indexes)
-        if library.catalog.fact(RECIPE_FACT) != pipeline.recipe:
-            library.catalog.note(RECIPE_FACT, pipeline.recipe)
-        recover(library.catalog, pipeline.recipe)
-        start_again(library.catalog)
-        return pipeline
 
     def _serve(self) -> None:
-        pipeline = self._pipeline()
-        try:
-            while not self._stopping.is_set():
+        while not self._stopping.is_set():
+            try:
+                with self._working() as pipeline:
+                    while not self._stopping.is_set():
+                        self._called.clear()
+                        self._wait(self._turn(pipeline))
+            except Exception as error:  # noqa: BLE001  # a thread's boundary: it goes on
                 self._called.clear()
-                try:
-                    while self._batch(pipeline):
-                        self._do_job(pipeline)
-                    self._do_job(pipeline)
-                    self._sweep(pipeline)
-                    self._erase(pipeline)
-                    pause = POLL_SECONDS
-                except CloisterError as error:
-                    log.warning("ingest pauses: %s", error)
-                    pause = RETRY_SECONDS if isinstance(error, StorageError) else POLL_SECONDS
-                self._called.wait(pause)
-        finally:
-            pipeline.close()
+                self._wait(self._pause_after(error))
 
-    def _batch(self, pipeline: Pipeline) -> bool:
+    def _wait(self, seconds: float) -> None:
+        if not self._stopping.is_set():
+            self._called.wait(seconds)
+
+    def _turn(self, pipeline: Pipeline) -> float:
+        """Do what there is to do; returns the seconds to wait for more."""
+        try:
+            while self._round(pipeline):
+                self._do_job(pipeline)
+            self._do_job(pipeline)
+            self._sweep(pipeline)
+            self._erase(pipeline)
+        except Exception as error:  # noqa: BLE001  # a thread's boundary: it goes on
+            return self._pause_after(error)
+        self._library.tell("ingest", "ready")
+        return POLL_SECONDS
+
+    def _pause_after(self, error: Exception) -> float:
+        if isinstance(error, CloisterError):
+            log.warning("ingest pauses: %s", error)
+            return POLL_SECONDS if isinstance(error, Busy) else RETRY_SECONDS
+        log.error("ingest failed unexpectedly and is tried again", exc_info=error)
+        reason = f"failed unexpectedly ({type(error).__name__}) and is tried again; see the log"
+        self._library.tell("ingest", reason)
+        return RETRY_SECONDS
+
+    def _round(self, pipeline: Pipeline) -> bool:
         if self._stopping.is_set():
             return False
-        tasks = claim(self._library.catalog, BATCH_DOCUMENTS, BATCH_BYTES)
-        if tasks:
+        worked = pipeline.run(self._stopping.is_set)
+        if worked:
             self._swept = None
-            pipeline.run(tasks, self._stopping.is_set)
-        return bool(tasks)
+        return worked
+
+    def _is_read(self, folder: int | None) -> bool:
+        return folder is not None and not unfinished(self._library.catalog, folder)
 
     def _sweep(self, pipeline: Pipeline) -> None:
         """Delete what answers for nothing, if anything may have come to that."""

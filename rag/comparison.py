@@ -6,14 +6,14 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rag.catalog import Catalog
-from rag.catalog.contents import IndexRow, count_chunks, index_rows
+from rag.catalog.contents import IndexRow, count_chunks, index_ids, index_rows, vectors_of
 from rag.vectors import VectorIndex
 from rag.words import WordIndex
 
@@ -47,13 +47,16 @@ def compare_vectors(
     """Look chunks up by their own vectors: all, or with `sample` about so many of them."""
     missing: list[str] = []
     wanted: set[str] = set()
-    step = 1 if sample is None else max(1, len(index) // sample)
-    for rows in index_rows(catalog, embedded_by=fingerprint):
+    batches: Iterable[list[IndexRow]] = index_rows(catalog, embedded_by=fingerprint)
+    if sample is not None:
+        ids = index_ids(catalog, fingerprint)
+        wanted.update(ids)
+        batches = [vectors_of(catalog, ids[:: max(1, len(ids) // sample)])]
+    for rows in batches:
         wanted.update(row.id for row in rows)
-        looked = rows[::step]
-        if looked:
-            vectors = np.stack([row.vector for row in looked])
-            missing.extend(index.missing([row.id for row in looked], vectors))
+        if rows:
+            vectors = np.stack([row.vector for row in rows])
+            missing.extend(index.missing([row.id for row in rows], vectors))
         if tell:
             tell(len(rows))
     held = {name for batch in index.ids() for name in batch}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rag.errors import ModelError, UsageError
 from rag.settings import Settings
-from rag.tokens import Offsets, guessed_offsets, tokenizer_offsets
+from rag.tokens import LIMIT, Offsets, guessed_offsets, tokenizer_offsets
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -24,16 +24,22 @@ class Embedder:
     """A loaded embedder.
 
     `fingerprint` names the weights: vectors of two are never mixed. `offsets` gives the character
-    span of each token of a text as this embedder cuts it.
+    span of each token of a text as this embedder cuts it; it reads `limit` of them.
     """
 
     def __init__(
-        self, model: BaseEmbedding, fingerprint: str, batch: int, offsets: Offsets
+        self,
+        model: BaseEmbedding,
+        fingerprint: str,
+        batch: int,
+        offsets: Offsets,
+        limit: int = LIMIT,
     ) -> None:
         self._model = model
         self.offsets = offsets
         self._batch = batch
         self.fingerprint = fingerprint
+        self.limit = limit
 
     def query(self, text: str) -> Vectors:
         """The vector of a question, shape (dimensions,), of length 1."""
@@ -77,7 +83,8 @@ def load_embedder(settings: Settings) -> Embedder:
         folder.path, settings.embedder_device, settings.embedder_precision, settings.embedder_batch
     )
     name = embedder_fingerprint(settings)
-    return Embedder(model, name, settings.embedder_batch, tokenizer_offsets(folder.path))
+    offsets = tokenizer_offsets(folder.path)
+    return Embedder(model, name, settings.embedder_batch, offsets, model.text_tokens)
 
 
 def embedder_fingerprint(settings: Settings) -> str:

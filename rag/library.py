@@ -31,6 +31,8 @@ CATALOG_FILE = "catalog.sqlite"
 def open_catalog(settings: Settings) -> Catalog:
     """The library's catalog alone, with its default collection. Any process may open it."""
     catalog = Catalog(settings.home / CATALOG_FILE)
+    # the crontab line in the README writes there
+    (settings.home / "logs").mkdir(exist_ok=True)
     create_collection(catalog, DEFAULT_COLLECTION)
     return catalog
 
@@ -96,8 +98,13 @@ class Library:
         """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong.
 
         A part that is not loaded because of another one comes after that one.
+        What else was told, such as of `ingest`, is there as well.
         """
         return dict(self._state)
+
+    def tell(self, part: str, state: str) -> None:
+        """Have `readiness` say of a part that it is `ready`, or what is wrong with it."""
+        self._state = self._state | {part: state}
 
     @property
     def ready(self) -> bool:
@@ -144,12 +151,12 @@ class Library:
             part = load()
         except BaseException as error:
             explained = isinstance(error, CloisterError)
-            self._state[name] = str(error) if explained else "it failed; see logs/server.log"
+            self.tell(name, str(error) if explained else "it failed; see logs/server.log")
             for other, state in self._state.items():
                 if state == "loading":
-                    self._state[other] = f"not loaded: the {name} is not ready"
+                    self.tell(other, f"not loaded: the {name} is not ready")
             raise
-        self._state[name] = "ready"
+        self.tell(name, "ready")
         return part
 
     def _load_embedder(self) -> Embedder:

@@ -6,17 +6,31 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from rag.errors import ModelError
+
+# from a text to the character span of each of its tokens
 Offsets = Callable[[str], list[tuple[int, int]]]
 
+# what an embedder that does not say reads of a text, as all-MiniLM does beside its two marks
+LIMIT = 254
 # a plugged-in embedder does not show its tokenizer: pieces of four characters are about as many
 _PIECE = re.compile(r"\w{1,4}|[^\w\s]")
 
 
 def tokenizer_offsets(folder: Path) -> Offsets:
-    """The tokenizer of a model folder: the character span of each token, none of them special."""
+    """The tokenizer of a model folder: the character span of each token, none of them special.
+
+    Raises ModelError where the folder holds no `tokenizer.json` that can be read.
+    """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelError(f"The model folder “{folder.name}” has no tokenizer.json.")
+    try:
+        tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
+    except Exception as error:  # the library raises Exception itself
+        raise ModelError(f"tokenizer.json of “{folder.name}” cannot be read: {error}.") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
 

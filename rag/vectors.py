@@ -51,12 +51,13 @@ class VectorIndex:
         with self._hold.use() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.delete(ids=list(ids[part]))
-        for name in ids:
-            self._apart.pop(name, None)
+        gone = set(ids)
+        # put in its place and never changed: a query may be going through it
+        self._apart = {name: kept for name, kept in self._apart.items() if name not in gone}
 
     def keep_apart(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Search these vectors exactly from now on, shape (n, dimensions)."""
-        self._apart.update(zip(ids, vectors, strict=True))
+        self._apart = self._apart | dict(zip(ids, vectors, strict=True))
 
     @property
     def apart(self) -> list[str]:

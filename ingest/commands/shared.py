@@ -37,11 +37,18 @@ def progress_for(as_json: bool, label: str = "Reading documents", unit: str = "d
     return Progress(quiet=as_json, label=label, unit=unit)
 
 
-def finish_queue(settings: Settings, catalog: Any, what: str, progress: Any, wait: bool) -> None:
-    """See to it that what was registered is read."""
+def finish_queue(
+    settings: Settings,
+    catalog: Any,
+    what: str,
+    progress: Any,
+    wait: bool,
+    folder: int | None = None,
+) -> None:
+    """See to it that what was registered (of one synced folder) is read."""
     from ingest.following import finish
 
-    finish(settings, catalog, what, progress.left, wait)
+    finish(settings, catalog, what, progress.left, wait, folder)
 
 
 def reasons(pairs: list[tuple[str, str]]) -> list[Mapping[str, str]]:
@@ -60,6 +67,8 @@ def say_sync(summary: Mapping[str, Any], as_json: bool) -> None:
     for skip in summary["skips"]:
         click.echo(printable(f"  skipped {skip['source']}: {skip['reason']}"), err=True)
     say_failures([(f["source"], f["reason"]) for f in summary["failures"]])
+    if "busy" in summary:
+        click.echo(f"{summary['pending']} pending: {summary['busy']}", err=True)
 
 
 def say_failures(pairs: list[tuple[str, str]]) -> None:

@@ -18,6 +18,7 @@ from ingest.commands.shared import (
     reasons,
     say_sync,
 )
+from rag.errors import Busy
 from rag.settings import Settings
 
 
@@ -62,6 +63,8 @@ def sync(
         )
     catalog.close()
     say_sync(summary, as_json)
+    if "busy" in summary:
+        raise SystemExit(Busy.exit_code)
     raise SystemExit(1 if summary["failures"] else 0)
 
 
@@ -78,7 +81,8 @@ def sync_folder(
 ) -> dict[str, Any]:
     """Sync a folder once; returns the summary that `--json` prints.
 
-    Raises as `ingest.sync.register` and `ingest.following.finish` do.
+    Raises as `ingest.sync.register` and `ingest.following.finish` do; but where another command
+    has the library, the summary says so under `busy`, and how many documents are `pending`.
     """
     from ingest.erasing import is_due
     from ingest.sync import register
@@ -87,13 +91,17 @@ def sync_folder(
 
     started = time.monotonic()
     key = folder_key(catalog, str(root), collection)
+    busy: dict[str, Any] = {}
     with take_folder_lock(settings, key):
         report = register(settings, catalog, root, key, collection, confirmed)
         if retry:
             retry_files(catalog, key)
-        progress.left(unfinished(catalog))
+        progress.left(unfinished(catalog, key))
         if unfinished(catalog, key) or report.removed or is_due(settings, catalog):
-            finish_queue(settings, catalog, what, progress, wait)
+            try:
+                finish_queue(settings, catalog, what, progress, wait, key)
+            except Busy as error:
+                busy = {"pending": unfinished(catalog, key), "busy": str(error)}
     failed = [file for file in known_files(catalog, key).values() if file.state == "failed"]
     failures = report.failures + [(file.source, file.error or "unknown") for file in failed]
     return {
@@ -107,4 +115,5 @@ def sync_folder(
         "seconds": round(time.monotonic() - started, 3),
         "failures": reasons(failures),
         "skips": reasons(report.skips),
+        **busy,
     }

@@ -20,6 +20,7 @@ from ingest.commands.shared import (
     say_sync,
 )
 from ingest.commands.sync import sync_folder
+from rag.errors import Busy
 from rag.printing import printable
 from rag.settings import Settings
 
@@ -103,7 +104,7 @@ class _Follower:
 
     def again(self, stop: threading.Event) -> None:
         """One more sync; where it cannot be done now, the reason is said once."""
-        from rag.errors import Busy, CloisterError
+        from rag.errors import CloisterError
 
         while not stop.is_set():
             try:
@@ -121,7 +122,10 @@ class _Follower:
     def _say(self, summary: dict[str, Any]) -> None:
         if any(summary[name] for name in _CHANGES) or summary["failures"] != self._failures:
             self._failures = summary["failures"]
-            say_sync(summary | {"skips": []}, self._as_json)
+            told = {name: value for name, value in summary.items() if name != "busy"}
+            say_sync(told | {"skips": []}, self._as_json)
+        if "busy" in summary:
+            raise Busy(summary["busy"])
 
 
 @contextmanager

@@ -190,6 +190,20 @@ def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[lis
         last = rows[-1].id
 
 
+def index_ids(catalog: Catalog, embedded_by: str) -> list[str]:
+    """The ids of every chunk that the index of this embedder's vectors must hold, in order."""
+    with catalog.read() as connection:
+        statement = (
+            select(chunks.c.id)
+            .join(contents, contents.c.key == chunks.c.content_key)
+            .where(
+                contents.c.indexed == 1, contents.c.recipe.endswith(embedded_by, autoescape=True)
+            )
+            .order_by(chunks.c.id)
+        )
+        return list(connection.execute(statement).scalars())
+
+
 def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
     """These chunks, those that are there, as the indexes need them."""
     with catalog.read() as connection:

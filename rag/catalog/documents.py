@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, delete, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Update,
+    case,
+    delete,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.collections import collection_id, collection_ids
@@ -17,8 +29,8 @@ from rag.catalog.schema import answer_documents, answers, collections, contents,
 from rag.errors import NotFound
 from rag.records import Document, State
 
-# a document whose reading took the whole process down is given up after this many starts
-MAX_ATTEMPTS = 3
+# the progress of a document whose parsing has begun; a claimed one that waits has none
+STARTED = 0.05
 UNFINISHED: tuple[State, ...] = ("pending", "parsing", "embedding")
 
 
@@ -115,71 +127,58 @@ def requeue(connection: Connection, document_ids: Iterable[str]) -> None:
     )
 
 
-def recover(catalog: Catalog, recipe: str) -> None:
-    """Called by the worker that owns the library, at its start.
+def claim(
+    catalog: Catalog,
+    limit: int,
+    bytes_limit: int,
+    largest: int | None = None,
+    first: int | None = None,
+    alone: bool = True,
+) -> list[Task]:
+    """Take documents from the queue, oldest first: one, or up to both limits together.
 
-    Puts back what a killed worker had begun, gives up what killed it MAX_ATTEMPTS times, and
-    queues what an older recipe made or failed at.
+    Those larger than `largest` bytes are passed over; those of the synced folder `first` come
+    before all others. One that did harm before comes after the others, by itself, and only where
+    it will be `alone`.
     """
-    begun = documents.c.state.in_(("parsing", "embedding"))
+    tried = documents.c.attempts > 0
+    order = [case((tried, 1), else_=0), documents.c.queued_at]
+    if first is not None:
+        order.insert(0, case((documents.c.folder_id == first, 0), else_=1))
+    statement = select(documents).where(documents.c.state == "pending")
+    if largest is not None:
+        statement = statement.where(documents.c.size <= largest)
     with catalog.write() as connection:
-        connection.execute(
-            update(documents)
-            .where(begun, documents.c.attempts >= MAX_ATTEMPTS)
-            .values(
-                state="failed",
-                recipe=recipe,
-                error_code="parser-stopped",
-                error="Cloister stopped each time it read this file; it is left alone until it "
-                "changes or is retried.",
-                updated_at=now(),
-            )
-        )
-        connection.execute(update(documents).where(begun).values(state="pending", progress=0.0))
-        old = select(documents.c.id).where(
-            documents.c.state.in_(("live", "failed")), documents.c.recipe != recipe
-        )
-        requeue(connection, connection.execute(old).scalars())
-
-
-def claim(catalog: Catalog, limit: int, bytes_limit: int) -> list[Task]:
-    """Take documents from the queue, oldest first: one, or up to both limits together."""
-    with catalog.write() as connection:
-        rows = connection.execute(
-            select(documents)
-            .where(documents.c.state == "pending")
-            .order_by(documents.c.queued_at)
-            .limit(limit)
-        ).all()
-        total = 0
-        for taken, row in enumerate(rows):
+        rows = connection.execute(statement.order_by(*order).limit(limit)).all()
+        total, taken = 0, 0
+        for row in rows:
             total += row.size
-            if taken and total > bytes_limit:
-                rows = rows[:taken]
+            if (taken and total > bytes_limit) or (row.attempts and (taken or not alone)):
                 break
+            taken += 1
+            if row.attempts:
+                break
+        rows = rows[:taken]
         if rows:
             connection.execute(
                 update(documents)
                 .where(documents.c.id.in_([row.id for row in rows]))
-                .values(state="parsing", attempts=documents.c.attempts + 1, updated_at=now())
+                .values(state="parsing", progress=0.0, updated_at=now())
             )
     return [
-        Task(row.id, row.source, row.kind, row.bytes_hash, row.size, row.attempts + 1)
-        for row in rows
+        Task(row.id, row.source, row.kind, row.bytes_hash, row.size, row.attempts) for row in rows
     ]
 
 
-def report(catalog: Catalog, document_ids: Iterable[str], state: State, progress: float) -> None:
-    """Say how far claimed documents are; `progress` is a share from 0 to 1."""
+def report(catalog: Catalog, progress: Iterable[tuple[Task, float]], state: State) -> None:
+    """Say how far claimed documents are, each as a share from 0 to 1."""
     with catalog.write() as connection:
-        connection.execute(
-            update(documents)
-            .where(
-                documents.c.id.in_(list(document_ids)),
-                documents.c.state.in_(("parsing", "embedding")),
+        for task, share in progress:
+            connection.execute(
+                update(documents)
+                .where(still(task))
+                .values(state=state, progress=share, updated_at=now())
             )
-            .values(state=state, progress=progress, updated_at=now())
-        )
 
 
 def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> None:
@@ -187,7 +186,7 @@ def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> 
     with catalog.write() as connection:
         connection.execute(
             update(documents)
-            .where(_still(task))
+            .where(still(task))
             .values(state="failed", recipe=recipe, error_code=code, error=message, updated_at=now())
         )
 
@@ -195,24 +194,29 @@ def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> 
 def release(catalog: Catalog, tasks: Iterable[Task]) -> None:
     """Put claimed tasks back untried (the worker stops, or the disk is full)."""
     with catalog.write() as connection:
-        connection.execute(
-            update(documents)
-            .where(
-                documents.c.id.in_([task.document_id for task in tasks]),
-                documents.c.state.in_(("parsing", "embedding")),
-            )
-            .values(state="pending", attempts=documents.c.attempts - 1, progress=0.0)
+        connection.execute(put_back(tasks))
+
+
+def put_back(tasks: Iterable[Task]) -> Update:
+    """The statement that puts claimed tasks back."""
+    return (
+        update(documents)
+        .where(
+            documents.c.id.in_([task.document_id for task in tasks]),
+            documents.c.state.in_(("parsing", "embedding")),
         )
+        .values(state="pending", progress=0.0)
+    )
 
 
 def make_live(connection: Connection, task: Task, recipe: str, content_key: str) -> bool:
     """Let `content_key` answer for the task's document; False where it changed meanwhile."""
-    before = connection.execute(select(documents.c.content_key).where(_still(task))).scalar()
+    before = connection.execute(select(documents.c.content_key).where(still(task))).scalar()
     if before not in (None, content_key):
         note_removal(connection)
     result = connection.execute(
         update(documents)
-        .where(_still(task))
+        .where(still(task))
         .values(
             content_key=content_key,
             state="live",
@@ -228,7 +232,8 @@ def make_live(connection: Connection, task: Task, recipe: str, content_key: str)
     return bool(result.rowcount)
 
 
-def _still(task: Task) -> Any:
+def still(task: Task) -> ColumnElement[bool]:
+    """Whether a claimed task is what its document is still about."""
     return (
         (documents.c.id == task.document_id)
         & (documents.c.bytes_hash == task.bytes_hash)

@@ -35,21 +35,6 @@ def live_passages(
     return found
 
 
-def neighbours(catalog: Catalog, passage: Passage, reach: int = 1) -> list[Passage]:
-    """The chunks up to `reach` before and after this one in its document, itself included."""
-    here = select(chunks.c.ordinal).where(chunks.c.id == passage.chunk_id).scalar_subquery()
-    with catalog.read() as connection:
-        rows = connection.execute(
-            _live()
-            .where(
-                documents.c.id == passage.document_id,
-                chunks.c.ordinal.between(here - reach, here + reach),
-            )
-            .order_by(chunks.c.ordinal)
-        )
-        return [_passage(row) for row in rows]
-
-
 def live_size(catalog: Catalog, collections: Sequence[str] | None = None) -> int:
     """How many chunks are live in these collections (the same bytes counted once a document)."""
     with catalog.read() as connection:

@@ -33,6 +33,14 @@ class LocalEmbedding(BaseEmbedding):
             raise not_loaded("embedder", folder, error) from error
         self._model.eval()
 
+    @property
+    def text_tokens(self) -> int:
+        """How many tokens of a text it reads, beside its special ones and its prompt for texts."""
+        tokenizer = self._model.tokenizer
+        prompt = (self._model.prompts or {}).get("document") or ""
+        used = len(tokenizer(prompt)["input_ids"])  # the special ones included
+        return max(1, int(self._model.max_seq_length or tokenizer.model_max_length) - used)
+
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         return self._encode(texts, "document")
 

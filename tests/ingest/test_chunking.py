@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunking import Chunker, tokenizer_offsets
+from ingest.chunking import Chunker
 from ingest.context import LONGEST, cut
-from rag.errors import ModelError
 from rag.records import Block, Chunk, Page, Parsed
 
 TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
@@ -298,21 +296,3 @@ def test_time_is_linear(blocks: str) -> None:
     seconds(50)
     small, large = min(seconds(300) for _ in range(3)), seconds(2400)
     assert large < 8 * small * 3 + 0.05
-
-
-def test_tokenizer_offsets_of_a_folder(tmp_path: Path) -> None:
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-
-    tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.enable_truncation(3)
-    tokenizer.enable_padding(length=8)
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    assert tokenizer_offsets(tmp_path)("a bé 🙂 d") == [(0, 1), (2, 4), (5, 6), (7, 8)]
-
-
-def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no tokenizer\.json"):
-        tokenizer_offsets(tmp_path)

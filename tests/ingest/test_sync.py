@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ingest.discover import stat_key
 from ingest.sync import SyncReport, register
 from rag.catalog.documents import list_documents, remove
 from rag.catalog.folders import folder_key, known_files, retry_files
+from rag.cli import main
 from rag.errors import NotFound, UsageError
 from rag.library import Library
-from rag.testing import fake_library
+from rag.lock import take_library_lock
+from rag.testing import fake_library, fake_settings
 from tests.ingest.reading import read_all
 
 OLD = 1_600_000_000_000_000_000
@@ -214,3 +219,76 @@ def test_what_a_person_removed_stays_out_until_its_bytes_change(estate: Estate) 
     estate.write("a.txt", "About giraffes and zebras.")
     assert estate.sync().changed == 1
     assert estate.finds("giraffes") == ["a.txt"]
+
+
+def test_a_renamed_folder_is_no_mass_removal(estate: Estate) -> None:
+    for number in range(12):
+        estate.write(f"a/{number}.txt", f"About giraffes {number}.")
+    estate.sync()
+    (estate.folder / "a").rename(estate.folder / "b")
+    assert _counts(estate.sync()) == (0, 0, 12, 0, 0)
+    for number in range(12):
+        (estate.folder / "b" / f"{number}.txt").unlink()
+        estate.write(f"c/{number}.txt", f"About zebras {number}.")
+    with pytest.raises(UsageError, match="12 of 12"):
+        estate.sync()
+
+
+def test_what_a_person_removed_stays_out_when_it_is_renamed(estate: Estate) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    remove(estate.library.catalog, estate.sources()["a.txt"])
+    (estate.folder / "a.txt").rename(estate.folder / "b.txt")
+    assert _counts(estate.sync()) == (0, 0, 0, 1, 0)
+    assert estate.sources() == {}
+    assert estate.finds("giraffes") == []
+    estate.write("b.txt", "About giraffes and zebras.")
+    assert estate.sync().changed == 1
+    assert estate.finds("giraffes") == ["b.txt"]
+    held = [p for p in (estate.library.settings.home / "originals").glob("*/*") if p.is_file()]
+    assert len(held) == 1
+
+
+def test_a_file_dated_in_the_future_is_not_read_at_each_sync(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("x")
+    os.utime(path, (4_000_000_000, 4_000_000_000))
+    assert stat_key(path.stat()) == ""
+    facts = path.stat()
+    older = os.stat_result(
+        [*facts[:7], 0, 4_000_000_000, OLD // 10**9],
+        {"st_mtime_ns": 4 * 10**18, "st_ctime_ns": OLD},
+    )
+    assert stat_key(older) != ""
+
+
+def test_hostile_names_are_passed_by_or_read(estate: Estate) -> None:
+    folder = os.fsencode(estate.folder)
+    for name in (b"bad\xff.txt", b"new\nline.txt", b"evil\x1b[31m.txt"):
+        Path(os.fsdecode(folder + b"/" + name)).write_text(f"About giraffes {name!r}.")
+    report = estate.sync()
+    assert report.new == 2
+    assert [reason for _, reason in report.failures] == ["its name is not valid UTF-8; rename it"]
+    assert set(estate.finds("giraffes")) == {"new\nline.txt", "evil\x1b[31m.txt"}
+
+
+def test_a_sync_beside_another_command_tells_what_it_found(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.txt").write_text("About giraffes.")
+    home = tmp_path / "home"
+    given = {"CLOISTER_EMBEDDER_MODEL": "rag.testing:FakeEmbedding"}
+    with take_library_lock(fake_settings(home), "cloister evaluate"):
+        arguments = ["--home", str(home), "ingest", "sync", str(tmp_path / "folder"), "--json"]
+        result = CliRunner(env=given).invoke(main, arguments)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["new"], told["pending"]) == (75, 1, 1)
+    assert "cloister evaluate" in told["busy"]
+
+
+def test_a_removal_beside_another_command_is_told(estate: Estate) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    home, name = estate.library.settings.home, estate.sources()["a.txt"]
+    with take_library_lock(fake_settings(home), "cloister evaluate"):
+        result = CliRunner().invoke(main, ["--home", str(home), "ingest", "remove", name, "--json"])
+    assert (result.exit_code, json.loads(result.stdout)["removed"]) == (0, [name])

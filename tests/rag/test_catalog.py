@@ -9,6 +9,7 @@ import pytest
 
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, read_answer, record_answer
+from rag.catalog.attempts import MAX_ATTEMPTS, recover, set_back
 from rag.catalog.collections import create_collection
 from rag.catalog.contents import (
     Content,
@@ -21,7 +22,7 @@ from rag.catalog.contents import (
     unpack_vector,
 )
 from rag.catalog.documents import (
-    MAX_ATTEMPTS,
+    STARTED,
     Task,
     Upload,
     add_upload,
@@ -29,8 +30,9 @@ from rag.catalog.documents import (
     fail,
     get_document,
     list_documents,
-    recover,
+    release,
     remove,
+    report,
 )
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_passages, live_vectors
@@ -142,11 +144,45 @@ def test_a_killed_worker_s_documents_are_taken_up_again_and_given_up_in_the_end(
 ) -> None:
     name = _upload(catalog, "a.txt", "h1")
     for _ in range(MAX_ATTEMPTS):
-        assert [task.document_id for task in claim(catalog, 10, 10**9)] == [name]
+        (task,) = claim(catalog, 10, 10**9)
+        assert task.document_id == name
+        report(catalog, [(task, STARTED)], "parsing")
         recover(catalog, RECIPE)
     assert claim(catalog, 10, 10**9) == []
     document = get_document(catalog, name)
     assert (document.state, document.error_code) == ("failed", "parser-stopped")
+
+
+def test_only_what_was_being_parsed_is_put_down_to_a_document(catalog: Catalog) -> None:
+    for number in range(3):
+        _upload(catalog, f"{number}.txt", f"h{number}")
+    for _ in range(MAX_ATTEMPTS + 1):
+        waiting, embedding, released = claim(catalog, 10, 10**9)
+        assert not any(task.attempts for task in (waiting, embedding, released))
+        report(catalog, [(embedding, STARTED)], "parsing")
+        report(catalog, [(embedding, 0.5)], "embedding")
+        report(catalog, [(released, STARTED)], "parsing")
+        release(catalog, [released])
+        recover(catalog, RECIPE)
+
+
+def test_what_may_have_done_harm_is_claimed_by_itself_and_last(catalog: Catalog) -> None:
+    bad = _upload(catalog, "bad.txt", "h0")
+    report(catalog, [(claim(catalog, 1, 10**9)[0], STARTED)], "parsing")
+    recover(catalog, RECIPE)
+    good = [_upload(catalog, f"{number}.txt", f"h{number}") for number in (1, 2)]
+    assert [task.document_id for task in claim(catalog, 10, 10**9)] == good
+    assert claim(catalog, 10, 10**9, alone=False) == []
+    (task,) = claim(catalog, 10, 10**9)
+    assert (task.document_id, task.attempts) == (bad, 1)
+
+
+def test_what_fails_unexpectedly_is_tried_again_and_then_told(catalog: Catalog) -> None:
+    name = _upload(catalog, "a.txt", "h1")
+    for _ in range(MAX_ATTEMPTS):
+        assert get_document(catalog, name).state == "pending"
+        set_back(catalog, claim(catalog, 10, 10**9), RECIPE, "It broke.")
+    assert get_document(catalog, name).error == "It broke."
 
 
 def test_a_new_recipe_reads_everything_again_and_the_old_answers_meanwhile(

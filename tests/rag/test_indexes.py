@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag.comparison import compare_vectors
 from rag.serials import Serials
 from rag.testing import fake_library
 from rag.vectors import VectorIndex
@@ -112,3 +113,47 @@ def test_after_a_kill_a_lost_vector_is_found_and_mended(tmp_path: Path) -> None:
 
 def _spread(vector: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     return vector.reshape(1, -1)
+
+
+@pytest.mark.parametrize("damage", ["garbage in meta.json", "a truncated segment"])
+def test_a_damaged_lexical_index_is_rebuilt(tmp_path: Path, damage: str) -> None:
+    library = fake_library(tmp_path)
+    add_text(library, "a.txt", "About giraffes.")
+    read_all(library)
+    folder = Serials(library.catalog, tmp_path, "words").current()
+    assert folder
+    library.close()
+    if damage == "a truncated segment":
+        for path in folder.glob("*.term"):
+            path.write_bytes(path.read_bytes()[:10])
+    else:
+        (folder / "meta.json").write_text("garbage")
+    library = fake_library(tmp_path)
+    assert library.indexes.words.query("giraffes", 5)
+    assert library.search("giraffes")[0].source == "a.txt"
+    library.close()
+
+
+def test_what_is_kept_apart_changes_while_it_is_searched(tmp_path: Path) -> None:
+    index, vectors = VectorIndex(tmp_path, "abc"), _vectors(20)
+    index.keep_apart([f"c{n}" for n in range(10)], vectors[:10])
+    seen = index._apart.items()
+    for _ in seen:
+        index.keep_apart(["more"], vectors[10:11])
+        index.delete(["c1"])
+    assert index.apart == sorted({"more", *(f"c{n}" for n in range(10))} - {"c1"})
+    index.close()
+
+
+def test_a_sample_is_about_as_many_as_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = fake_library(tmp_path)
+    add_text(library, "a.txt", "\n\n".join(f"Paragraph {n} here. " * 60 for n in range(30)))
+    read_all(library)
+    looked: list[str] = []
+    monkeypatch.setattr(VectorIndex, "missing", lambda _, ids, __: looked.extend(ids) or [])
+    fingerprint = library.embedder.fingerprint
+    assert compare_vectors(library.catalog, library.indexes.vectors, fingerprint, 10).sound
+    assert 10 <= len(looked) < 20
+    library.close()

@@ -256,12 +256,12 @@ class FakeWorker:
 
     def _read(self, task: Task) -> None:
         catalog = self._library.catalog
-        report(catalog, [task.document_id], "parsing", 0.3)
+        report(catalog, [(task, 0.3)], "parsing")
         time.sleep(self._pause)
         if "broken" in task.source:
             fail(catalog, task, RECIPE, "corrupt-document", "The file is damaged; save it anew.")
             return
-        report(catalog, [task.document_id], "embedding", 0.7)
+        report(catalog, [(task, 0.7)], "embedding")
         time.sleep(self._pause)
         path = original_path(self._library.settings, task.bytes_hash)
         text = path.read_text("utf-8", errors="replace") or "empty"
