@@ -96,7 +96,7 @@ class Sandbox:
             if child is not None and (keep is None or child.served >= _FILES_PER_CHILD):
                 self._stop(child)
                 keep = None
-            self._free.put(keep)
+            self._put_back(keep)
 
     def close(self) -> None:
         """Kill the children; a parse that is under way ends with ParserStopped."""
@@ -135,6 +135,14 @@ class Sandbox:
             child = _Child(self._memory_bytes)
             self._children.add(child)
             return child
+
+    def _put_back(self, child: _Child | None) -> None:
+        """Make room for the next file; once closed, a child that has just finished ends too."""
+        with self._lock:
+            closed = self._closed
+            self._free.put(None if closed else child)
+        if closed and child is not None:
+            self._stop(child)
 
     def _stop(self, child: _Child) -> None:
         with self._lock:

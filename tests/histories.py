@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from ingest.check import findings, survey
+from ingest.discover import walk
 from ingest.sync import register
 from ingest.worker import Worker
 from rag.catalog import Catalog
@@ -183,7 +184,15 @@ class History:
         Worker(self.library).do(Job("", "erase", {}), lambda done, total: None)
 
     def _synced(self) -> None:
+        known = self.synced | self.hidden
+        # a file that took the bytes of one that vanished continues it, a live one if there is one
+        gone = {
+            known[p]: p in self.hidden for p in (*self.hidden, *self.synced) if p not in self.files
+        }
         self.hidden = {p: t for p, t in self.hidden.items() if self.files.get(p) == t}
+        for found in walk(self.folder):
+            if found.source not in known and gone.pop(self.files[found.source], False):
+                self.hidden[found.source] = self.files[found.source]
         self.synced = {p: t for p, t in self.files.items() if p not in self.hidden}
 
     def _killed(self, act: Callable[[], None], after: int) -> bool:

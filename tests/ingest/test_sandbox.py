@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -289,3 +290,22 @@ def test_the_wire_keeps_everything() -> None:
 def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         unpack(data)
+
+
+def test_a_child_that_finishes_while_the_sandbox_closes_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = Sandbox(processes=1)
+    path = tmp_path / "a.txt"
+    path.write_text("Some words.")
+    read = sandbox._read
+    children: list[Any] = []
+
+    def closing(reply: bytes, name: str) -> Any:
+        children.extend(sandbox._children)
+        sandbox.close()
+        return read(reply, name)
+
+    monkeypatch.setattr(sandbox, "_read", closing)
+    assert sandbox.parse(path, "a.txt", "text").pages[0].text == "Some words."
+    assert [child._process.returncode is not None for child in children] == [True]
