@@ -46,10 +46,26 @@ def walk(folder: Path) -> Iterator[Found | Passed]:
         raise NotFound(
             f"{folder} is not a folder that can be read. Nothing was changed; is it mounted?"
         )
-    yield from _walk(root, root, "")
+    yield from _walk(root)
 
 
-def _walk(root: Path, folder: Path, prefix: str) -> Iterator[Found | Passed]:
+def _walk(root: Path) -> Iterator[Found | Passed]:
+    """Depth first, with a stack of its own: folders may be nested deeper than Python's."""
+    stack = [_entries(root, "")]
+    while stack:
+        item = next(stack[-1], None)
+        if item is None:
+            stack.pop()
+        elif isinstance(item, Passed):
+            yield item
+        elif item[0].is_dir(follow_symlinks=False):
+            stack.append(_entries(Path(item[0].path), f"{item[1]}/"))
+        else:
+            yield from _file(root, *item)
+
+
+def _entries(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str] | Passed]:
+    """What a folder holds, by name, each with its path below the root."""
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
@@ -66,10 +82,7 @@ def _walk(root: Path, folder: Path, prefix: str) -> Iterator[Found | Passed]:
             shown = source.encode("utf-8", "replace").decode()
             yield Passed(shown, "its name is not valid UTF-8; rename it", True)
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, folder / entry.name, f"{source}/")
-        else:
-            yield from _file(root, entry, source)
+        yield entry, source
 
 
 def _file(root: Path, entry: os.DirEntry[str], source: str) -> Iterator[Found | Passed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ingest.discover import stat_key
+from ingest.discover import stat_key, walk
 from ingest.sync import SyncReport, register
 from rag.catalog.documents import list_documents, remove
 from rag.catalog.folders import folder_key, known_files, retry_files
@@ -294,3 +295,17 @@ def test_a_removal_beside_another_command_is_told(estate: Estate) -> None:
     with take_library_lock(fake_settings(home), "cloister evaluate"):
         result = CliRunner().invoke(main, ["--home", str(home), "ingest", "remove", name, "--json"])
     assert (result.exit_code, json.loads(result.stdout)["removed"]) == (0, [name])
+
+
+def test_folders_nested_deeper_than_python_s_stack_are_walked(tmp_path: Path) -> None:
+    deep = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=deep)  # a path that long cannot be made at once
+        below = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(os.open("a.txt", os.O_CREAT | os.O_WRONLY, dir_fd=deep))
+    os.close(deep)
+    assert [found.source for found in walk(tmp_path)] == ["d/" * 1200 + "a.txt"]
+    # what pytest would clean up with is recursive itself
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)
