@@ -143,9 +143,12 @@ def test_uploads_while_the_worker_sweeps_lose_nothing(library: Library, worker: 
         names.append(add_text(library, f"{number}.txt", f"About giraffes {number}."))
         worker.wake()
     _until(lambda: all(_state(library, name) == "live" for name in names))
+    again = []
     for _ in range(20):
-        add_text(library, "again.txt", "The same bytes.")
+        again.append(add_text(library, "again.txt", "The same bytes."))
         worker.wake()
+    _until(lambda: all(_state(library, name) == "live" for name in again))
+    assert library.readiness()["ingest"] == "ready"
 
 
 def test_an_orderly_stop_is_quick_and_no_attempt(
