@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OWN = Path(__file__).with_name("training")
+PARTS = "part_*.jsonl"
 # never trained on: the test articles of the SQuAD 2.0 half that we are given
 SQUAD_TEST = frozenset({"Steam_engine", "Islamism", "French_and_Indian_War", "Harvard_University"})
 _CONTEXT_CHARS = 900
@@ -106,14 +107,14 @@ def covid(path: Path, rng: random.Random, most: int) -> list[Example]:
     return rng.sample(found, min(most, len(found)))
 
 
-def own_libraries(folder: Path = OWN) -> list[list[dict[str, Any]]]:
+def own_libraries(folder: Path = OWN, parts: str = PARTS) -> list[list[dict[str, Any]]]:
     """The rows written for this project, grouped by the invented organisation they belong to.
 
     The oldest files name no organisation, since each of their texts has its own; the texts of one
     such file make one library.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.glob("part_*.jsonl")):
+    for path in sorted(folder.glob(parts)):
         for line in path.read_text("utf-8").splitlines():
             row = json.loads(line)
             groups.setdefault(f"{path.stem} {row.get('library', '')}", []).append(row)

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from rag.models.embedder import LocalEmbedding
 from rag.reading.examples import (
+    PARTS,
     Embed,
     Example,
     batches,
@@ -77,11 +78,12 @@ def train(
     checkpoint: Path,
     seed: int = SEED,
     size: int = 12,
+    mixed: bool = False,
 ) -> list[dict[str, object]]:
     """Run the stages; returns the log.
 
     The checkpoint holds weights, optimizer and log, so that a run which was interrupted goes on
-    as if it had not been.
+    as if it had not been. `mixed` computes in bfloat16 where that is safe, with float32 weights.
     """
     network.train()
     progress = _Progress(checkpoint, network)
@@ -104,7 +106,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = stage.rate * min(1.0, (index + 1) / 100) * (1.0 - share)
             torch.manual_seed(seed + step)
-            loss = _step(network, tokenizer, optimizer, batch)
+            loss = _step(network, tokenizer, optimizer, batch, mixed)
             progress.after(step, stage.name, index + 1, len(order), loss, optimizer)
     return progress.log
 
@@ -147,10 +149,13 @@ class _Progress:
             self._saved = time.monotonic()
 
 
-def _step(network: ReaderNetwork, tokenizer: Any, optimizer: Any, batch: list[Example]) -> float:
+def _step(
+    network: ReaderNetwork, tokenizer: Any, optimizer: Any, batch: list[Example], mixed: bool
+) -> float:
     encoded, starts, ends = encode(tokenizer, batch)
     inputs = {k: encoded[k] for k in ("input_ids", "attention_mask", "token_type_ids")}
-    start, end = network(inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+        start, end = network(inputs)
     start = start.masked_fill(inputs["attention_mask"] == 0, -1e4)
     end = end.masked_fill(inputs["attention_mask"] == 0, -1e4)
     loss = (functional.cross_entropy(start, starts) + functional.cross_entropy(end, ends)) / 2
@@ -195,11 +200,16 @@ def public_examples(data: Path, embed: Embed, rng: random.Random, most: int) -> 
     return rng.sample(found, min(most, len(found)))
 
 
-def own_examples(embed: Embed, rng: random.Random) -> tuple[list[Example], list[Example]]:
-    """The examples written for this project: to train on, and whole libraries held out."""
+def own_examples(
+    embed: Embed, rng: random.Random, parts: str = PARTS
+) -> tuple[list[Example], list[Example]]:
+    """The examples written for this project: to train on, and whole libraries held out.
+
+    `parts` says which of the files, as a pattern of `fnmatch`.
+    """
     kept: list[Example] = []
     held: list[Example] = []
-    for number, library in enumerate(own_libraries()):
+    for number, library in enumerate(own_libraries(parts=parts)):
         part = held if number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 else kept
         part += own(library, embed, rng)
     return kept, held
@@ -217,6 +227,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path("reader.checkpoint"))
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
+    parser.add_argument("--parts", default=PARTS, help="which of the own texts, as a file pattern")
+    parser.add_argument("--mixed", action="store_true", help="bfloat16 where that is safe")
     arguments = parser.parse_args()
     torch.manual_seed(SEED)
     torch.set_num_threads(arguments.threads)
@@ -230,7 +242,7 @@ def main() -> None:
         vectors = embedder.get_text_embedding_batch([texts[i] for i in order])
         return np.asarray(vectors, dtype=np.float32)[np.argsort(order)]
 
-    kept, held = own_examples(embed, random.Random(SEED))
+    kept, held = own_examples(embed, random.Random(SEED), arguments.parts)
     public = public_examples(arguments.data, embed, random.Random(SEED), arguments.public)
     sizes = {"public": len(public), "own": len(kept), "held": len(held)}
     print(json.dumps(sizes), flush=True)
@@ -246,7 +258,8 @@ def main() -> None:
     if arguments.start:
         network.load_state_dict(load_file(arguments.start), strict=False)
         stages = stages[1:]
-    log = train(network, tokenizer, stages[: arguments.stages], arguments.checkpoint)
+    stages = stages[: arguments.stages]
+    log = train(network, tokenizer, stages, arguments.checkpoint, mixed=arguments.mixed)
     scores = {"held_out": evaluate(network, tokenizer, held)}
     print(json.dumps(scores, default=float))
     state = {k: v.to(torch.bfloat16).contiguous() for k, v in network.trained_state().items()}
