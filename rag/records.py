@@ -121,8 +121,28 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Twin:
+    """Another document that has a passage's text, the same or similar, and where.
+
+    `age` tells whether that document is the older or the newer one, as far as anything does.
+    """
+
+    document_id: str
+    title: str
+    source: str
+    page: int
+    start: int
+    end: int
+    relation: Literal["same", "similar"]
+    age: Literal["older", "newer"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that a question found. Ranks count from 1; None where that half missed it."""
+    """A chunk that a question found. Ranks count from 1; None where that half missed it.
+
+    `dated` is the day on which its file was last changed, or else added (ISO 8601).
+    """
 
     chunk_id: str
     document_id: str
@@ -137,6 +157,8 @@ class Passage:
     lexical_rank: int | None = None
     context: str = ""
     similarity: float = 0.0
+    dated: str = ""
+    twins: tuple[Twin, ...] = ()
 
     @property
     def embedded_text(self) -> str:

@@ -14,6 +14,7 @@ from rag.indexes import Indexes
 from rag.records import Passage
 from rag.reranking import Reranker
 from rag.settings import Settings
+from rag.twins import distinct, with_similar
 
 # up to this many allowed chunks an exact search beats the index (and a metadata filter)
 EXACT_LIMIT = 5_000
@@ -42,6 +43,8 @@ class Retriever:
     ) -> list[Passage]:
         """The best `limit` passages for a query, best first; identical texts once.
 
+        What other documents say the same, or nearly, stands at each as its twins.
+
         `score` is the fused score from 0 to 1, with the reranker's word where there is one;
         `similarity` is the cosine. Raises UnknownCollection, and ModelError from the reranker.
         """
@@ -61,7 +64,8 @@ class Retriever:
             )
             for name, score in sorted(fused.items(), key=lambda item: (-item[1], item[0]))
         ]
-        return self._reranker.order(query, _distinct(passages))[:limit]
+        passages = distinct(passages)
+        return with_similar(self._reranker.order(query, passages)[:limit], passages)
 
     def _candidates(
         self, query: str, wanted: int, collections: Sequence[str] | None
@@ -123,15 +127,3 @@ def fuse(dense: _Ranked, lexical: _Ranked, dense_weight: float) -> Mapping[str, 
             share = (score - low) / spread if spread > 0 else 1.0
             fused[name] = fused.get(name, 0.0) + weight * share
     return fused
-
-
-def _distinct(passages: Sequence[Passage]) -> list[Passage]:
-    """Without passages whose text, white space aside, a better one already has."""
-    seen: set[str] = set()
-    kept: list[Passage] = []
-    for passage in passages:
-        text = " ".join(passage.text.split())
-        if text not in seen:
-            seen.add(text)
-            kept.append(passage)
-    return kept

@@ -97,6 +97,18 @@ def by_page(passages: Sequence[Mapping[str, Any]]) -> list[PagesRead]:
     return read
 
 
+def newer_versions(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Newer documents that nearly say what the answer cites, each once, by where they say it."""
+    cited = {citation["chunk_id"] for citation in answer["citations"]}
+    found: dict[str, Mapping[str, Any]] = {}
+    for passage in answer["passages"]:
+        if passage["chunk_id"] in cited:
+            for twin in passage.get("twins", ()):
+                if twin["relation"] == "similar" and twin["age"] == "newer":
+                    found.setdefault(twin["document_id"], twin)
+    return list(found.values())
+
+
 def _covering(page: Page) -> Iterator[Block]:
     """The page's blocks, with one more for any text that stands between them."""
     at = 0

@@ -23,6 +23,7 @@ def new_answer_id() -> str:
 def record_answer(catalog: Catalog, answer: Answer) -> bool:
     """Store an answer; False where a document it holds text of has gone since it was asked."""
     held = {p.document_id for p in answer.passages} | {c.document_id for c in answer.citations}
+    held |= {twin.document_id for passage in answer.passages for twin in passage.twins}
     with catalog.write() as connection:
         here = set(
             connection.execute(

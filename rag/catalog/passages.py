@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from rag.catalog.contents import Vectors
 from rag.catalog.documents import shown_title
 from rag.catalog.schema import chunks, contents, documents
 from rag.records import Passage
+from rag.twins import twin
 
 
 def live_passages(
@@ -21,8 +24,8 @@ def live_passages(
 ) -> Mapping[str, Passage]:
     """The chunks among `ids` that are live in these collections, by id, with score 0.
 
-    Where several documents hold the same bytes the one that came first is named. Raises
-    UnknownCollection.
+    Where several documents hold the same bytes the one that came first is named, and the others
+    are its twins. Raises UnknownCollection.
     """
     found: dict[str, Passage] = {}
     with catalog.read() as connection:
@@ -31,7 +34,10 @@ def live_passages(
             chunks.c.id.in_(list(ids)), documents.c.collection_id.in_(allowed)
         )
         for row in connection.execute(statement.order_by(documents.c.created_at)):
-            found.setdefault(row.id, _passage(row))
+            passage = _passage(row)
+            first = found.setdefault(row.id, passage)
+            if first is not passage:
+                found[row.id] = replace(first, twins=(*first.twins, twin(first, passage, "same")))
     return found
 
 
@@ -80,6 +86,8 @@ def _live() -> Select[Any]:
             chunks.c.context,
             documents.c.id.label("document_id"),
             documents.c.source,
+            documents.c.stat_key,
+            documents.c.created_at,
             contents.c.title,
         )
         .join(contents, contents.c.key == chunks.c.content_key)
@@ -99,4 +107,13 @@ def _passage(row: Row[Any]) -> Passage:
         text=row.text,
         score=0.0,
         context=row.context,
+        dated=_day(row),
     )
+
+
+def _day(row: Row[Any]) -> str:
+    """The day on which the file was last changed; of an upload, on which it was added."""
+    parts = row.stat_key.split(":")
+    if len(parts) < 2:
+        return str(row.created_at)[:10]
+    return datetime.fromtimestamp(int(parts[1]) / 1e9, UTC).date().isoformat()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from rag.printing import json_line, printable
@@ -34,3 +37,10 @@ def search(
         click.secho(f"{source}, page {passage['page']}", bold=True, nl=False)
         click.secho(f"  {passage['score']:.2f}", dim=True)
         click.echo("  " + printable(" ".join(passage["text"].split())[:300]))
+        for twin in passage["twins"]:
+            click.secho(f"  {_relation(twin)} in {printable(twin['source'])}", dim=True)
+
+
+def _relation(twin: Mapping[str, Any]) -> str:
+    said = {"same": "the same", "similar": "nearly the same"}[twin["relation"]]
+    return f"{said}, {twin['age']}," if twin["age"] else said

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rag.words import content_terms
 
 OWN = Path(__file__).with_name("training")
 PARTS = "part_*.jsonl"
@@ -129,11 +132,36 @@ def own(library: Sequence[dict[str, Any]], embed: Embed, rng: random.Random) -> 
         shift = len(row["title"]) + 1
         asked += [Asked(question, index) for question in row["un"]]
         asked += [
-            Asked(qa["q"], index, shift + row["context"].index(qa["a"]), (qa["a"],))
+            Asked(qa["q"], index, shift + where, (qa["a"],))
             for qa in row["qa"]
-            if qa["a"] in row["context"]
+            if (where := place(qa["q"], qa["a"], row["context"])) >= 0
         ]
     return with_distractors(contexts, asked, embed, rng)
+
+
+def place(question: str, answer: str, context: str) -> int:
+    """Where in a context the answer stands; -1 where it does not.
+
+    What stands there more than once (a number in a table) is meant on the line that shares most
+    words with the question; “6” does not stand in “16”.
+    """
+    found = [hit.start() for hit in re.finditer(re.escape(answer), context)]
+    whole = [at for at in found if _stands_alone(context, at, at + len(answer))] or found
+    asked = set(content_terms(question))
+
+    def shared(at: int) -> int:
+        line = context[context.rfind("\n", 0, at) + 1 :].split("\n", 1)[0]
+        return len(asked & set(content_terms(line)))
+
+    return max(whole, key=shared, default=-1)
+
+
+def _stands_alone(context: str, start: int, end: int) -> bool:
+    before, after = context[start - 1 : start], context[end : end + 1]
+    return not (
+        (before.isalnum() and context[start].isalnum())
+        or (after.isalnum() and context[end - 1].isalnum())
+    )
 
 
 def with_distractors(

@@ -56,7 +56,7 @@ fresh.addEventListener("click", () => {
 });
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.(".cite, .passages a, .closest a");
+  const link = event.target.closest?.(".cite, .passages a, .place");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
   event.preventDefault();
   source.open(link);

@@ -9,7 +9,7 @@ export function placeUrl(place) {
 
 export function placeLink(place) {
   const folio = make("span", { class: "folio" }, `p.\u00a0${place.page}`);
-  return keep(make("a", { href: placeUrl(place) }, make("span", { class: "name" }, place.title), " ", folio), place);
+  return keep(make("a", { class: "place", href: placeUrl(place) }, make("span", { class: "name" }, place.title), " ", folio), place);
 }
 
 // A page of a passage, below its document's name.
@@ -28,6 +28,19 @@ export function byPage(passages) {
     if (!pages.has(page)) pages.set(page, passage);
   }
   return [...documents.values()].map(({ title, source, pages }) => ({ title, source, pages: [...pages.values()] }));
+}
+
+// Newer documents that nearly say what an answer cites, each once.
+export function newerVersions({ citations, passages }) {
+  const cited = new Set(citations.map(({ chunk_id: id }) => id));
+  const found = new Map();
+  for (const { chunk_id: id, twins = [] } of passages) {
+    for (const twin of cited.has(id) ? twins : []) {
+      const newer = twin.relation === "similar" && twin.age === "newer";
+      if (newer && !found.has(twin.document_id)) found.set(twin.document_id, twin);
+    }
+  }
+  return [...found.values()];
 }
 
 export function citeLink(citation) {

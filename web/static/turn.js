@@ -1,7 +1,7 @@
 // One question and its answer on the ask page, built up event by event.
 
 import { find, fromTemplate, make } from "./dom.js";
-import { byPage, citeLink, pageLink, placeLink } from "./places.js";
+import { byPage, citeLink, newerVersions, pageLink, placeLink } from "./places.js";
 
 const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported" };
 
@@ -69,6 +69,8 @@ export class Turn {
   say(answer) {
     const quoted = answer.sentences.length > 0 && answer.sentences.every(({ support }) => support === "quoted");
     find(".judge", this.root).hidden = !quoted;
+    find(".judge", this.root).after(...newerVersions(answer).map((twin) =>
+      make("p", { class: "newer" }, "A newer document says nearly the same: ", placeLink(twin))));
     const { question, standalone_question: standalone } = answer;
     if (!standalone || standalone === question) return;
     const line = find(".looked-up", this.root);

@@ -1,0 +1,111 @@
+"""Passages that say nearly the same: copies, and versions of one text, told by their age.
+
+Two passages of different documents are *similar* where they share most of their word pairs
+(Jaccard similarity of shingles, Broder 1997).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Literal
+
+from rag.records import Passage, Twin
+
+# share of word pairs that two passages have in common: of any two documents, and of two whose
+# names differ in figures only (“policy 2024”, “policy 2025”). Chosen on the sample library, where
+# the sections of its two travel policies and two backup policies lie above the latter and no
+# others above the former
+SIMILAR, SIMILAR_NAMESAKES = 0.4, 0.17
+# shorter texts, such as headings, are alike by chance
+_LEAST_WORDS = 12
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+
+_Shingles = frozenset[tuple[str, str]]
+
+
+def distinct(passages: Sequence[Passage]) -> list[Passage]:
+    """Without passages whose text, white space aside, a better one has; it names them as twins."""
+    kept: dict[str, Passage] = {}
+    for passage in passages:
+        text = " ".join(passage.text.split())
+        first = kept.setdefault(text, passage)
+        known = {first.document_id, *(twin.document_id for twin in first.twins)}
+        if passage.document_id not in known:
+            more = (twin(first, passage, "same"), *passage.twins)
+            kept[text] = replace(
+                first, twins=first.twins + tuple(t for t in more if t.document_id not in known)
+            )
+    return list(kept.values())
+
+
+def with_similar(passages: Sequence[Passage], others: Sequence[Passage]) -> list[Passage]:
+    """The passages, each with those of `others` that are similar, of other documents, as twins."""
+    pairs = {passage.chunk_id: _pairs(passage.text) for passage in (*passages, *others)}
+    return [_with_similar(passage, others, pairs) for passage in passages]
+
+
+def twin(passage: Passage, other: Passage, relation: Literal["same", "similar"]) -> Twin:
+    """What `other` is to `passage`."""
+    return Twin(
+        document_id=other.document_id,
+        title=other.title,
+        source=other.source,
+        page=other.page,
+        start=other.start,
+        end=other.end,
+        relation=relation,
+        age=_age(passage, other),
+    )
+
+
+def _with_similar(
+    passage: Passage, others: Sequence[Passage], pairs: Mapping[str, _Shingles]
+) -> Passage:
+    known = {passage.document_id, *(twin.document_id for twin in passage.twins)}
+    found: dict[str, tuple[float, Twin]] = {}
+    for other in others:
+        if other.document_id in known:
+            continue
+        alike = _jaccard(pairs[passage.chunk_id], pairs[other.chunk_id])
+        least = SIMILAR_NAMESAKES if _names(passage) & _names(other) else SIMILAR
+        if alike >= max(least, found.get(other.document_id, (0.0,))[0]):
+            found[other.document_id] = (alike, twin(passage, other, "similar"))
+    ranked = sorted(found.values(), key=lambda pair: -pair[0])
+    return replace(passage, twins=(*passage.twins, *(one for _, one in ranked)))
+
+
+def _pairs(text: str) -> _Shingles:
+    words = re.findall(r"\w+", text.casefold())
+    return frozenset(pairwise(words)) if len(words) >= _LEAST_WORDS else _NONE
+
+
+_NONE: _Shingles = frozenset()
+
+
+def _jaccard(one: _Shingles, other: _Shingles) -> float:
+    return len(one & other) / len(one | other) if one and other else 0.0
+
+
+def _names(passage: Passage) -> set[str]:
+    """What the document is called, by its title and by its path, without figures."""
+    path = passage.source.rpartition(".")[0] or passage.source
+    bare = {re.sub(r"[\d\W_]+", " ", name).strip().casefold() for name in (passage.title, path)}
+    return bare - {""}
+
+
+def _age(passage: Passage, other: Passage) -> Literal["older", "newer"] | None:
+    """Whether the other's document is the older or the newer one; None where nothing tells.
+
+    The latest year in title and path counts before the date of the file, which a copy may change.
+    """
+    for mine, its in ((_year(passage), _year(other)), (passage.dated, other.dated)):
+        if mine and its and mine != its:
+            return "older" if its < mine else "newer"
+    return None
+
+
+def _year(passage: Passage) -> str:
+    return max(_YEAR.findall(f"{passage.title} {passage.source}"), default="")
