@@ -12,7 +12,15 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
-from rag.reading.examples import Asked, Example, holds, own, own_libraries, with_distractors
+from rag.reading.examples import (
+    Asked,
+    Example,
+    holds,
+    own,
+    own_libraries,
+    place,
+    with_distractors,
+)
 from rag.reading.model import ReaderNetwork
 from rag.reading.reader import Page, Reader
 from rag.reading.train import Stage, train
@@ -107,6 +115,14 @@ def test_a_distractor_is_near_and_never_holds_the_answer() -> None:
     assert len(found) == 2
     assert found[1].start < 0
     assert not holds(found[1].context, ("180 euros",))
+
+
+def test_what_stands_several_times_is_meant_on_the_line_that_the_question_names() -> None:
+    table = "Code | Article | Stock\nP-16 | Seal | 6\nP-20 | Impeller | 6\nP-21 | Cover | 16"
+    assert place("How many impellers have we got?", "6", table) == table.index("6\nP-21")
+    assert place("How many seals are there?", "6", table) == table.index("6\nP-20")
+    assert place("How many covers?", "16", table) == len(table) - 2
+    assert place("How many?", "7", table) == -1
 
 
 def test_every_answer_written_for_this_project_stands_in_its_text() -> None:
