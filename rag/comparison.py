@@ -15,7 +15,7 @@ import numpy as np
 from rag.catalog import Catalog
 from rag.catalog.contents import IndexRow, count_chunks, index_ids, index_rows, vectors_of
 from rag.vectors import VectorIndex
-from rag.words import WordIndex
+from rag.words import WordIndex, Words
 
 _CHECK_SECONDS = 600
 _CHECKED_A_SECOND = 200
@@ -70,7 +70,7 @@ def compare_words(catalog: Catalog, index: WordIndex, tell: Tell | None = None) 
     wanted: set[str] = set()
     for rows in index_rows(catalog):
         wanted.update(row.id for row in rows)
-        missing.extend(index.missing((row.id, words_of(row)) for row in rows))
+        missing.extend(index.missing(map(words_of, rows)))
         if tell:
             tell(len(rows))
     held = Counter(index.ids())
@@ -79,9 +79,9 @@ def compare_words(catalog: Catalog, index: WordIndex, tell: Tell | None = None) 
     return Compared(tuple(missing), tuple(sorted(set(held) - wanted)))
 
 
-def words_of(row: IndexRow) -> str:
-    """The text whose words the lexical index holds for a chunk."""
-    return f"{row.context}\n{row.text}"
+def words_of(row: IndexRow) -> Words:
+    """What the lexical index holds of a chunk."""
+    return Words(row.id, f"{row.context}\n{row.text}", row.language)
 
 
 def compare_closed_vectors(

@@ -91,7 +91,7 @@ class Indexes:
         self.words.delete(words.extra)
         rows = vectors_of(self._catalog, words.missing)
         self._add_words(rows)
-        if self.words.missing((row.id, words_of(row)) for row in rows):
+        if self.words.missing(map(words_of, rows)):
             self._renew_words()
 
     def renew(self, tell: Tell | None = None) -> None:
@@ -190,7 +190,7 @@ class Indexes:
         serials.sweep()
 
     def _add_words(self, rows: Sequence[IndexRow]) -> None:
-        self.words.add((row.id, words_of(row)) for row in rows)
+        self.words.add(map(words_of, rows))
         self.words.commit()
 
     def _open_words(self, whole: bool) -> WordIndex:
@@ -224,7 +224,7 @@ class Indexes:
         index = WordIndex(path)
         with _or_removed(index, path):
             for rows in index_rows(self._catalog):
-                index.add((row.id, words_of(row)) for row in rows)
+                index.add(map(words_of, rows))
                 if tell:
                     tell(len(rows))
             index.commit()

@@ -1,8 +1,13 @@
-"""The lexical index: tantivy's BM25 over chunk texts, holding ids and no stored text."""
+"""The lexical index: tantivy's BM25 over chunk texts, holding ids and no stored text.
+
+Every chunk's words are indexed with English stems; those of a chunk in another language with that
+language's stems as well. A word of a question is looked for in both ways; the better one counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +15,13 @@ from typing import Any
 import tantivy
 
 from rag.errors import StorageError
+from rag.stemming import CUT, SNOWBALL, primary, segmented, stem, stems
 
-_FIELD, _ID = "words", "id"
+_FIELD, _ID, _STEMS, _LANGUAGE = "words", "id", "stems", "language"
 _HEAP_BYTES = 50_000_000
 _LONGEST_QUERY = 200
+# languages whose stems are indexed; scripts without spaces need none
+_OTHERS = sorted({*SNOWBALL, *CUT} - {"en"})
 _BATCH = 1000
 # articles, pronouns, prepositions, auxiliaries and question words (“may” is also a month)
 _FUNCTION_WORDS = (
@@ -26,14 +34,29 @@ _FUNCTION_WORDS = (
 
 def terms(text: str) -> list[str]:
     """The words of a text as the index knows them: lower case, no accents, English stems."""
-    found: list[str] = _analyzer().analyze(text)
+    found: list[str] = _analyzer().analyze(segmented(text))
     return found
 
 
 def content_terms(text: str) -> list[str]:
     """`terms` without English function words; all of them where nothing else is left."""
-    found: list[str] = _analyzer(stop=True).analyze(text)
+    found: list[str] = _analyzer(stop=True).analyze(segmented(text))
     return found or terms(text)
+
+
+def _surface(text: str) -> list[str]:
+    """The words of a text as they stand, in lower case."""
+    found: list[str] = _spaced(lower=True).analyze(segmented(text))
+    return found
+
+
+@lru_cache
+def _spaced(lower: bool = False) -> tantivy.TextAnalyzer:
+    """Splits what is stemmed already, or a text into its words."""
+    if not lower:
+        return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    return builder.filter(tantivy.Filter.lowercase()).build()
 
 
 @lru_cache
@@ -49,6 +72,15 @@ def _analyzer(stop: bool = False) -> tantivy.TextAnalyzer:
     return builder.filter(tantivy.Filter.stemmer("english")).build()
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the index is given of a chunk; `language` is empty where it is not known."""
+
+    id: str
+    text: str
+    language: str = ""
+
+
 class WordIndex:
     """The words of all chunks, found by BM25 (k1 = 1.2, b = 0.75, tantivy's own)."""
 
@@ -58,9 +90,12 @@ class WordIndex:
         builder = tantivy.SchemaBuilder()
         builder.add_text_field(_ID, stored=True, tokenizer_name="raw", index_option="basic")
         builder.add_text_field(_FIELD, stored=False, tokenizer_name="cloister", index_option="freq")
+        builder.add_text_field(_STEMS, stored=False, tokenizer_name="stemmed", index_option="freq")
+        builder.add_text_field(_LANGUAGE, stored=False, tokenizer_name="raw", index_option="basic")
         try:
             self._index = tantivy.Index(builder.build(), path=str(path))
             self._index.register_tokenizer("cloister", _analyzer())
+            self._index.register_tokenizer("stemmed", _spaced())
             self._writer: Any = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         except ValueError as error:
             raise StorageError(f"The lexical index cannot be opened: {error}.") from error
@@ -69,13 +104,16 @@ class WordIndex:
     def __len__(self) -> int:
         return int(self._searcher().num_docs)
 
-    def add(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Add (id, text) pairs, each replacing what its id had; seen after `commit`."""
-        for name, text in rows:
-            self._writer.delete_documents_by_term(_ID, name)
+    def add(self, rows: Iterable[Words]) -> None:
+        """Add chunks, each replacing what its id had; seen after `commit`."""
+        for row in rows:
+            self._writer.delete_documents_by_term(_ID, row.id)
             document = tantivy.Document()
-            document.add_text(_ID, name)
-            document.add_text(_FIELD, text)
+            document.add_text(_ID, row.id)
+            document.add_text(_FIELD, segmented(row.text))
+            if (language := primary(row.language)) in _OTHERS:
+                document.add_text(_STEMS, " ".join(stems(row.text, language)))
+                document.add_text(_LANGUAGE, language)
             self._writer.add_document(document)
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -93,16 +131,36 @@ class WordIndex:
 
     def query(self, text: str, n: int) -> list[tuple[str, float]]:
         """The `n` best ids with their BM25 scores, best first."""
-        words = list(dict.fromkeys(content_terms(text)))[:_LONGEST_QUERY]
-        if not words or n < 1:
-            return []
-        clauses = [
-            (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, _FIELD, word))
-            for word in words
-        ]
         searcher = self._searcher()
+        clauses = self._clauses(text, self._languages(searcher))
+        if not clauses or n < 1:
+            return []
         hits = searcher.search(tantivy.Query.boolean_query(clauses), n, count=False).hits
         return [(searcher.doc(address)[_ID][0], float(score)) for score, address in hits]
+
+    def _clauses(
+        self, text: str, languages: Sequence[str]
+    ) -> list[tuple[tantivy.Occur, tantivy.Query]]:
+        """One clause a content word: the best of its forms counts."""
+        forms = {word: {(_FIELD, word)} for word in content_terms(text)}
+        for surface in dict.fromkeys(_surface(text)) if languages else ():
+            key = "".join(terms(surface)[:1])
+            for language in languages:
+                if found := stem(surface, language):
+                    forms.setdefault(key, set()).add((_STEMS, found))
+        return [
+            (
+                tantivy.Occur.Should,
+                tantivy.Query.disjunction_max_query(
+                    [tantivy.Query.term_query(self._schema, *form) for form in sorted(alternatives)]
+                ),
+            )
+            for alternatives in list(forms.values())[:_LONGEST_QUERY]
+        ]
+
+    def _languages(self, searcher: tantivy.Searcher) -> list[str]:
+        """The languages of which some chunk has stems."""
+        return [name for name in _OTHERS if searcher.doc_freq(_LANGUAGE, name)]
 
     def frequencies(self, words: Sequence[str]) -> tuple[int, list[int]]:
         """How many chunks there are, and how many hold each of these terms."""
@@ -117,11 +175,14 @@ class WordIndex:
             for _, address in searcher.search(everything, _BATCH, offset=offset, count=False).hits:
                 yield searcher.doc(address)[_ID][0]
 
-    def missing(self, rows: Iterable[tuple[str, str]]) -> list[str]:
-        """Which of these (id, text) pairs are not found by their id and every word together."""
+    def missing(self, rows: Iterable[Words]) -> list[str]:
+        """The ids of those that are not found by their id and every word together."""
         searcher, lost = self._searcher(), []
-        for name, text in rows:
-            wanted = [(_ID, name), *((_FIELD, word) for word in dict.fromkeys(terms(text)))]
+        for row in rows:
+            wanted = [(_ID, row.id), *((_FIELD, word) for word in dict.fromkeys(terms(row.text)))]
+            if (language := primary(row.language)) in _OTHERS:
+                found = dict.fromkeys(stems(row.text, language))
+                wanted += [(_LANGUAGE, language), *((_STEMS, word) for word in found)]
             query = tantivy.Query.boolean_query(
                 [
                     (tantivy.Occur.Must, tantivy.Query.term_query(self._schema, field, word))
@@ -129,7 +190,7 @@ class WordIndex:
                 ]
             )
             if len(searcher.search(query, 2, count=False).hits) != 1:
-                lost.append(name)
+                lost.append(row.id)
         return lost
 
     def become(self, other: WordIndex) -> None:

@@ -43,6 +43,7 @@ class IndexRow:
     text: str
     context: str
     vector: Vectors
+    language: str = ""
 
 
 def content_key(bytes_hash: str, kind: str, recipe: str) -> str:

@@ -14,6 +14,7 @@ from rag.catalog.contents import pack_vector, unpack_vector
 from rag.catalog.schema import chunks, contents, documents, pages
 from rag.library import Library
 from rag.originals import original_path
+from rag.words import Words
 
 Spoil = Callable[[Library, random.Random], str]
 
@@ -56,7 +57,7 @@ def lose_words(library: Library, rng: random.Random) -> str:
 
 
 def alter_words(library: Library, rng: random.Random) -> str:
-    library.indexes.words.add([(_pick(library, chunks.c.id, rng), "quite other words")])
+    library.indexes.words.add([Words(_pick(library, chunks.c.id, rng), "quite other words")])
     library.indexes.words.commit()
     return "words-missing"
 
@@ -71,7 +72,7 @@ def double_words(library: Library, rng: random.Random) -> str:
 
 
 def add_words(library: Library, rng: random.Random) -> str:
-    library.indexes.words.add([(f"stranger{rng.random()}", "words of nobody")])
+    library.indexes.words.add([Words(f"stranger{rng.random()}", "words of nobody")])
     library.indexes.words.commit()
     return "words-strange"
 

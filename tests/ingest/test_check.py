@@ -149,7 +149,7 @@ def test_many_lost_chunks_rebuild_the_index(held: Held, monkeypatch: pytest.Monk
     indexes.delete(ids[:10])
     held.check(repair=True)
     rows = vectors_of(held.library.catalog, ids)
-    assert indexes.words.missing((row.id, words_of(row)) for row in rows) == []
+    assert indexes.words.missing(map(words_of, rows)) == []
     assert held.check()["found"]["faults"] == []
 
 

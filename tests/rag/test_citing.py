@@ -9,7 +9,7 @@ import pytest
 from rag.citing import Verifier, passage_url
 from rag.evidence import TermWeights, find_quote
 from rag.records import Passage
-from rag.words import WordIndex
+from rag.words import WordIndex, Words
 
 TEXT = (
     "The managing director is Niamh Carrow. Up to five unused days of leave may be carried over "
@@ -22,7 +22,8 @@ PASSAGE = Passage("c1", "d1", "Handbook", "handbook.pdf", 1, 100, 400, TEXT, 1.0
 @pytest.fixture
 def verifier(tmp_path: Path) -> Verifier:
     words = WordIndex(tmp_path)
-    words.add([("c1", TEXT), *((f"x{n}", "Something about other things.") for n in range(20))])
+    words.add([Words("c1", TEXT)])
+    words.add(Words(f"x{n}", "Something about other things.") for n in range(20))
     words.commit()
     return Verifier(TermWeights(words))
 

@@ -12,7 +12,7 @@ from rag.comparison import compare_vectors
 from rag.serials import Serials
 from rag.testing import fake_library
 from rag.vectors import VectorIndex
-from rag.words import WordIndex, content_terms
+from rag.words import WordIndex, Words, content_terms
 from tests.ingest.reading import add_text, read_all
 
 
@@ -49,11 +49,13 @@ def test_a_query_ranks_by_cosine_and_an_empty_index_finds_nothing(tmp_path: Path
 
 def test_words_are_found_by_their_stems_and_replaced_by_id(tmp_path: Path) -> None:
     index = WordIndex(tmp_path)
-    index.add([("a", "Unused days may be carried over"), ("b", "Übernachtungen in Lübeck")])
+    index.add(
+        [Words("a", "Unused days may be carried over"), Words("b", "Übernachtungen in Lübeck")]
+    )
     index.commit()
     assert [name for name, _ in index.query("carrying day", 5)] == ["a"]
     assert [name for name, _ in index.query("ubernachtungen", 5)] == ["b"]
-    index.add([("a", "something else")])
+    index.add([Words("a", "something else")])
     index.delete(["b"])
     index.commit()
     assert index.query("carrying Lübeck", 5) == []
