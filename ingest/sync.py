@@ -13,15 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.discover import Found, Passed, stat_key, walk
+from ingest.reading import nesting
 from rag.catalog import Catalog
-from rag.catalog.folders import (
-    FileVersion,
-    Known,
-    drop_files,
-    known_files,
-    put_files,
-    touch_files,
-)
+from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
+from rag.catalog.versions import FileVersion
 from rag.errors import DocumentError, TooLarge, UsageError
 from rag.originals import Incoming, hash_of, incoming, original_path
 from rag.settings import Settings
@@ -160,7 +155,8 @@ class _Registrar:
                 )
             originals.settle()
             if files:
-                put_files(self._catalog, self._folder_id, self._collection, files)
+                limits = nesting(self._settings)
+                put_files(self._catalog, self._folder_id, self._collection, files, limits)
         if touched:
             touch_files(self._catalog, touched)
 

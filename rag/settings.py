@@ -94,6 +94,15 @@ class Settings:
         "auto", "auto: read scanned pages and images by OCR; off: leave them out."
     )
     ingest_ocr_pages: int = _setting(500, "Most pages of one file that are read by OCR.")
+    ingest_members: int = _setting(
+        10_000, "Most files taken out of one archive or mail, those within them included."
+    )
+    ingest_members_bytes: int = _setting(
+        2_000_000_000, "Most bytes taken out of one archive or mail, those within them included."
+    )
+    ingest_depth: int = _setting(
+        3, "How deep archives and mails may be within each other; 0: nothing is taken out of them."
+    )
     ingest_free_bytes: int = _setting(200_000_000, "Bytes that must stay free on the disk.")
 
     sync_removed_share: float = _setting(

@@ -86,7 +86,8 @@ def sync_folder(
     """
     from ingest.erasing import is_due
     from ingest.sync import register
-    from rag.catalog.folders import folder_key, known_files, retry_files, unfinished
+    from rag.catalog.failures import folder_failures
+    from rag.catalog.folders import folder_key, retry_files, unfinished
     from rag.lock import take_folder_lock
 
     started = time.monotonic()
@@ -102,8 +103,7 @@ def sync_folder(
                 finish_queue(settings, catalog, what, progress, wait, key)
             except Busy as error:
                 busy = {"pending": unfinished(catalog, key), "busy": str(error)}
-    failed = [file for file in known_files(catalog, key).values() if file.state == "failed"]
-    failures = report.failures + [(file.source, file.error or "unknown") for file in failed]
+    failures = report.failures + folder_failures(catalog, key)
     return {
         "new": report.new,
         "changed": report.changed,
