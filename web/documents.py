@@ -25,12 +25,16 @@ def document_json(document: Document) -> dict[str, Any]:
 
 
 def list_part(
-    catalog: Catalog, limit: int, cursor: str | None, collection: str | None = None
+    catalog: Catalog,
+    limit: int,
+    cursor: str | None,
+    collection: str | None = None,
+    parent: str | None = None,
 ) -> tuple[list[Document], str | None]:
     """A part of the list and the cursor of the next. Raises UsageError, UnknownCollection."""
     after = _read_cursor(cursor) if cursor else None
     names = [collection] if collection else None
-    found = list_documents(catalog, limit + 1, after, names)
+    found = list_documents(catalog, limit + 1, after, names, parent)
     part = found[:limit]
     more = len(found) > limit
     return part, _make_cursor(part[-1]) if more else None

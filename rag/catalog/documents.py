@@ -308,16 +308,19 @@ def list_documents(
     limit: int = 100,
     after: tuple[str, str] | None = None,
     names: Iterable[str] | None = None,
+    parent: str | None = None,
 ) -> list[Document]:
     """Up to `limit` documents by source, those after the pair (source, id). UnknownCollection.
 
-    Members come right after the document that they are in, files of a folder after the folder.
+    Members come right after the document that they are in; with a `parent` only its own are given.
     """
     with catalog.read() as connection:
         statement = _listing()
         if names is not None:
             keys = collection_ids(connection, names)
             statement = statement.where(documents.c.collection_id.in_(keys))
+        if parent is not None:
+            statement = statement.where(documents.c.parent_id == parent)
         if after is not None:
             place = tuple_(_ORDER, documents.c.id)
             statement = statement.where(place > (after[0].replace("/", _FIRST), after[1]))
