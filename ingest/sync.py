@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.discover import Found, Passed, stat_key, walk
+from ingest.patterns import Selection, selection
 from ingest.reading import nesting
 from rag.catalog import Catalog
 from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
@@ -50,11 +51,14 @@ class Plan:
     passed: tuple[Passed, ...]
 
 
-def plan(folder: Path, known: dict[str, Known]) -> Plan:
-    """Compare the files below `folder` with what is known of them, by name and stat key."""
+def plan(folder: Path, known: dict[str, Known], chosen: Selection | None = None) -> Plan:
+    """Compare the files below `folder` with what is known of them, by name and stat key.
+
+    What is not `chosen` any more is as good as vanished.
+    """
     seen: set[str] = set()
     unchanged, to_read, passed = 0, [], []
-    for found in walk(folder):
+    for found in walk(folder, chosen):
         if isinstance(found, Passed):
             passed.append(found)
             continue
@@ -80,6 +84,7 @@ def register(
     folder_id: int,
     collection: str,
     confirmed: bool = False,
+    chosen: Selection | None = None,
 ) -> SyncReport:
     """Bring the catalog in step with the folder; the worker then reads what is queued.
 
@@ -87,7 +92,7 @@ def register(
     mistake and `confirmed` is not set, StorageError on a full disk. What was registered stays.
     """
     known = known_files(catalog, folder_id)
-    plan_ = plan(folder, known)
+    plan_ = plan(folder, known, chosen or chosen_by(settings))
     if not confirmed:
         _refuse_mass_removal(settings, plan_, known)
     registrar = _Registrar(settings, catalog, folder_id, collection, known, plan_.vanished)
@@ -101,6 +106,18 @@ def register(
     drop_files(catalog, [file.document_id for file in vanished])
     report.removed = sum(file.state != "removed" for file in vanished)
     return report
+
+
+def chosen_by(
+    settings: Settings, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Selection:
+    """Which files are synced: by the patterns given, where none are by the settings' own.
+
+    Raises UsageError.
+    """
+    return selection(
+        include or settings.sync_include, exclude or settings.sync_exclude, settings.sync_hidden
+    )
 
 
 class _Registrar:

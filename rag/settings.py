@@ -105,6 +105,13 @@ class Settings:
     )
     ingest_free_bytes: int = _setting(200_000_000, "Bytes that must stay free on the disk.")
 
+    sync_include: tuple[str, ...] = _setting(
+        (), "Patterns of the files that a sync takes, as *.pdf; none: all that can be read."
+    )
+    sync_exclude: tuple[str, ...] = _setting(
+        (), "Patterns of files and folders that a sync leaves out, as drafts/ or ~$*."
+    )
+    sync_hidden: bool = _setting(False, "true: sync hidden files and folders too.")
     sync_removed_share: float = _setting(
         0.5, "Share of a synced folder's files that may vanish at once without --confirm-deletions."
     )
@@ -148,6 +155,7 @@ def setting_rows() -> Iterator[tuple[str, str, str, str]]:
     for item in fields(Settings):
         default = "" if item.default in (MISSING, None) else item.default
         shown = ", ".join(default) if isinstance(default, tuple) else str(default)
+        shown = shown.lower() if isinstance(default, bool) else shown
         yield _dotted(item.name), _variable(item.name), shown, str(item.metadata["help"])
 
 
@@ -195,11 +203,22 @@ def _unknown(what: str, key: str, known: list[str]) -> str:
     return f"There is no setting for {what}. Did you mean {near[0]}?"
 
 
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in known:
+        raise ValueError(value)
+    return known[str(value).lower()]
+
+
 def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
     if name not in types:
         raise UnknownSetting(_unknown(name, name, list(types)))
     wanted = types[name]
     try:
+        if wanted is bool:
+            return _truth(value)
         if wanted is int and not isinstance(value, bool):
             return int(value)
         if wanted is float and not isinstance(value, bool):
