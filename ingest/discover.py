@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.conversion import without_converter
 from ingest.formats import suffix_kind
 from ingest.patterns import Selection
 from rag.errors import NotFound, UnsupportedFormat
@@ -29,11 +30,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A file or folder that is not read, and why; `failed` where it should have been."""
+    """A file or folder that is not read, and why; `failed` where it should have been.
+
+    Of one that is only not `readable_now` what is known stays.
+    """
 
     source: str
     reason: str
     failed: bool
+    readable_now: bool = True
 
 
 def walk(folder: Path, chosen: Selection | None = None) -> Iterator[Found | Passed]:
@@ -63,7 +68,7 @@ def _walk(root: Path, chosen: Selection) -> Iterator[Found | Passed]:
             if chosen.enters(item[1]):
                 stack.append(_entries(Path(item[0].path), f"{item[1]}/", chosen))
         elif chosen.takes(item[1]):
-            yield from _file(root, *item)
+            yield from _file(root, *item, chosen)
 
 
 def _entries(
@@ -89,7 +94,9 @@ def _entries(
         yield entry, source
 
 
-def _file(root: Path, entry: os.DirEntry[str], source: str) -> Iterator[Found | Passed]:
+def _file(
+    root: Path, entry: os.DirEntry[str], source: str, chosen: Selection
+) -> Iterator[Found | Passed]:
     try:
         if entry.is_symlink():
             target = Path(entry.path).resolve()
@@ -106,6 +113,9 @@ def _file(root: Path, entry: os.DirEntry[str], source: str) -> Iterator[Found | 
         return
     except (OSError, RuntimeError) as error:
         yield Passed(source, f"it cannot be read: {error}", True)
+        return
+    if kind in chosen.unread:
+        yield Passed(source, str(without_converter(source, kind)), False, readable_now=False)
         return
     yield Found(source, entry.path, kind, stat_key(facts))
 

@@ -15,13 +15,15 @@ class Kind:
     """One kind of file. `parser` is `"module:function"` with `parse(path, name) -> Parsed`.
 
     `unpacker`, of a kind that files come in, is `"module:function"` with
-    `unpack(path, name, limits) -> Iterator[Packed]`; an archive has no text, and no parser.
+    `unpack(path, name, limits) -> Iterator[Packed]`; an archive has no text, and no parser. One
+    that LibreOffice must convert first `becomes` another kind, whose parser reads it.
     """
 
     suffixes: tuple[str, ...]
     media_type: str
     parser: str
     unpacker: str = ""
+    becomes: str = ""
 
 
 # text in a format of its own that is read as it stands
@@ -73,6 +75,9 @@ KINDS: dict[str, Kind] = {
         "ingest.parsers.tars:unpack",
     ),
     "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
+    "doc": Kind((".doc",), "application/msword", "", becomes="docx"),
+    "xls": Kind((".xls",), "application/vnd.ms-excel", "", becomes="xlsx"),
+    "ppt": Kind((".ppt",), "application/vnd.ms-powerpoint", "", becomes="pptx"),
     "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
     "image": Kind(
         (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
@@ -83,10 +88,10 @@ KINDS: dict[str, Kind] = {
 _PACKINGS = (".gz", ".bz2", ".xz")
 _BY_SUFFIX = {suffix: kind for kind, entry in KINDS.items() for suffix in entry.suffixes}
 
-# formats of Office before 2007, and what to save them as
-_LEGACY = {".doc": "docx", ".xls": "xlsx", ".ppt": "pptx"}
 _OFFICE = ("docx", "pptx", "xlsx")
 _ZIPPED = (*_OFFICE, "odt", "ods", "odp", "epub")
+# of Excel before it kept its sheets in compound files
+_OLD_SHEET = b"\x09\x08"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF; rename it to .pdf"),
@@ -123,12 +128,6 @@ def suffix_kind(name: str) -> str:
         suffix = f".tar{suffix}"
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
-    if suffix in _LEGACY:
-        new = _LEGACY[suffix]
-        raise UnsupportedFormat(
-            f"“{name}” is of the Office before 2007, which is not read. Save it as .{new}, or let "
-            f"LibreOffice do so for a whole folder: soffice --headless --convert-to {new} *{suffix}"
-        )
     what = f"files ending in “{suffix}” are" if suffix else "a file without a suffix is"
     raise UnsupportedFormat(
         f"“{name}” cannot be read: {what} not among the formats read, which are "
@@ -153,6 +152,9 @@ def kind_of(name: str, head: bytes) -> str:
             )
     elif kind in _ZIPPED:
         _check_zipped(name, kind, head)
+    elif KINDS[kind].becomes:
+        old = head.startswith((_OLE, _OLD_SHEET)) or head.lstrip().startswith(b"{\\rtf")
+        _check_magic(name, "a file of the Office before 2007", old, head)
     elif kind == "msg":
         _check_magic(name, "an Outlook message", head.startswith(_OLE), head)
     elif kind == "zip":

@@ -21,11 +21,15 @@ from rag.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which files are taken; hidden ones only where `hidden` says so. Made by `selection`."""
+    """Which files are taken; hidden ones only where `hidden` says so. Made by `selection`.
+
+    Files of the kinds `unread` cannot be read as things are.
+    """
 
     include: re.Pattern[str] | None = None
     exclude: re.Pattern[str] | None = None
     hidden: bool = False
+    unread: frozenset[str] = frozenset()
 
     def takes(self, source: str) -> bool:
         """Whether a file is taken, by its path below the folder."""
@@ -39,10 +43,13 @@ class Selection:
 
 
 def selection(
-    include: Iterable[str] = (), exclude: Iterable[str] = (), hidden: bool = False
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    hidden: bool = False,
+    unread: frozenset[str] = frozenset(),
 ) -> Selection:
     """The selection by these patterns; no `include` takes everything. Raises UsageError."""
-    return Selection(_compiled(include), _compiled(exclude), hidden)
+    return Selection(_compiled(include), _compiled(exclude), hidden, unread)
 
 
 def _compiled(patterns: Iterable[str]) -> re.Pattern[str] | None:

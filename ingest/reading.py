@@ -1,10 +1,14 @@
-"""Reads documents' stored bytes: text by their parsers, and the files within them."""
+"""Reads documents' stored bytes: text by their parsers, and the files within them.
+
+Files of old Office are converted first.
+"""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import replace
 
+from ingest.conversion import Converter
 from ingest.formats import KINDS, kind_of
 from ingest.intake import Intake
 from ingest.parsers.packed import UnpackLimits
@@ -33,6 +37,7 @@ class Reader:
         self._nesting = nesting(settings)
         self._lock = threading.Lock()
         self._stored: set[str] = set()
+        self._converter = Converter(settings)
         self._sandbox = Sandbox(
             processes=settings.ingest_parsers,
             seconds=settings.ingest_parse_seconds,
@@ -55,6 +60,9 @@ class Reader:
                 f"The stored copy of “{task.source}” is gone; add the file again."
             ) from error
         kind_of(task.source, head)
+        if new := KINDS[task.kind].becomes:
+            with self._converter.converted(path, task.source, task.kind) as result:
+                return self._sandbox.parse(result, task.source, new)
         if not KINDS[task.kind].unpacker:
             return self._sandbox.parse(path, task.source, task.kind)
         room = self._room(task)
@@ -82,6 +90,7 @@ class Reader:
     def close(self) -> None:
         """Stop what is being read."""
         self._sandbox.close()
+        self._converter.close()
 
     def _room(self, task: Task) -> Nesting:
         with self._catalog.read() as connection:

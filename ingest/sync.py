@@ -12,10 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ingest.conversion import LEGACY_KINDS, find_converter
 from ingest.discover import Found, Passed, stat_key, walk
 from ingest.patterns import Selection, selection
 from ingest.reading import nesting
 from rag.catalog import Catalog
+from rag.catalog.attempts import queue_unconverted
 from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
 from rag.catalog.versions import FileVersion
 from rag.errors import DocumentError, TooLarge, UsageError
@@ -70,7 +72,7 @@ def plan(folder: Path, known: dict[str, Known], chosen: Selection | None = None)
         else:
             to_read.append(found)
     # what could not be looked at is not gone
-    unseen = tuple(p.source for p in passed if p.failed)
+    unseen = tuple(p.source for p in passed if p.failed or not p.readable_now)
     vanished = [
         file for source, file in known.items() if source not in seen and not _below(source, unseen)
     ]
@@ -91,6 +93,8 @@ def register(
     Raises NotFound for no such folder, UsageError where so much vanished that it looks like a
     mistake and `confirmed` is not set, StorageError on a full disk. What was registered stays.
     """
+    if find_converter(settings):
+        queue_unconverted(catalog, LEGACY_KINDS)
     known = known_files(catalog, folder_id)
     plan_ = plan(folder, known, chosen or chosen_by(settings))
     if not confirmed:
@@ -116,7 +120,10 @@ def chosen_by(
     Raises UsageError.
     """
     return selection(
-        include or settings.sync_include, exclude or settings.sync_exclude, settings.sync_hidden
+        include or settings.sync_include,
+        exclude or settings.sync_exclude,
+        settings.sync_hidden,
+        frozenset() if find_converter(settings) else LEGACY_KINDS,
     )
 
 

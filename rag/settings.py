@@ -94,6 +94,11 @@ class Settings:
         "auto", "auto: read scanned pages and images by OCR; off: leave them out."
     )
     ingest_ocr_pages: int = _setting(500, "Most pages of one file that are read by OCR.")
+    ingest_converter: str = _setting(
+        "auto",
+        "What converts DOC, XLS and PPT: auto finds LibreOffice, off leaves such files out, else "
+        "the path of its soffice.",
+    )
     ingest_members: int = _setting(
         10_000, "Most files taken out of one archive or mail, those within them included."
     )
