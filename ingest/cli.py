@@ -45,6 +45,7 @@ def add(
     """Add FILES to the library and wait until they are searchable."""
     from ingest.uploads import receive
     from rag.catalog.documents import get_document
+    from rag.catalog.failures import document_failures
     from rag.errors import CloisterError
     from rag.library import open_catalog
 
@@ -64,14 +65,15 @@ def add(
         with progress_for(as_json) as progress:
             finish_queue(settings, catalog, "cloister ingest add", progress, wait=True)
     documents = [get_document(catalog, name) for name in dict.fromkeys(taken)]
+    errors += document_failures(catalog, dict.fromkeys(taken))
     catalog.close()
-    errors += [(d.source, d.error or "unknown") for d in documents if d.state == "failed"]
     live = [d for d in documents if d.state != "failed"]
     if as_json:
         added = [{"id": d.id, "source": d.source, "state": d.state} for d in live]
         click.echo(json_line({"documents": added, "failures": reasons(errors)}))
     for document in [] if as_json else live:
-        click.echo(f"{document.id}  {printable(document.source)}  {document.chunks} chunks")
+        inside = f", {document.members} files in it" if document.members else ""
+        click.echo(f"{document.id}  {printable(document.source)}  {document.chunks} chunks{inside}")
     say_failures(errors)
     raise SystemExit(1 if errors else 0)
 

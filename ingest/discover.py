@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.conversion import without_converter
 from ingest.formats import suffix_kind
+from ingest.patterns import Selection
 from rag.errors import NotFound, UnsupportedFormat
 
 # a file changed this recently may change again within one tick of its clock
@@ -28,30 +30,34 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A file or folder that is not read, and why; `failed` where it should have been."""
+    """A file or folder that is not read, and why; `failed` where it should have been.
+
+    Of one that is only not `readable_now` what is known stays.
+    """
 
     source: str
     reason: str
     failed: bool
+    readable_now: bool = True
 
 
-def walk(folder: Path) -> Iterator[Found | Passed]:
+def walk(folder: Path, chosen: Selection | None = None) -> Iterator[Found | Passed]:
     """Every file below `folder`, in the order of their paths.
 
-    Hidden files and folders are left out without a word; links are followed to files inside the
-    folder only, and never to folders. Raises NotFound when there is no such folder.
+    Hidden files and what is not `chosen` are left out without a word; links are followed to files
+    inside the folder only, and never to folders. Raises NotFound when there is no such folder.
     """
     root = folder.resolve()
     if not root.is_dir():
         raise NotFound(
             f"{folder} is not a folder that can be read. Nothing was changed; is it mounted?"
         )
-    yield from _walk(root)
+    yield from _walk(root, chosen or Selection())
 
 
-def _walk(root: Path) -> Iterator[Found | Passed]:
+def _walk(root: Path, chosen: Selection) -> Iterator[Found | Passed]:
     """Depth first, with a stack of its own: folders may be nested deeper than Python's."""
-    stack = [_entries(root, "")]
+    stack = [_entries(root, "", chosen)]
     while stack:
         item = next(stack[-1], None)
         if item is None:
@@ -59,12 +65,15 @@ def _walk(root: Path) -> Iterator[Found | Passed]:
         elif isinstance(item, Passed):
             yield item
         elif item[0].is_dir(follow_symlinks=False):
-            stack.append(_entries(Path(item[0].path), f"{item[1]}/"))
-        else:
-            yield from _file(root, *item)
+            if chosen.enters(item[1]):
+                stack.append(_entries(Path(item[0].path), f"{item[1]}/", chosen))
+        elif chosen.takes(item[1]):
+            yield from _file(root, *item, chosen)
 
 
-def _entries(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str] | Passed]:
+def _entries(
+    folder: Path, prefix: str, chosen: Selection
+) -> Iterator[tuple[os.DirEntry[str], str] | Passed]:
     """What a folder holds, by name, each with its path below the root."""
     try:
         with os.scandir(folder) as scan:
@@ -73,7 +82,7 @@ def _entries(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]
         yield Passed(prefix or ".", f"the folder cannot be read: {error.strerror}", True)
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") and not chosen.hidden:
             continue
         source = prefix + entry.name
         try:
@@ -85,7 +94,9 @@ def _entries(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]
         yield entry, source
 
 
-def _file(root: Path, entry: os.DirEntry[str], source: str) -> Iterator[Found | Passed]:
+def _file(
+    root: Path, entry: os.DirEntry[str], source: str, chosen: Selection
+) -> Iterator[Found | Passed]:
     try:
         if entry.is_symlink():
             target = Path(entry.path).resolve()
@@ -102,6 +113,9 @@ def _file(root: Path, entry: os.DirEntry[str], source: str) -> Iterator[Found | 
         return
     except (OSError, RuntimeError) as error:
         yield Passed(source, f"it cannot be read: {error}", True)
+        return
+    if kind in chosen.unread:
+        yield Passed(source, str(without_converter(source, kind)), False, readable_now=False)
         return
     yield Found(source, entry.path, kind, stat_key(facts))
 

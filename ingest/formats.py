@@ -12,11 +12,18 @@ from rag.errors import CorruptDocument, EmptyDocument, ProtectedDocument, Unsupp
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of file. `parser` is `"module:function"` with `parse(path, name) -> Parsed`."""
+    """One kind of file. `parser` is `"module:function"` with `parse(path, name) -> Parsed`.
+
+    `unpacker`, of a kind that files come in, is `"module:function"` with
+    `unpack(path, name, limits) -> Iterator[Packed]`; an archive has no text, and no parser. One
+    that LibreOffice must convert first `becomes` another kind, whose parser reads it.
+    """
 
     suffixes: tuple[str, ...]
     media_type: str
     parser: str
+    unpacker: str = ""
+    becomes: str = ""
 
 
 # text in a format of its own that is read as it stands
@@ -46,14 +53,31 @@ KINDS: dict[str, Kind] = {
         "text/plain",
         "ingest.parsers.text:parse",
     ),
-    "eml": Kind((".eml",), "message/rfc822", "ingest.parsers.mail:parse"),
+    "eml": Kind(
+        (".eml",), "message/rfc822", "ingest.parsers.mail:parse", "ingest.parsers.mail:unpack"
+    ),
     "odt": Kind((".odt",), f"{_OPEN_DOCUMENT}.text", "ingest.parsers.odt:parse"),
     "ods": Kind((".ods",), f"{_OPEN_DOCUMENT}.spreadsheet", "ingest.parsers.ods:parse"),
     "odp": Kind((".odp",), f"{_OPEN_DOCUMENT}.presentation", "ingest.parsers.odp:parse"),
     "rtf": Kind((".rtf",), "application/rtf", "ingest.parsers.rtf:parse"),
     "epub": Kind((".epub",), "application/epub+zip", "ingest.parsers.epub:parse"),
-    "msg": Kind((".msg",), "application/vnd.ms-outlook", "ingest.parsers.outlook:parse"),
+    "msg": Kind(
+        (".msg",),
+        "application/vnd.ms-outlook",
+        "ingest.parsers.outlook:parse",
+        "ingest.parsers.outlook:unpack",
+    ),
+    "zip": Kind((".zip",), "application/zip", "", "ingest.parsers.zips:unpack"),
+    "tar": Kind(
+        (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz"),
+        "application/x-tar",
+        "",
+        "ingest.parsers.tars:unpack",
+    ),
     "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
+    "doc": Kind((".doc",), "application/msword", "", becomes="docx"),
+    "xls": Kind((".xls",), "application/vnd.ms-excel", "", becomes="xlsx"),
+    "ppt": Kind((".ppt",), "application/vnd.ms-powerpoint", "", becomes="pptx"),
     "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
     "image": Kind(
         (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
@@ -61,12 +85,13 @@ KINDS: dict[str, Kind] = {
         "ingest.parsers.image:parse",
     ),
 }
+_PACKINGS = (".gz", ".bz2", ".xz")
 _BY_SUFFIX = {suffix: kind for kind, entry in KINDS.items() for suffix in entry.suffixes}
 
-# formats of Office before 2007, and what to save them as
-_LEGACY = {".doc": "docx", ".xls": "xlsx", ".ppt": "pptx"}
 _OFFICE = ("docx", "pptx", "xlsx")
 _ZIPPED = (*_OFFICE, "odt", "ods", "odp", "epub")
+# of Excel before it kept its sheets in compound files
+_OLD_SHEET = b"\x09\x08"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF; rename it to .pdf"),
@@ -86,6 +111,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\0", "an SQLite database"),
 )
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
+_ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
+_PACKED_TARS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 # text holds hardly any of these; random bytes are a tenth of them
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\r\f\x0b\x1b\x08")
@@ -97,14 +124,10 @@ def suffix_kind(name: str) -> str:
     # by hand: a sync asks this of every file, and a path object takes longer than its stat
     stem, dot, last = name.replace("\\", "/").rpartition("/")[2].rpartition(".")
     suffix = f".{last}".lower() if stem and dot else ""
+    if suffix in _PACKINGS and stem[-4:].lower() == ".tar":
+        suffix = f".tar{suffix}"
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
-    if suffix in _LEGACY:
-        new = _LEGACY[suffix]
-        raise UnsupportedFormat(
-            f"“{name}” is of the Office before 2007, which is not read. Save it as .{new}, or let "
-            f"LibreOffice do so for a whole folder: soffice --headless --convert-to {new} *{suffix}"
-        )
     what = f"files ending in “{suffix}” are" if suffix else "a file without a suffix is"
     raise UnsupportedFormat(
         f"“{name}” cannot be read: {what} not among the formats read, which are "
@@ -129,8 +152,16 @@ def kind_of(name: str, head: bytes) -> str:
             )
     elif kind in _ZIPPED:
         _check_zipped(name, kind, head)
+    elif KINDS[kind].becomes:
+        old = head.startswith((_OLE, _OLD_SHEET)) or head.lstrip().startswith(b"{\\rtf")
+        _check_magic(name, "a file of the Office before 2007", old, head)
     elif kind == "msg":
         _check_magic(name, "an Outlook message", head.startswith(_OLE), head)
+    elif kind == "zip":
+        _check_magic(name, "a zip archive", head.startswith(_ZIPS), head)
+    elif kind == "tar":
+        plain = head[257:262] == b"ustar" or name.lower().endswith(".tar")
+        _check_magic(name, "a tar archive", plain or head.startswith(_PACKED_TARS), head)
     elif kind == "rtf":
         _check_magic(name, "an RTF file", head.lstrip().startswith(b"{\\rtf"), head)
     elif kind == "image":

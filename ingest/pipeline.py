@@ -22,9 +22,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ingest.chunking import CHUNKER_VERSION, Chunker
-from ingest.formats import kind_of
 from ingest.parsers import PARSER_VERSION
-from ingest.sandbox import Sandbox
+from ingest.reading import Reader, nesting
 from rag.catalog import Catalog
 from rag.catalog.attempts import set_back
 from rag.catalog.contents import (
@@ -43,12 +42,11 @@ from rag.catalog.documents import STARTED, Task, claim, fail, release, report
 from rag.embedding import Embedder, Vectors
 from rag.errors import (
     CloisterError,
-    CorruptDocument,
     DocumentError,
     EmptyDocument,
 )
 from rag.indexes import Indexes
-from rag.originals import check_free_space, original_path, storage_error, sweep_originals
+from rag.originals import check_free_space, storage_error, sweep_originals
 from rag.records import Chunk, Parsed
 from rag.settings import Settings
 
@@ -95,6 +93,11 @@ class Draft:
         return len(self.chunks) - self.done
 
     @property
+    def all_vectors(self) -> Vectors:
+        """Its vectors, a row a chunk; an archive has none."""
+        return np.concatenate(self.vectors) if self.chunks else np.zeros((0, 0), np.float32)
+
+    @property
     def tried_before(self) -> bool:
         """Whether one of its documents did harm before, perhaps."""
         return any(task.attempts for task in self.tasks)
@@ -138,13 +141,8 @@ class Pipeline:
             overlap=settings.chunk_overlap,
             limit=embedder.limit,
         )
-        self._sandbox = Sandbox(
-            processes=settings.ingest_parsers,
-            seconds=settings.ingest_parse_seconds,
-            memory_mb=settings.ingest_parse_memory_mb,
-            max_text_chars=settings.ingest_max_chars,
-            ocr_pages=settings.ingest_ocr_pages if settings.ingest_ocr == "auto" else 0,
-        )
+        self._reader = Reader(settings, catalog)
+        self._nesting = nesting(settings)
         self._readers = ThreadPoolExecutor(settings.ingest_parsers, "parse")
         self._parsing: dict[Future[Draft | None], Task] = {}
         self._drafts: list[Draft] = []
@@ -182,14 +180,18 @@ class Pipeline:
             self._indexes.delete(chunk_ids(self._catalog, dead))
             delete_contents(self._catalog, dead)
             self._catalog.truncate_log()
-        return sweep_originals(self._settings, lambda: wanted_hashes(self._catalog))
+        idle = not self._parsing and not self._drafts
+        # the second is asked first: what leaves it is in the catalog by then
+        return sweep_originals(
+            self._settings, lambda: self._reader.stored(idle) | wanted_hashes(self._catalog)
+        )
 
     def close(self) -> None:
         """Stop the parsers; what was in hand goes back to the queue, not counted as tried."""
         self._closing = True
         for future in self._parsing:
             future.cancel()
-        self._sandbox.close()
+        self._reader.close()
         self._readers.shutdown(wait=True, cancel_futures=True)
         held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
         self._parsing, self._drafts = {}, []
@@ -228,7 +230,7 @@ class Pipeline:
         ):
             key = content_key(task.bytes_hash, task.kind, self.recipe)
             if is_indexed(self._catalog, key):
-                publish(self._catalog, [(task, key)], self.recipe)
+                self._publish([(task, key)])
             elif not self._joined([task], key):
                 self._parsing[self._readers.submit(self._draft, task, key)] = task
 
@@ -248,7 +250,7 @@ class Pipeline:
             if draft is None or self._joined(draft.tasks, draft.key):
                 continue
             if is_indexed(self._catalog, draft.key):  # by another one, meanwhile
-                publish(self._catalog, [(task, draft.key)], self.recipe)
+                self._publish([(task, draft.key)])
             else:
                 self._drafts.append(draft)
 
@@ -283,9 +285,9 @@ class Pipeline:
         # a death from here on is put down to this document
         report(self._catalog, [(task, STARTED)], "parsing")
         try:
-            parsed = self._parse(task)
+            parsed = self._reader.read(task)
             chunks = tuple(self._chunker.chunks(parsed, key))
-            if not chunks:
+            if not chunks and not parsed.members:
                 raise EmptyDocument(f"“{task.source}” holds no text that could be searched.")
         except DocumentError as error:
             if not self._closing:
@@ -293,18 +295,6 @@ class Pipeline:
             return None
         report(self._catalog, [(task, _PARSED)], "embedding")
         return Draft([task], key, parsed, chunks)
-
-    def _parse(self, task: Task) -> Parsed:
-        path = original_path(self._settings, task.bytes_hash)
-        try:
-            with path.open("rb") as file:
-                head = file.read(4096)
-        except FileNotFoundError as error:
-            raise CorruptDocument(
-                f"The stored copy of “{task.source}” is gone; add the file again."
-            ) from error
-        kind_of(task.source, head)
-        return self._sandbox.parse(path, task.source, task.kind)
 
     def _embed(self, parts: Sequence[_Part], stopping: Callable[[], bool]) -> None:
         """Embed a slice; what it finishes is published."""
@@ -349,14 +339,17 @@ class Pipeline:
         if not drafts:
             return
         contents = [
-            Content(d.key, d.tasks[0], self.recipe, d.parsed, d.chunks, np.concatenate(d.vectors))
+            Content(d.key, d.tasks[0], self.recipe, d.parsed, d.chunks, d.all_vectors)
             for d in drafts
         ]
         put_contents(self._catalog, contents)
         self._indexes.add([row for content in contents for row in _index_rows(content)])
         finished = [(task, draft.key) for draft in drafts for task in draft.tasks]
-        publish(self._catalog, finished, self.recipe)
+        self._publish(finished)
         self._drafts = [draft for draft in self._drafts if draft not in drafts]
+
+    def _publish(self, finished: Sequence[tuple[Task, str]]) -> None:
+        publish(self._catalog, finished, self.recipe, self._nesting)
 
 
 def _unexpected(error: Exception) -> str:

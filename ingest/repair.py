@@ -1,7 +1,7 @@
 """Mends what a check found: from the catalog, and nothing is embedded again for it.
 
-What the catalog itself lost is read again from the originals; what an original lost can only come
-from the synced folder that it is a copy of.
+What the catalog itself lost is read again from the originals; an original that is lost can only
+come from the synced folder that it is a copy of, or from the archive or mail that it was in.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def repair(library: Library, found: Survey) -> None:
     settings, catalog, indexes = library.settings, library.catalog, library.indexes
     lost = [*found.missing_originals, *found.altered_originals]
     still_lost = [name for name in lost if not _restore_original(settings, catalog, name)]
-    audit.mark_lost_originals(catalog, still_lost)
+    around = {name: audit.containers_of(catalog, name, still_lost) for name in still_lost}
+    audit.mark_lost_originals(catalog, [name for name in still_lost if not around[name]])
     # before the index: its vectors may be what restores a row, and rows are what restores it
     beyond = [
         key
@@ -34,7 +35,7 @@ def repair(library: Library, found: Survey) -> None:
     unanswered = audit.reconnect(catalog, found.unanswered)
     vectors, words = indexes.compare()
     indexes.mend(vectors, words)
-    audit.read_again(catalog, beyond)
+    audit.read_again(catalog, {*beyond, *(key for keys in around.values() for key in keys)})
     audit.queue_again(catalog, unanswered)
     indexes.sweep()
     sweep_originals(settings, lambda: wanted_hashes(catalog))

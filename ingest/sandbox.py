@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 from ingest.formats import KINDS
-from ingest.parsers.wire import unpack
-from rag.errors import DocumentError, ParserStopped, document_error
+from ingest.intake import Intake, MemberStream, member_name
+from ingest.parsers.wire import unpack, unpack_error
+from rag.errors import DocumentError, ParserStopped
 from rag.records import Parsed
 
 log = logging.getLogger("cloister.ingest")
@@ -42,7 +43,8 @@ class Sandbox:
     Any number of threads may call `parse`; `processes` files are read at once. A child serves
     many files, and a fresh one takes its place after a failure or 200 files. A file may take
     `seconds`, which begin anew with each of its pages (`ocr_pages` at most; 0: OCR is off) that
-    has to be read by OCR: a long scan gets the time that it needs, one that hangs does not.
+    has to be read by OCR, and with each file that is taken out of it: a long scan gets the time
+    that it needs, one that hangs does not.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class Sandbox:
         self._children: set[_Child] = set()
         self._closed = False
 
-    def parse(self, path: Path, name: str, kind: str) -> Parsed:
+    def parse(self, path: Path, name: str, kind: str, intake: Intake | None = None) -> Parsed:
         """The file at `path`, called `name` in messages, read as `kind` (a key of KINDS).
 
+        With an `intake` the files within it go there, one after another.
         Raises the DocumentError that its parser raised, EmptyDocument when it holds no text,
         ParserStopped when time or memory ran out, the parser crashed or the sandbox is closed.
         """
@@ -78,13 +81,15 @@ class Sandbox:
             "characters": self._characters,
             "ocr_pages": self._ocr_pages,
         }
+        if intake:
+            request |= {"unpacker": KINDS[kind].unpacker, "limits": asdict(intake.limits)}
         child = self._free.get()
         keep: _Child | None = None
         try:
             if child is None or not child.alive:
                 child = self._start(child)
             limits = _Limits(self._seconds, self._characters, self._ocr_pages)
-            reply = child.ask(json.dumps(request).encode(), limits, name)
+            reply = child.ask(json.dumps(request).encode(), limits, name, intake)
             parsed = self._read(reply, name)
             keep = child
             return parsed
@@ -153,17 +158,15 @@ class Sandbox:
         try:
             if reply[:1] == b"+":
                 return unpack(reply[1:])
-            values = json.loads(reply[1:])
-            code, message = str(values["code"]), str(values["message"])
-            where = str(values.get("where", ""))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found, where = unpack_error(reply[1:])
+        except ValueError as error:
             raise ParserStopped(
                 f"Reading “{name}” was stopped: its parser's reply makes no sense. Do not trust "
                 "this file."
             ) from error
         if where:
             log.warning("a parser failed: %s", where)
-        raise document_error(code, message)
+        raise found
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ class _Deadline:
     """When a document must have been read; each page that OCR begins moves it."""
 
     def __init__(self, limits: _Limits, name: str) -> None:
-        self._limits = limits
+        self.limits = limits
         self._name = name
         self._pages = 0
         self._at = time.monotonic() + limits.seconds
@@ -188,21 +191,25 @@ class _Deadline:
         """Seconds from now."""
         return self._at - time.monotonic()
 
+    def next_member(self) -> None:
+        """Allow for another file within the file; the intake counts them."""
+        self._at = time.monotonic() + self.limits.seconds
+
     def next_page(self) -> None:
         """Allow for another page. Raises ParserStopped when there are more than may be read."""
         self._pages += 1
-        if self._pages > self._limits.ocr_pages:
+        if self._pages > self.limits.ocr_pages:
             raise ParserStopped(
                 f"Reading “{self._name}” was stopped: its parser read more pages by OCR than "
                 "allowed. Do not trust this file."
             )
-        self._at = time.monotonic() + self._limits.seconds
+        self._at = time.monotonic() + self.limits.seconds
 
     def missed(self) -> ParserStopped:
         """The error for a document that took too long."""
         page = f"a page by OCR, number {self._pages:,} in " if self._pages else ""
         return ParserStopped(
-            f"Reading {page}“{self._name}” took longer than {self._limits.seconds:g} seconds, the "
+            f"Reading {page}“{self._name}” took longer than {self.limits.seconds:g} seconds, the "
             "limit set by ingest.parse_seconds. Split it, or ask the operator to raise the limit."
         )
 
@@ -228,7 +235,7 @@ class _Child:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    def ask(self, request: bytes, limits: _Limits, name: str) -> bytes:
+    def ask(self, request: bytes, limits: _Limits, name: str, intake: Intake | None) -> bytes:
         """The reply to a request. Raises ParserStopped at the deadline or when the child ends."""
         self.served += 1
         deadline = _Deadline(limits, name)
@@ -239,9 +246,19 @@ class _Child:
             stdin.write(struct.pack(">Q", len(request)) + request)
         except (OSError, ValueError) as error:
             raise self._crashed(name) from error
+        while intake and (frame := self._frame(deadline, name))[:1] == b"m":
+            deadline.next_member()
+            stream = MemberStream(lambda: self._frame(deadline, name))
+            intake.take(member_name(frame[1:]), stream)
+            stream.drain()
+        return frame if intake else self._frame(deadline, name)
+
+    def _frame(self, deadline: _Deadline, name: str) -> bytes:
+        """What the child says next."""
         # a reply of no length is the sign that a page is about to be read by OCR
         while not (size := struct.unpack(">Q", self._take(8, deadline, name))[0]):
             deadline.next_page()
+        limits = deadline.limits
         if size > min(_LARGEST_REPLY, limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK):
             raise ParserStopped(
                 f"Reading “{name}” was stopped: what its parser found in it is too much. Split it."

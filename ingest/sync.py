@@ -12,16 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ingest.conversion import LEGACY_KINDS, find_converter
 from ingest.discover import Found, Passed, stat_key, walk
+from ingest.patterns import Selection, selection
+from ingest.reading import nesting
 from rag.catalog import Catalog
-from rag.catalog.folders import (
-    FileVersion,
-    Known,
-    drop_files,
-    known_files,
-    put_files,
-    touch_files,
-)
+from rag.catalog.attempts import queue_unconverted
+from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
+from rag.catalog.versions import FileVersion
 from rag.errors import DocumentError, TooLarge, UsageError
 from rag.originals import Incoming, hash_of, incoming, original_path
 from rag.settings import Settings
@@ -55,11 +53,14 @@ class Plan:
     passed: tuple[Passed, ...]
 
 
-def plan(folder: Path, known: dict[str, Known]) -> Plan:
-    """Compare the files below `folder` with what is known of them, by name and stat key."""
+def plan(folder: Path, known: dict[str, Known], chosen: Selection | None = None) -> Plan:
+    """Compare the files below `folder` with what is known of them, by name and stat key.
+
+    What is not `chosen` any more is as good as vanished.
+    """
     seen: set[str] = set()
     unchanged, to_read, passed = 0, [], []
-    for found in walk(folder):
+    for found in walk(folder, chosen):
         if isinstance(found, Passed):
             passed.append(found)
             continue
@@ -71,7 +72,7 @@ def plan(folder: Path, known: dict[str, Known]) -> Plan:
         else:
             to_read.append(found)
     # what could not be looked at is not gone
-    unseen = tuple(p.source for p in passed if p.failed)
+    unseen = tuple(p.source for p in passed if p.failed or not p.readable_now)
     vanished = [
         file for source, file in known.items() if source not in seen and not _below(source, unseen)
     ]
@@ -85,14 +86,17 @@ def register(
     folder_id: int,
     collection: str,
     confirmed: bool = False,
+    chosen: Selection | None = None,
 ) -> SyncReport:
     """Bring the catalog in step with the folder; the worker then reads what is queued.
 
     Raises NotFound for no such folder, UsageError where so much vanished that it looks like a
     mistake and `confirmed` is not set, StorageError on a full disk. What was registered stays.
     """
+    if find_converter(settings):
+        queue_unconverted(catalog, LEGACY_KINDS)
     known = known_files(catalog, folder_id)
-    plan_ = plan(folder, known)
+    plan_ = plan(folder, known, chosen or chosen_by(settings))
     if not confirmed:
         _refuse_mass_removal(settings, plan_, known)
     registrar = _Registrar(settings, catalog, folder_id, collection, known, plan_.vanished)
@@ -106,6 +110,21 @@ def register(
     drop_files(catalog, [file.document_id for file in vanished])
     report.removed = sum(file.state != "removed" for file in vanished)
     return report
+
+
+def chosen_by(
+    settings: Settings, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Selection:
+    """Which files are synced: by the patterns given, where none are by the settings' own.
+
+    Raises UsageError.
+    """
+    return selection(
+        include or settings.sync_include,
+        exclude or settings.sync_exclude,
+        settings.sync_hidden,
+        frozenset() if find_converter(settings) else LEGACY_KINDS,
+    )
 
 
 class _Registrar:
@@ -160,7 +179,8 @@ class _Registrar:
                 )
             originals.settle()
             if files:
-                put_files(self._catalog, self._folder_id, self._collection, files)
+                limits = nesting(self._settings)
+                put_files(self._catalog, self._folder_id, self._collection, files, limits)
         if touched:
             touch_files(self._catalog, touched)
 

@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from ingest.conversion import check_converter
 from ingest.formats import kind_of
 from rag.catalog import Catalog
 from rag.catalog.collections import collection_ids
@@ -31,6 +32,7 @@ def receive(
     with incoming(settings) as batch:
         bytes_hash, size, head = batch.take(stream, name)
         kind = kind_of(name, head)
+        check_converter(settings, name, kind)
         batch.settle()
         return add_upload(catalog, Upload(name, kind, size, bytes_hash), collection)
 

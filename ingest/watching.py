@@ -36,29 +36,36 @@ def notifies(folder: Path, mounts: Path = _MOUNTS) -> bool:
 
 
 def changes(
-    folder: Path, stop: threading.Event, every: float, notified: bool, besides: Path
+    folder: Path,
+    stop: threading.Event,
+    every: float,
+    notified: bool,
+    besides: Path,
+    hidden: bool = False,
 ) -> Iterator[None]:
     """Once for each burst of changes, and `every` seconds at the latest, until `stop` is set.
 
-    Hidden files count for nothing, nor does what is below `besides`. When the folder vanishes or
-    another is mounted in its place, that is a change. Raises OSError where the system cannot
-    notify, as when it is out of watches.
+    Hidden files count only where they are synced, what is below `besides` never. When the folder
+    vanishes or another is mounted in its place, that is a change. Raises OSError where the system
+    cannot notify, as when it is out of watches.
     """
     while not stop.is_set():
         if notified and folder.is_dir():
-            yield from _told(folder, stop, every, besides)
+            yield from _told(folder, stop, every, besides, hidden)
         elif not stop.wait(every):
             yield
 
 
-def _told(folder: Path, stop: threading.Event, every: float, besides: Path) -> Iterator[None]:
+def _told(
+    folder: Path, stop: threading.Event, every: float, besides: Path, hidden: bool
+) -> Iterator[None]:
     from watchfiles import Change, watch
 
     def counts(_change: Change, name: str) -> bool:
         path = Path(name)
         if path.is_relative_to(besides) or not path.is_relative_to(folder):
             return False
-        return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        return hidden or not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
     identity, last = _identity(folder), time.monotonic()
     for found in watch(

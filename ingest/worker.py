@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from ingest.check import Steps
+from ingest.conversion import LEGACY_KINDS, find_converter
 from ingest.erasing import erase, is_due
 from ingest.jobs import perform, run_job
 from ingest.pipeline import RECIPE_FACT, Pipeline
-from rag.catalog.attempts import recover
+from rag.catalog.attempts import queue_unconverted, recover
 from rag.catalog.folders import unfinished
 from rag.catalog.jobs import Job, start_again
 from rag.catalog.removals import removals
@@ -93,6 +94,8 @@ class Worker:
             if library.catalog.fact(RECIPE_FACT) != pipeline.recipe:
                 library.catalog.note(RECIPE_FACT, pipeline.recipe)
             recover(library.catalog, pipeline.recipe)
+            if find_converter(library.settings):
+                queue_unconverted(library.catalog, LEGACY_KINDS)
             start_again(library.catalog)
             yield pipeline
         finally:

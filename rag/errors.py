@@ -11,6 +11,7 @@
     │   ├── UnsupportedFormat     a kind of file that is not read (skipped, not failed)
     │   ├── EmptyDocument         nothing in it to search
     │   ├── ProtectedDocument     a password is needed
+    │   ├── TooMuchInside         more files in it, larger or deeper, than the limits allow
     │   ├── CorruptDocument       it is not what its name says, or is damaged
     │   └── ParserStopped         its parser ran out of time or memory, or crashed
     ├── Busy                      someone else holds what is needed; try later (exit code 75)
@@ -106,6 +107,12 @@ class ProtectedDocument(DocumentError):
     title = "The document is password-protected"
 
 
+class TooMuchInside(DocumentError):
+    """More files in it, larger ones or deeper, than the limits allow."""
+
+    title = "The file holds more than is allowed"
+
+
 class CorruptDocument(DocumentError):
     """It is not what its name says, or is damaged."""
 
@@ -142,7 +149,14 @@ class StorageError(CloisterError):
 
 def document_error(code: str, message: str) -> DocumentError:
     """The DocumentError whose `code` is given, as a child process reports it."""
-    kinds = (UnsupportedFormat, EmptyDocument, ProtectedDocument, CorruptDocument, ParserStopped)
+    kinds = (
+        UnsupportedFormat,
+        EmptyDocument,
+        ProtectedDocument,
+        TooMuchInside,
+        CorruptDocument,
+        ParserStopped,
+    )
     for kind in kinds:
         error = kind(message)
         if error.code == code:

@@ -64,11 +64,27 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A file within a file: an archive's, or a mail's attachment. `name` is its path in there.
+
+    `bytes_hash` is empty where it was not taken; then `error_code` and `error` say why.
+    """
+
+    name: str
+    kind: str = ""
+    bytes_hash: str = ""
+    size: int = 0
+    error_code: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """What a parser made of a file's bytes. `title` is from inside the file, or empty."""
 
     pages: tuple[Page, ...]
     title: str = ""
+    members: tuple[Member, ...] = ()
 
 
 def with_context(context: str, text: str) -> str:
@@ -100,7 +116,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as the library lists it. `bytes` is its size; `source` its path or name."""
+    """A document as the library lists it. `bytes` is its size; `source` its path or name.
+
+    `parent` is the id of the document that it is a member of; `members` counts its own.
+    """
 
     id: str
     title: str
@@ -118,6 +137,8 @@ class Document:
     error: str | None = None
     error_code: str | None = None
     folder: str | None = None
+    parent: str | None = None
+    members: int = 0
 
 
 @dataclass(frozen=True, slots=True)

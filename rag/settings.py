@@ -94,8 +94,29 @@ class Settings:
         "auto", "auto: read scanned pages and images by OCR; off: leave them out."
     )
     ingest_ocr_pages: int = _setting(500, "Most pages of one file that are read by OCR.")
+    ingest_converter: str = _setting(
+        "auto",
+        "What converts DOC, XLS and PPT: auto finds LibreOffice, off leaves such files out, else "
+        "the path of its soffice.",
+    )
+    ingest_members: int = _setting(
+        10_000, "Most files taken out of one archive or mail, those within them included."
+    )
+    ingest_members_bytes: int = _setting(
+        2_000_000_000, "Most bytes taken out of one archive or mail, those within them included."
+    )
+    ingest_depth: int = _setting(
+        3, "How deep archives and mails may be within each other; 0: nothing is taken out of them."
+    )
     ingest_free_bytes: int = _setting(200_000_000, "Bytes that must stay free on the disk.")
 
+    sync_include: tuple[str, ...] = _setting(
+        (), "Patterns of the files that a sync takes, as *.pdf; none: all that can be read."
+    )
+    sync_exclude: tuple[str, ...] = _setting(
+        (), "Patterns of files and folders that a sync leaves out, as drafts/ or ~$*."
+    )
+    sync_hidden: bool = _setting(False, "true: sync hidden files and folders too.")
     sync_removed_share: float = _setting(
         0.5, "Share of a synced folder's files that may vanish at once without --confirm-deletions."
     )
@@ -139,6 +160,7 @@ def setting_rows() -> Iterator[tuple[str, str, str, str]]:
     for item in fields(Settings):
         default = "" if item.default in (MISSING, None) else item.default
         shown = ", ".join(default) if isinstance(default, tuple) else str(default)
+        shown = shown.lower() if isinstance(default, bool) else shown
         yield _dotted(item.name), _variable(item.name), shown, str(item.metadata["help"])
 
 
@@ -186,11 +208,22 @@ def _unknown(what: str, key: str, known: list[str]) -> str:
     return f"There is no setting for {what}. Did you mean {near[0]}?"
 
 
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in known:
+        raise ValueError(value)
+    return known[str(value).lower()]
+
+
 def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
     if name not in types:
         raise UnknownSetting(_unknown(name, name, list(types)))
     wanted = types[name]
     try:
+        if wanted is bool:
+            return _truth(value)
         if wanted is int and not isinstance(value, bool):
             return int(value)
         if wanted is float and not isinstance(value, bool):

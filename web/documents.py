@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import select
 
 from rag.catalog import Catalog
-from rag.catalog.documents import get_document, list_documents, requeue
+from rag.catalog.documents import get_document, list_documents
+from rag.catalog.failures import try_again
 from rag.catalog.schema import documents
 from rag.errors import NotFound, UsageError
 from rag.records import Document, to_json
@@ -24,27 +25,33 @@ def document_json(document: Document) -> dict[str, Any]:
 
 
 def list_part(
-    catalog: Catalog, limit: int, cursor: str | None, collection: str | None = None
+    catalog: Catalog,
+    limit: int,
+    cursor: str | None,
+    collection: str | None = None,
+    parent: str | None = None,
 ) -> tuple[list[Document], str | None]:
     """A part of the list and the cursor of the next. Raises UsageError, UnknownCollection."""
     after = _read_cursor(cursor) if cursor else None
     names = [collection] if collection else None
-    found = list_documents(catalog, limit + 1, after, names)
+    found = list_documents(catalog, limit + 1, after, names, parent)
     part = found[:limit]
     more = len(found) > limit
     return part, _make_cursor(part[-1]) if more else None
 
 
 def retry(catalog: Catalog, document_id: str) -> Document:
-    """Queue a failed document again; any other is left as it is. Raises NotFound."""
+    """Queue a document again that failed, or in which a file did. Raises NotFound.
+
+    Any other is left as it is.
+    """
     with catalog.write() as connection:
         state = connection.execute(
             select(documents.c.state).where(documents.c.id == document_id)
         ).scalar()
         if state is None or state == "removed":
             raise NotFound(f"There is no document {document_id[:80]}.")
-        if state == "failed":
-            requeue(connection, [document_id])
+        try_again(connection, documents.c.id == document_id)
     return get_document(catalog, document_id)
 
 

@@ -17,6 +17,20 @@ collection_option = click.option(
 create_option = click.option(
     "--create-collection", is_flag=True, help="Make the collection where it is not there yet."
 )
+include_option = click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take only files that match, as '*.pdf' or 'contracts/**'; may be given often, and comes "
+    "in place of sync.include.",
+)
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders that match, as 'drafts/' or '~$*'; may be given often, and "
+    "comes in place of sync.exclude.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingest.commands.shared import (
     collection_option,
     create_option,
+    exclude_option,
     finish_queue,
+    include_option,
     json_option,
     need_collection,
     progress_for,
@@ -21,11 +23,16 @@ from ingest.commands.shared import (
 from rag.errors import Busy
 from rag.settings import Settings
 
+if TYPE_CHECKING:
+    from ingest.patterns import Selection
+
 
 @click.command(epilog="Example: cloister ingest sync ~/documents --wait --json")
 @click.argument("folder", type=click.Path(path_type=Path))
 @collection_option
 @create_option
+@include_option
+@exclude_option
 @click.option("--wait", is_flag=True, help="Return when everything is searchable.")
 @click.option("--retry", is_flag=True, help="Try files again that could not be read before.")
 @click.option("--confirm-deletions", is_flag=True, help="Remove even if most files are gone.")
@@ -36,6 +43,8 @@ def sync(
     folder: Path,
     collection: str,
     create_collection: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     wait: bool,
     retry: bool,
     confirm_deletions: bool,
@@ -43,11 +52,14 @@ def sync(
 ) -> None:
     """Bring the library in step with FOLDER: new, changed, moved and vanished files.
 
-    Made for cron: a second run over an unchanged folder changes nothing. Exits 0 when all is
-    well, 1 when a file could not be read, 75 when another process is at work.
+    Made for cron: a second run over an unchanged folder changes nothing. What the patterns leave
+    out is as good as vanished, so each run is given the same ones. Exits 0 when all is well, 1
+    when a file could not be read, 75 when another process is at work.
     """
+    from ingest.sync import chosen_by
     from rag.library import open_catalog
 
+    chosen = chosen_by(settings, include, exclude)
     catalog = open_catalog(settings)
     need_collection(catalog, collection, create_collection)
     with progress_for(as_json) as progress:
@@ -60,6 +72,7 @@ def sync(
             wait=wait,
             retry=retry,
             confirmed=confirm_deletions,
+            chosen=chosen,
         )
     catalog.close()
     say_sync(summary, as_json)
@@ -77,6 +90,7 @@ def sync_folder(
     wait: bool = False,
     retry: bool = False,
     confirmed: bool = False,
+    chosen: Selection | None = None,
     what: str = "cloister ingest sync",
 ) -> dict[str, Any]:
     """Sync a folder once; returns the summary that `--json` prints.
@@ -86,14 +100,15 @@ def sync_folder(
     """
     from ingest.erasing import is_due
     from ingest.sync import register
-    from rag.catalog.folders import folder_key, known_files, retry_files, unfinished
+    from rag.catalog.failures import folder_failures
+    from rag.catalog.folders import folder_key, retry_files, unfinished
     from rag.lock import take_folder_lock
 
     started = time.monotonic()
     key = folder_key(catalog, str(root), collection)
     busy: dict[str, Any] = {}
     with take_folder_lock(settings, key):
-        report = register(settings, catalog, root, key, collection, confirmed)
+        report = register(settings, catalog, root, key, collection, confirmed, chosen)
         if retry:
             retry_files(catalog, key)
         progress.left(unfinished(catalog, key))
@@ -102,8 +117,7 @@ def sync_folder(
                 finish_queue(settings, catalog, what, progress, wait, key)
             except Busy as error:
                 busy = {"pending": unfinished(catalog, key), "busy": str(error)}
-    failed = [file for file in known_files(catalog, key).values() if file.state == "failed"]
-    failures = report.failures + [(file.source, file.error or "unknown") for file in failed]
+    failures = report.failures + folder_failures(catalog, key)
     return {
         "new": report.new,
         "changed": report.changed,

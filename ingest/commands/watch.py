@@ -15,6 +15,8 @@ import click
 from ingest.commands.shared import (
     collection_option,
     create_option,
+    exclude_option,
+    include_option,
     need_collection,
     progress_for,
     say_sync,
@@ -33,6 +35,8 @@ _BUSY_SECONDS = 5.0
 @click.argument("folder", type=click.Path(path_type=Path))
 @collection_option
 @create_option
+@include_option
+@exclude_option
 @click.option(
     "--every",
     type=click.FloatRange(min=1),
@@ -48,6 +52,8 @@ def watch(
     folder: Path,
     collection: str,
     create_collection: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     every: float,
     as_json: bool,
 ) -> None:
@@ -57,12 +63,14 @@ def watch(
     sync`: where most files are gone at once nothing is removed, and that is said. Exits 0 when
     told to stop (SIGTERM), 75 when the folder is being watched already.
     """
+    from ingest.sync import chosen_by
     from ingest.watching import changes, notifies
     from rag.catalog.folders import folder_key
     from rag.library import open_catalog
     from rag.lock import take_watch_lock
 
     root = folder.expanduser().resolve()
+    chosen = chosen_by(settings, include, exclude)
     catalog = open_catalog(settings)
     need_collection(catalog, collection, create_collection)
     notified = notifies(root)
@@ -72,14 +80,17 @@ def watch(
         take_watch_lock(settings, folder_key(catalog, str(root), collection)),
     ):
         follower = _Follower(
-            lambda: sync_folder(settings, catalog, root, collection, progress, what=_WHAT), as_json
+            lambda: sync_folder(
+                settings, catalog, root, collection, progress, chosen=chosen, what=_WHAT
+            ),
+            as_json,
         )
         follower.first()
         how = "at each change" if notified else f"every {every:g} s (it is a network file system)"
         click.echo(printable(f"watching {root}, {how}"), err=True)
         while not stop.is_set():
             try:
-                for _ in changes(root, stop, every, notified, settings.home):
+                for _ in changes(root, stop, every, notified, settings.home, chosen.hidden):
                     follower.again(stop)
             except OSError as error:
                 notified = False

@@ -25,17 +25,26 @@ def check_archive(path: Path, name: str, member: str, *, largest: int = LARGEST)
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise damaged(name) from error
-    if any(info.flag_bits & _ENCRYPTED for info in infos):
+    if any(map(is_encrypted, infos)):
         raise ProtectedDocument(f"“{name}” is locked with a password. Save it without one.")
     size = sum(info.file_size for info in infos)
-    packed = max(1, sum(info.compress_size for info in infos))
-    if size > largest or (size > _RATIO_FROM and size > _RATIO * packed):
+    check_expansion(name, size, sum(info.compress_size for info in infos), largest=largest)
+    if not any(info.filename == member for info in infos):
+        raise damaged(name)
+
+
+def check_expansion(name: str, size: int, packed: int, *, largest: int = LARGEST) -> None:
+    """Refuse what expands to too much: see `check_archive`. Raises CorruptDocument."""
+    if size > largest or (size > _RATIO_FROM and size > _RATIO * max(1, packed)):
         raise CorruptDocument(
             f"“{name}” expands to {size:,} bytes from {packed:,}; refused, as such files are "
             "made to exhaust a machine's memory. If it is genuine, split it."
         )
-    if not any(info.filename == member for info in infos):
-        raise damaged(name)
+
+
+def is_encrypted(info: zipfile.ZipInfo) -> bool:
+    """Whether a password is needed to read a member of a zip."""
+    return bool(info.flag_bits & _ENCRYPTED)
 
 
 def damaged(name: str, why: str = "") -> CorruptDocument:

@@ -3,7 +3,9 @@
 It reads requests from standard input and writes replies to what was standard output, each a
 length of eight bytes and JSON; it ends at the end of its input. A reply begins with `+` and a
 parsed document, or with `-` and `{"code", "message"}`. Before it, a length of 0 stands for each
-page that OCR begins to read, and moves the deadline.
+page that OCR begins to read, and moves the deadline. So does each file within the file, where those
+are asked for: `m` and `{"name"}`, then any number of `d` and bytes, then `e` and nothing, or the
+error that it has.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ import os
 import struct
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ingest.formats import suffix_kind
 from ingest.parsers import ocr
 from ingest.parsers.limits import Forbidden, confine, set_alarm
+from ingest.parsers.packed import Packed, UnpackLimits
 from ingest.parsers.wire import pack
 from rag.errors import CorruptDocument, DocumentError, EmptyDocument, ParserStopped
 from rag.records import Parsed
@@ -61,7 +66,8 @@ def _serve(request: dict[str, Any], replies: BinaryIO) -> bool:
     name = request["name"]
     exhausted = False
     try:
-        reply = b"+" + pack(_parse(request))
+        count = _send_members(request, replies) if request.get("unpacker") else 0
+        reply = b"+" + pack(_parse(request, count))
     except DocumentError as error:
         reply = _failure(error)
     except MemoryError:
@@ -90,16 +96,64 @@ def _serve(request: dict[str, Any], replies: BinaryIO) -> bool:
             ),
             _where(error),
         )
-    replies.write(struct.pack(">Q", len(reply)))
-    replies.write(reply)
-    replies.flush()
+    _write(replies, reply)
     return exhausted
 
 
-def _parse(request: dict[str, Any]) -> Parsed:
+def _write(replies: BinaryIO, reply: bytes) -> None:
+    replies.write(struct.pack(">Q", len(reply)))
+    replies.write(reply)
+    replies.flush()
+
+
+def _send_members(request: dict[str, Any], replies: BinaryIO) -> int:
+    """Send the files within the file; returns how many there were."""
+    unpack, limits = _function(request["unpacker"]), UnpackLimits(**request["limits"])
+    count = 0
+    for packed in unpack(Path(request["path"]), request["name"], limits):
+        count += 1
+        set_alarm(request["seconds"] + _GRACE_SECONDS)
+        _write(replies, b"m" + json.dumps({"name": packed.name}).encode("ascii"))
+        _write(replies, b"e" + _send_bytes(packed, replies))
+    return count
+
+
+def _send_bytes(packed: Packed, replies: BinaryIO) -> bytes:
+    """Send a file's bytes; returns the error that it has, or nothing."""
+    try:
+        if packed.error:
+            raise packed.error
+        suffix_kind(packed.name)
+        for block in packed.blocks():
+            _write(replies, b"d" + block)
+    except DocumentError as error:
+        return _failure(error)[1:]
+    except (Forbidden, MemoryError, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever a hostile file makes a library raise
+        return _failure(
+            CorruptDocument(
+                f"“{packed.name}” could not be taken out and may be damaged "
+                f"({type(error).__name__}). Pack it again."
+            ),
+            _where(error),
+        )[1:]
+    return b""
+
+
+def _function(place: str) -> Callable[..., Any]:
+    module, _, function = place.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _parse(request: dict[str, Any], members: int) -> Parsed:
     name = request["name"]
-    module, _, function = request["parser"].partition(":")
-    parsed = getattr(importlib.import_module(module), function)(Path(request["path"]), name)
+    if not request["parser"]:
+        if not members:
+            raise EmptyDocument(f"“{name}” holds no files. Add it again once it has some.")
+        return Parsed(())
+    parsed = _function(request["parser"])(Path(request["path"]), name)
     if not isinstance(parsed, Parsed):
         raise TypeError("a parser returned no Parsed")
     size = sum(len(page.text) for page in parsed.pages)
@@ -108,7 +162,7 @@ def _parse(request: dict[str, Any]) -> Parsed:
             f"“{name}” holds {size:,} characters of text, more than the {request['characters']:,} "
             "that ingest.max_chars allows. Split it, or ask the operator to raise the limit."
         )
-    if not any(page.text.strip() for page in parsed.pages):
+    if not members and not any(page.text.strip() for page in parsed.pages):
         raise EmptyDocument(f"“{name}” holds no text. Add it again once it has some.")
     return parsed
 

@@ -29,7 +29,7 @@ def confine(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _leave_network()
+    leave_network()
     sys.dont_write_bytecode = True
     sys.addaudithook(_watch)
 
@@ -40,7 +40,7 @@ def set_alarm(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _leave_network() -> None:
+def leave_network() -> None:
     """Move into a network namespace of its own with nothing in it, where the system lets us."""
     if sys.platform == "linux":
         unshare = getattr(ctypes.CDLL(None), "unshare", None)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import io
+import mimetypes
+from collections.abc import Iterable, Iterator, Mapping
 from email import policy
 from email.errors import MessageError
+from email.generator import BytesGenerator
 from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
 
 from ingest.parsers.archive import damaged
 from ingest.parsers.builder import PageBuilder, clean, flat
+from ingest.parsers.packed import Packed, UnpackLimits, check_count, held
 from ingest.parsers.text import decode, paragraphs
 from ingest.parsers.web import add_html
 from rag.records import Parsed
 
 _SHOWN = ("From", "To", "Cc", "Date")
+# a smaller image within the text is a logo of a signature, or a line
+SMALLEST_INLINE_BYTES = 40_000
 _KNOWN = (*_SHOWN, "Subject", "Message-ID", "Received", "MIME-Version", "Content-Type")
 
 
@@ -24,6 +30,30 @@ def parse(path: Path, name: str) -> Parsed:
 
     Raises CorruptDocument for a file that is no message.
     """
+    message = _load(path, name)
+    builder = PageBuilder()
+    subject = header_text(message, "Subject")
+    builder.add(subject, "heading", 1)
+    add_headers(builder, {header: header_text(message, header) for header in _SHOWN})
+    _add_body(builder, message)
+    add_attachments(builder, [name for name, _ in _attachments(message)])
+    return Parsed((builder.page(),), subject)
+
+
+def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
+    """The files attached to a message, and the messages, each as it would be saved.
+
+    Images within the text are among them from SMALLEST_INLINE_BYTES on.
+    """
+    attached = _attachments(_load(path, name))
+    check_count(name, len(attached), limits)
+    for file, part in attached:
+        data = _bytes_of(part)
+        if not _is_inline_image(part) or len(data) >= SMALLEST_INLINE_BYTES:
+            yield held(file, data)
+
+
+def _load(path: Path, name: str) -> EmailMessage:
     try:
         with path.open("rb") as file:
             message = BytesParser(EmailMessage, policy=policy.default).parse(file)
@@ -31,13 +61,7 @@ def parse(path: Path, name: str) -> Parsed:
         raise damaged(name, type(error).__name__) from error
     if not any(message.get_all(header, []) for header in _KNOWN):
         raise damaged(name, "it has no mail headers")
-    builder = PageBuilder()
-    subject = header_text(message, "Subject")
-    builder.add(subject, "heading", 1)
-    add_headers(builder, {header: header_text(message, header) for header in _SHOWN})
-    _add_body(builder, message)
-    add_attachments(builder, [part.get_filename() or "" for part in _attachments(message)])
-    return Parsed((builder.page(),), subject)
+    return message
 
 
 def add_headers(builder: PageBuilder, headers: Mapping[str, str]) -> None:
@@ -67,25 +91,60 @@ def header_text(message: EmailMessage, header: str) -> str:
     return flat(clean(str(value or "")))
 
 
-def _attachments(message: EmailMessage) -> list[EmailMessage]:
-    """Every part with a file name, at any depth."""
-    return [
-        part
-        for part in message.walk()
-        if isinstance(part, EmailMessage) and not part.is_multipart() and part.get_filename()
-    ]
+def _attachments(message: EmailMessage) -> list[tuple[str, EmailMessage]]:
+    """Every attached file and message with its name, in order; those within a message are its."""
+    found: list[tuple[str, EmailMessage]] = []
+    for part in _parts(message):
+        if part.get_content_type() == "message/rfc822":
+            name = part.get_filename() or header_text(_within(part), "Subject") or "message"
+            found.append((name if name.lower().endswith(".eml") else f"{name}.eml", part))
+        elif part.get_filename() or part.get_content_maintype() not in ("text", "multipart"):
+            name = part.get_filename() or f"attachment {len(found) + 1}"
+            suffix = mimetypes.guess_extension(part.get_content_type()) or ""
+            found.append((name if "." in name else f"{name}{suffix}", part))
+    # a subject may hold slashes, and a file's name is no path
+    return [(flat(clean(name)).replace("/", "_"), part) for name, part in found]
+
+
+def _parts(message: EmailMessage) -> Iterator[EmailMessage]:
+    """The parts that are no multiparts, in order, not going into messages within the message."""
+    stack = [message]
+    while stack:
+        part = stack.pop()
+        if part.is_multipart() and (part is message or part.get_content_maintype() == "multipart"):
+            inner = [one for one in part.iter_parts() if isinstance(one, EmailMessage)]
+            stack += reversed(inner)
+        else:
+            yield part
+
+
+def _within(part: EmailMessage) -> EmailMessage:
+    """The message that a part of type message/rfc822 holds."""
+    payload = part.get_payload()
+    inner = payload[0] if isinstance(payload, list) and payload else None
+    return inner if isinstance(inner, EmailMessage) else EmailMessage()
+
+
+def _bytes_of(part: EmailMessage) -> bytes:
+    if part.get_content_type() != "message/rfc822":
+        payload = part.get_payload(decode=True)
+        return payload if isinstance(payload, bytes) else b""
+    written = io.BytesIO()
+    as_it_stands = policy.compat32.clone(max_line_length=None)
+    BytesGenerator(written, mangle_from_=False, policy=as_it_stands).flatten(_within(part))
+    return written.getvalue()
+
+
+def _is_inline_image(part: EmailMessage) -> bool:
+    inline = part.get_content_disposition() == "inline" or part["Content-ID"] is not None
+    return inline and part.get_content_maintype() == "image"
 
 
 def _add_body(builder: PageBuilder, message: EmailMessage) -> None:
+    parts = [part for part in _parts(message) if not part.get_filename()]
     for kind in ("plain", "html"):
-        parts = [
-            part
-            for part in message.walk()
-            if part.get_content_type() == f"text/{kind}"
-            and isinstance(part, EmailMessage)
-            and not part.get_filename()
-        ]
-        texts = [text for text in map(_content, parts) if text.strip()]
+        wanted = [part for part in parts if part.get_content_type() == f"text/{kind}"]
+        texts = [text for text in map(_content, wanted) if text.strip()]
         for text in texts:
             if kind == "html":
                 add_html(builder, text)

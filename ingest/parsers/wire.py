@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
+from rag.errors import DocumentError, document_error
 from rag.records import Block, BlockKind, Page, Parsed, Place
 
 _SCALE = 100_000
@@ -30,6 +31,16 @@ def unpack(data: bytes) -> Parsed:
         return Parsed(pages, _text(values["title"]))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a parsed document: {type(error).__name__}") from error
+
+
+def unpack_error(data: bytes) -> tuple[DocumentError, str]:
+    """The error that a child tells, and where it came from. Raises ValueError for anything else."""
+    try:
+        values = json.loads(data)
+        error = document_error(_text(values["code"]), _text(values["message"]))
+        return error, _text(values.get("where", ""))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not an error: {type(error).__name__}") from error
 
 
 def _pack_page(page: Page) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from rag.catalog import Catalog, now
 from rag.catalog.documents import STARTED, Task, put_back, requeue, still
 from rag.catalog.schema import documents
+from rag.errors import UnsupportedFormat
 
 # a document during whose parsing the whole process died is given up after this many times
 MAX_ATTEMPTS = 3
@@ -39,6 +40,18 @@ def recover(catalog: Catalog, recipe: str) -> None:
             documents.c.state.in_(("live", "failed")), documents.c.recipe != recipe
         )
         requeue(connection, connection.execute(old).scalars())
+
+
+def queue_unconverted(catalog: Catalog, kinds: Collection[str]) -> None:
+    """Queue documents of these kinds that failed for want of a converter: there is one now."""
+    with catalog.write() as connection:
+        waiting = select(documents.c.id).where(
+            documents.c.state == "failed",
+            documents.c.kind.in_(kinds),
+            documents.c.error_code == UnsupportedFormat("").code,
+        )
+        if names := list(connection.execute(waiting).scalars()):
+            requeue(connection, names)
 
 
 def set_back(catalog: Catalog, tasks: Sequence[Task], recipe: str, message: str) -> None:

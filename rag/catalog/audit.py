@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from rag.catalog import Catalog, now
 from rag.catalog.checksums import content_checksum
 from rag.catalog.contents import Vectors, pack_vector, unpack_vector
 from rag.catalog.documents import requeue
-from rag.catalog.schema import chunks, contents, documents, folders, pages
+from rag.catalog.schema import chunks, contents, documents, folders, members, pages
 
 _BATCH = 500
 # a float16 rounding of a vector of length 1 keeps its length within this
@@ -45,12 +45,13 @@ def restore_content(
 
     False where that does not make the content what it was; then nothing is changed.
     """
-    content, page_rows, chunk_rows = _rows(catalog, key)
+    content, page_rows, chunk_rows, member_rows = _rows(catalog, key)
     texts = {row["number"]: row["text"] for row in page_rows}
     held = vectors_of([row["id"] for row in chunk_rows])
     by_text = [{**row, "text": _span(texts, row)} for row in chunk_rows]
     for candidate in (by_text, _with_vectors(chunk_rows, held), _with_vectors(by_text, held)):
-        if content_checksum(content["title"], page_rows, candidate) == content["checksum"]:
+        found = content_checksum(content["title"], page_rows, candidate, member_rows)
+        if found == content["checksum"]:
             with catalog.write() as connection:
                 for row in candidate:
                     connection.execute(
@@ -160,9 +161,22 @@ def synced_copies(catalog: Catalog, bytes_hash: str) -> list[tuple[str, str]]:
         rows = connection.execute(
             select(folders.c.path, documents.c.source)
             .join(folders, folders.c.id == documents.c.folder_id)
-            .where(documents.c.bytes_hash == bytes_hash)
+            .where(documents.c.bytes_hash == bytes_hash, documents.c.parent_id.is_(None))
         )
         return [(row.path, row.source) for row in rows]
+
+
+def containers_of(catalog: Catalog, bytes_hash: str, lost: Collection[str]) -> list[str]:
+    """The contents that answer and list a member of these bytes, their own originals not lost."""
+    with catalog.read() as connection:
+        found = connection.execute(
+            select(contents.c.key)
+            .join(members, members.c.content_key == contents.c.key)
+            .join(documents, documents.c.content_key == contents.c.key)
+            .where(members.c.bytes_hash == bytes_hash, contents.c.bytes_hash.not_in(lost))
+            .distinct()
+        )
+        return list(found.scalars())
 
 
 def mark_lost_originals(catalog: Catalog, hashes: Sequence[str]) -> None:
@@ -194,7 +208,7 @@ def _answering(catalog: Catalog) -> list[str]:
         )
 
 
-def _rows(catalog: Catalog, key: str) -> tuple[Values, list[Values], list[Values]]:
+def _rows(catalog: Catalog, key: str) -> tuple[Values, list[Values], list[Values], list[Values]]:
     with catalog.read() as connection:
 
         def rows(table: Table, column: ColumnElement[Any]) -> list[Values]:
@@ -202,17 +216,24 @@ def _rows(catalog: Catalog, key: str) -> tuple[Values, list[Values], list[Values
             return [dict[str, Any](row) for row in found]
 
         (content,) = rows(contents, contents.c.key)
-        return content, rows(pages, pages.c.content_key), rows(chunks, chunks.c.content_key)
+        return (
+            content,
+            rows(pages, pages.c.content_key),
+            rows(chunks, chunks.c.content_key),
+            rows(members, members.c.content_key),
+        )
 
 
-def _is_sound(content: Values, page_rows: list[Values], chunk_rows: list[Values]) -> bool:
+def _is_sound(
+    content: Values, page_rows: list[Values], chunk_rows: list[Values], member_rows: list[Values]
+) -> bool:
     if (len(page_rows), len(chunk_rows)) != (content["page_count"], content["chunk_count"]):
         return False
     texts = {row["number"]: row["text"] for row in page_rows}
     if any(row["text"] != _span(texts, row) for row in chunk_rows):
         return False
     if content["checksum"]:
-        found = content_checksum(content["title"], page_rows, chunk_rows)
+        found = content_checksum(content["title"], page_rows, chunk_rows, member_rows)
         return bool(found == content["checksum"])
     lengths = (float(np.linalg.norm(unpack_vector(row["vector"]))) for row in chunk_rows)
     return all(abs(length - 1.0) < _LENGTH_SLACK for length in lengths)

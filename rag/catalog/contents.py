@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from sqlalchemy import Connection, delete, exists, func, select, update
 from rag.catalog import Catalog, now
 from rag.catalog.checksums import content_checksum
 from rag.catalog.documents import Task, make_live
+from rag.catalog.family import Nesting
 from rag.catalog.pages import page_row
-from rag.catalog.schema import chunks, contents, documents, pages
+from rag.catalog.schema import chunks, contents, documents, members, pages
+from rag.catalog.versions import seat
 from rag.records import Chunk, Parsed
 
 Vectors = NDArray[np.float32]
@@ -78,6 +80,10 @@ def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
             _delete(connection, [content.key])
             page_rows = [page_row(content.key, page) for page in content.parsed.pages]
             chunk_rows = [_chunk_row(content, i) for i in range(len(content.chunks))]
+            member_rows = [
+                {"content_key": content.key, "ordinal": i, **asdict(member)}
+                for i, member in enumerate(content.parsed.members)
+            ]
             connection.execute(
                 contents.insert().values(
                     key=content.key,
@@ -88,12 +94,15 @@ def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
                     page_count=len(content.parsed.pages),
                     chunk_count=len(content.chunks),
                     indexed=0,
-                    checksum=content_checksum(content.parsed.title, page_rows, chunk_rows),
+                    checksum=content_checksum(
+                        content.parsed.title, page_rows, chunk_rows, member_rows
+                    ),
                     created_at=now(),
                 )
             )
-            connection.execute(pages.insert(), page_rows)
-            connection.execute(chunks.insert(), chunk_rows)
+            for table, rows in ((pages, page_rows), (chunks, chunk_rows), (members, member_rows)):
+                if rows:
+                    connection.execute(table.insert(), rows)
 
 
 def _chunk_row(content: Content, index: int) -> dict[str, object]:
@@ -111,18 +120,26 @@ def _chunk_row(content: Content, index: int) -> dict[str, object]:
     }
 
 
-def publish(catalog: Catalog, finished: Sequence[tuple[Task, str]], recipe: str) -> list[str]:
+def publish(
+    catalog: Catalog,
+    finished: Sequence[tuple[Task, str]],
+    recipe: str,
+    nesting: Nesting | None = None,
+) -> list[str]:
     """Let contents answer for documents, all in one transaction; returns the documents' ids.
 
     Each content must be in the indexes already. A document that changed or was removed meanwhile
-    is left out.
+    is left out. Their members take the places of those that they had.
     """
     with catalog.write() as connection:
         keys = sorted({key for _, key in finished})
         connection.execute(update(contents).where(contents.c.key.in_(keys)).values(indexed=1))
-        return [
+        published = [
             task.document_id for task, key in finished if make_live(connection, task, recipe, key)
         ]
+        for document_id in published:
+            seat(connection, document_id, nesting or Nesting())
+        return published
 
 
 def dead_contents(catalog: Catalog) -> list[str]:
@@ -154,6 +171,7 @@ def delete_contents(catalog: Catalog, keys: Iterable[str]) -> None:
 def _delete(connection: Connection, keys: list[str]) -> None:
     connection.execute(delete(chunks).where(chunks.c.content_key.in_(keys)))
     connection.execute(delete(pages).where(pages.c.content_key.in_(keys)))
+    connection.execute(delete(members).where(members.c.content_key.in_(keys)))
     connection.execute(delete(contents).where(contents.c.key.in_(keys)))
 
 
@@ -162,7 +180,8 @@ def wanted_hashes(catalog: Catalog) -> set[str]:
     with catalog.read() as connection:
         waiting = select(documents.c.bytes_hash).where(documents.c.state != "removed")
         held = select(contents.c.bytes_hash)
-        return set(connection.execute(waiting.union(held)).scalars())
+        within = select(members.c.bytes_hash)
+        return set(connection.execute(waiting.union(held, within)).scalars())
 
 
 def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[list[IndexRow]]:

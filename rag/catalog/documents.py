@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.collections import collection_id, collection_ids
+from rag.catalog.family import batched, below
 from rag.catalog.removals import note_removal
 from rag.catalog.schema import answer_documents, answers, collections, contents, documents, folders
 from rag.errors import NotFound
@@ -32,6 +33,9 @@ from rag.records import Document, State
 # the progress of a document whose parsing has begun; a claimed one that waits has none
 STARTED = 0.05
 UNFINISHED: tuple[State, ...] = ("pending", "parsing", "embedding")
+# a path's parts are sorted one by one: what is in “a.zip” comes before “a.zip.txt”
+_FIRST = "\x01"
+_ORDER = func.replace(documents.c.source, "/", _FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def add_upload(catalog: Catalog, upload: Upload, collection: str) -> tuple[str, 
             select(documents.c.id, documents.c.state).where(
                 documents.c.collection_id == collection_key,
                 documents.c.folder_id.is_(None),
+                documents.c.parent_id.is_(None),
                 documents.c.bytes_hash == upload.bytes_hash,
                 documents.c.kind == upload.kind,
             )
@@ -243,22 +248,23 @@ def still(task: Task) -> ColumnElement[bool]:
 
 
 def remove(catalog: Catalog, document_id: str) -> None:
-    """Take a document out of the library: gone from the next answer on. Raises NotFound.
+    """Take a document and its members out: gone from the next answer on. Raises NotFound.
 
-    A synced document leaves a row without text behind, so that the next sync does not bring it
-    back before its bytes change.
+    A synced document or a member leaves a row without text behind, so that the next sync does not
+    bring it back before its bytes change.
     """
     with catalog.write() as connection:
         row = connection.execute(
-            select(documents.c.folder_id).where(
+            select(documents.c.folder_id, documents.c.parent_id).where(
                 documents.c.id == document_id, documents.c.state != "removed"
             )
         ).first()
         if row is None:
             raise NotFound(f"There is no document {document_id[:80]}.")
-        forget_answers(connection, [document_id])
+        forget_answers(connection, [document_id, *below(connection, [document_id])])
         note_removal(connection)
-        if row.folder_id is None:
+        connection.execute(delete(documents).where(documents.c.parent_id == document_id))
+        if row.folder_id is None and row.parent_id is None:
             connection.execute(delete(documents).where(documents.c.id == document_id))
         else:
             connection.execute(
@@ -270,10 +276,9 @@ def remove(catalog: Catalog, document_id: str) -> None:
 
 def forget_answers(connection: Connection, document_ids: Iterable[str]) -> None:
     """Delete the recorded answers that hold text of these documents."""
-    held = select(answer_documents.c.answer_id).where(
-        answer_documents.c.document_id.in_(list(document_ids))
-    )
-    connection.execute(delete(answers).where(answers.c.id.in_(held)))
+    for some in batched(document_ids):
+        held = select(answer_documents.c.answer_id).where(answer_documents.c.document_id.in_(some))
+        connection.execute(delete(answers).where(answers.c.id.in_(held)))
 
 
 def get_document(catalog: Catalog, document_id: str) -> Document:
@@ -303,16 +308,23 @@ def list_documents(
     limit: int = 100,
     after: tuple[str, str] | None = None,
     names: Iterable[str] | None = None,
+    parent: str | None = None,
 ) -> list[Document]:
-    """Up to `limit` documents by source, those after the pair (source, id). UnknownCollection."""
+    """Up to `limit` documents by source, those after the pair (source, id). UnknownCollection.
+
+    Members come right after the document that they are in; with a `parent` only its own are given.
+    """
     with catalog.read() as connection:
         statement = _listing()
         if names is not None:
             keys = collection_ids(connection, names)
             statement = statement.where(documents.c.collection_id.in_(keys))
+        if parent is not None:
+            statement = statement.where(documents.c.parent_id == parent)
         if after is not None:
-            statement = statement.where(tuple_(documents.c.source, documents.c.id) > after)
-        statement = statement.order_by(documents.c.source, documents.c.id).limit(limit)
+            place = tuple_(_ORDER, documents.c.id)
+            statement = statement.where(place > (after[0].replace("/", _FIRST), after[1]))
+        statement = statement.order_by(_ORDER, documents.c.id).limit(limit)
         return [_document(row) for row in connection.execute(statement)]
 
 
@@ -326,6 +338,14 @@ def count_states(catalog: Catalog) -> dict[str, int]:
 
 
 def _listing() -> Select[Any]:
+    inside = documents.alias("inside")
+    count = (
+        select(func.count())
+        .select_from(inside)
+        .where(inside.c.parent_id == documents.c.id, inside.c.state != "removed")
+        .correlate(documents)
+        .scalar_subquery()
+    )
     return (
         select(
             documents,
@@ -335,6 +355,7 @@ def _listing() -> Select[Any]:
             func.coalesce(contents.c.page_count, 0).label("pages"),
             func.coalesce(contents.c.chunk_count, 0).label("chunks"),
             case((documents.c.content_key.is_(None), 0), else_=1).label("searchable"),
+            count.label("members"),
         )
         .join(collections, collections.c.id == documents.c.collection_id)
         .outerjoin(folders, folders.c.id == documents.c.folder_id)
@@ -366,4 +387,6 @@ def _document(row: Row[Any]) -> Document:
         error=row.error,
         error_code=row.error_code,
         folder=row.folder,
+        parent=row.parent_id,
+        members=row.members,
     )

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from rag.catalog import Catalog, now
+from rag.catalog import Catalog
 from rag.catalog.collections import collection_id
-from rag.catalog.documents import (
-    UNFINISHED,
-    forget_answers,
-    fresh_state,
-    new_document_id,
-    requeue,
-)
-from rag.catalog.removals import note_removal
+from rag.catalog.documents import UNFINISHED
+from rag.catalog.failures import try_again
+from rag.catalog.family import Nesting
 from rag.catalog.schema import documents, folders
+from rag.catalog.versions import FileVersion, drop_documents, put_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +28,6 @@ class Known:
     stat_key: str
     state: str
     error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class FileVersion:
-    """A file of a synced folder as it was read: `document_id` None where it is new."""
-
-    document_id: str | None
-    source: str
-    kind: str
-    bytes_hash: str
-    size: int
-    stat_key: str
-    same_bytes: bool = False
 
 
 def folder_key(catalog: Catalog, path: str, collection: str) -> int:
@@ -62,7 +44,7 @@ def folder_key(catalog: Catalog, path: str, collection: str) -> int:
 
 
 def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
-    """The folder's documents by source, removed ones included."""
+    """The documents of the folder's files by source, removed ones included, without members."""
     columns = (
         documents.c.id,
         documents.c.source,
@@ -73,66 +55,31 @@ def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
         documents.c.error,
     )
     with catalog.read() as connection:
-        rows = connection.execute(select(*columns).where(documents.c.folder_id == folder))
+        rows = connection.execute(
+            select(*columns).where(documents.c.folder_id == folder, documents.c.parent_id.is_(None))
+        )
         return {row.source: Known(*row) for row in rows}
 
 
-def put_files(catalog: Catalog, folder: int, collection: str, files: Sequence[FileVersion]) -> None:
-    """Register new, changed and moved files, all in one transaction.
+def put_files(
+    catalog: Catalog,
+    folder: int,
+    collection: str,
+    files: Sequence[FileVersion],
+    nesting: Nesting | None = None,
+) -> None:
+    """Register new, changed and moved files, all in one transaction (see `put_version`).
 
-    A file with the bytes and kind that its document has keeps what answers for it. One with those
-    of another live document is live at once by the same content, so that a file which moves over
-    another one answers throughout. Any other is queued, and what answered for it goes on until the
-    new is live.
+    A file that moves over another one answers throughout.
     """
     with catalog.write() as connection:
-        key = collection_id(connection, collection)
+        owner = {
+            "collection_id": collection_id(connection, collection),
+            "folder_id": folder,
+            "parent_id": None,
+        }
         for file in files:
-            values = {
-                "source": file.source,
-                "kind": file.kind,
-                "bytes_hash": file.bytes_hash,
-                "size": file.size,
-                "stat_key": file.stat_key,
-            }
-            if file.document_id is None:
-                name = new_document_id()
-                row = fresh_state() | values | _twin(connection, file)
-                connection.execute(
-                    documents.insert().values(id=name, collection_id=key, folder_id=folder, **row)
-                )
-                continue
-            connection.execute(
-                update(documents)
-                .where(documents.c.id == file.document_id)
-                .values(updated_at=now(), **values)
-            )
-            if not file.same_bytes:
-                note_removal(connection)
-                requeue(connection, [file.document_id])
-                if twin := _twin(connection, file):
-                    forget_answers(connection, [file.document_id])
-                    connection.execute(
-                        update(documents).where(documents.c.id == file.document_id).values(twin)
-                    )
-
-
-def _twin(connection: Connection, file: FileVersion) -> dict[str, Any]:
-    """The columns of a live document with the same bytes and kind; none where there is none."""
-    found = connection.execute(
-        select(documents.c.content_key, documents.c.recipe)
-        .where(
-            documents.c.bytes_hash == file.bytes_hash,
-            documents.c.kind == file.kind,
-            documents.c.state == "live",
-            documents.c.id.is_distinct_from(file.document_id),
-        )
-        .limit(1)
-    ).first()
-    if found is None:
-        return {}
-    live = {"state": "live", "progress": 1.0}
-    return live | {"content_key": found.content_key, "recipe": found.recipe}
+            put_version(connection, owner, file, nesting or Nesting())
 
 
 def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
@@ -146,27 +93,15 @@ def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
 
 def drop_files(catalog: Catalog, document_ids: Sequence[str]) -> None:
     """Take documents whose files vanished out of the library, without a trace."""
-    if not document_ids:
-        return
-    with catalog.write() as connection:
-        forget_answers(connection, document_ids)
-        note_removal(connection)
-        for name in document_ids:
-            connection.execute(delete(documents).where(documents.c.id == name))
+    if document_ids:
+        with catalog.write() as connection:
+            drop_documents(connection, document_ids)
 
 
 def retry_files(catalog: Catalog, folder: int) -> int:
-    """Queue the folder's failed documents again; returns how many."""
+    """Queue what failed in the folder, and within its files, again; returns how many."""
     with catalog.write() as connection:
-        failed = list(
-            connection.execute(
-                select(documents.c.id).where(
-                    documents.c.folder_id == folder, documents.c.state == "failed"
-                )
-            ).scalars()
-        )
-        requeue(connection, failed)
-    return len(failed)
+        return try_again(connection, documents.c.folder_id == folder)
 
 
 def unfinished(catalog: Catalog, folder: int | None = None) -> int:

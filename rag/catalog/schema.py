@@ -1,12 +1,14 @@
 """The catalog's tables.
 
     collections ◀─ documents ─▶ contents ◀─ pages
-                       │            ▲
-                    folders         └────── chunks (text, span, vector)
+                    │   │  ▲        ▲
+              folders   └──┘        ├────── chunks (text, span, vector)
+                      parent        └────── members (files within the file)
 
 A *content* is what one recipe (parsers, chunker, embedder) made of one file's bytes. It never
 changes. A document names the content that answers for it, or none; so a document changes,
-moves and vanishes in one UPDATE, and the same bytes in five places are parsed once.
+moves and vanishes in one UPDATE, and the same bytes in five places are parsed once. The members
+that a content lists are documents of their own, below each document that it answers for.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -91,6 +94,22 @@ chunks = Table(
     Index("chunks_of_content", "content_key", "ordinal"),
 )
 
+# files within the file: an archive's, or a mail's attachments
+members = Table(
+    "members",
+    metadata,
+    Column("content_key", ForeignKey("contents.key"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    # its path within the file
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    # empty where it was not taken; then the error says why
+    Column("bytes_hash", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("error", Text),
+    Column("error_code", String),
+)
+
 documents = Table(
     "documents",
     metadata,
@@ -98,6 +117,8 @@ documents = Table(
     Column("collection_id", ForeignKey("collections.id"), nullable=False),
     # NULL for an upload; then `source` is its file name
     Column("folder_id", ForeignKey("folders.id")),
+    # the document that it is a member of; its folder and collection are that one's
+    Column("parent_id", ForeignKey("documents.id", ondelete="CASCADE")),
     Column("source", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("bytes_hash", String, nullable=False),
@@ -115,7 +136,15 @@ documents = Table(
     Column("created_at", String, nullable=False),
     Column("updated_at", String, nullable=False),
     Column("queued_at", Float, nullable=False, default=0.0),
-    UniqueConstraint("folder_id", "source"),
+    # an archive that gives way to a folder of its name has members of the same sources for a moment
+    Index(
+        "documents_of_folder",
+        "folder_id",
+        "source",
+        unique=True,
+        sqlite_where=text("parent_id IS NULL"),
+    ),
+    Index("documents_of_parent", "parent_id", "source", unique=True),
     Index("documents_by_state", "state", "queued_at"),
     Index("documents_by_content", "content_key"),
     Index("documents_by_hash", "bytes_hash"),

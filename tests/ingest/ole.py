@@ -11,7 +11,7 @@ Tree = Mapping[str, "bytes | Tree"]
 _SECTOR, _SMALL = 512, 64
 _END, _FREE, _FAT = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
 _STORAGE, _STREAM, _ROOT = 1, 2, 5
-_UNICODE, _BINARY, _NUMBER, _TIME = 0x1F, 0x102, 0x03, 0x40
+_UNICODE, _BINARY, _NUMBER, _TIME, _OBJECT = 0x1F, 0x102, 0x03, 0x40, 0x0D
 
 
 def write_ole(path: Path, tree: Tree) -> Path:
@@ -86,21 +86,34 @@ def write_msg(
     path: Path,
     properties: Mapping[int, str | bytes | int],
     receivers: tuple[Mapping[int, str | int], ...] = (),
-    attachments: tuple[Mapping[int, str], ...] = (),
+    attachments: tuple[Mapping[int, str | bytes | Tree], ...] = (),
 ) -> Path:
     """A message of properties by number; an integer above 32 bits is a time."""
-    tree: dict[str, bytes | Tree] = dict(_properties(properties, 32))
+    return write_ole(path, message(properties, receivers, attachments))
+
+
+def message(
+    properties: Mapping[int, str | bytes | int],
+    receivers: tuple[Mapping[int, str | int], ...] = (),
+    attachments: tuple[Mapping[int, str | bytes | Tree], ...] = (),
+    header: int = 32,
+) -> Tree:
+    """The storage of a message; one within another has a `header` of 24 bytes."""
+    tree: dict[str, bytes | Tree] = dict(_properties(properties, header))
     for kind, parts in (("recip", receivers), ("attach", attachments)):
         for number, part in enumerate(parts):
             tree[f"__{kind}_version1.0_#{number:08X}"] = _properties(part, 8)
-    return write_ole(path, tree)
+    return tree
 
 
-def _properties(values: Mapping[int, str | bytes | int], header: int) -> Tree:
-    streams: dict[str, bytes] = {}
+def _properties(values: Mapping[int, str | bytes | int | Tree], header: int) -> Tree:
+    streams: dict[str, bytes | Tree] = {}
     table = bytearray(header)
     for number, value in values.items():
-        if isinstance(value, int):
+        if isinstance(value, Mapping):
+            streams[f"__substg1.0_{number:04X}{_OBJECT:04X}"] = value
+            kind, payload = _OBJECT, bytes(8)
+        elif isinstance(value, int):
             kind, payload = (_NUMBER if value < 1 << 32 else _TIME), struct.pack("<Q", value)
         else:
             kind = _UNICODE if isinstance(value, str) else _BINARY

@@ -85,7 +85,9 @@ def test_office_files_with_a_password(name: str) -> None:
         kind_of(name, OLE)
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a", "Makefile", ".pdf", "a.pdf.exe", "dir.pdf/a"])
+@pytest.mark.parametrize(
+    "name", ["a.7z", "a.gz", "tar.gz", "a", "Makefile", ".pdf", "a.pdf.exe", "dir.pdf/a"]
+)
 def test_unknown_formats(name: str) -> None:
     with pytest.raises(UnsupportedFormat, match=r"\.docx.*\.pdf"):
         suffix_kind(name)
@@ -93,8 +95,13 @@ def test_unknown_formats(name: str) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [("doc", "docx"), ("xls", "xlsx"), ("ppt", "pptx")])
 def test_formats_of_old_offices(old: str, new: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=rf"Save it as \.{new}.*--convert-to {new}"):
-        suffix_kind(f"a.{old.upper()}")
+    assert suffix_kind(f"a.{old.upper()}") == old
+    assert KINDS[old].becomes == new
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tgz", "TAR.GZ", "tar.bz2", "Tar.xz"])
+def test_suffixes_of_tar(suffix: str) -> None:
+    assert suffix_kind(f"folder/a.b.{suffix}") == "tar"
 
 
 def test_no_suffix_is_of_two_kinds() -> None:
@@ -109,5 +116,8 @@ def test_empty() -> None:
 
 def test_every_parser_is_there() -> None:
     for kind in KINDS.values():
-        module, _, function = kind.parser.partition(":")
-        assert callable(getattr(importlib.import_module(module), function))
+        places = [place for place in (kind.parser, kind.unpacker) if place]
+        assert places or KINDS[kind.becomes].parser
+        for place in places:
+            module, _, function = place.partition(":")
+            assert callable(getattr(importlib.import_module(module), function))

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 
-from rag.errors import CorruptDocument, ProtectedDocument
-from tests.ingest.ole import write_msg, write_ole
+from ingest.parsers import mail as eml
+from ingest.parsers import outlook
+from ingest.parsers.packed import Packed, UnpackLimits
+from rag.errors import CorruptDocument, ProtectedDocument, TooMuchInside
+from tests.ingest.ole import message, write_msg, write_ole
+from tests.ingest.packing import mail
 from tests.ingest.parsed import blocks, read
 
 SUBJECT, BODY, HTML, HEADERS, CODEPAGE = 0x37, 0x1000, 0x1013, 0x7D, 0x3FDE
 SENDER, SENDER_ADDRESS, SENT = 0x0C1A, 0x0C1F, 0x39
 NAME, ADDRESS, SMTP, KIND = 0x3001, 0x3003, 0x39FE, 0x0C15
-FILE = 0x3707
+FILE, DATA, MEDIA, CID = 0x3707, 0x3701, 0x370E, 0x3712
+LIMITS = UnpackLimits(10, 10**6, 10**6)
 # 2026-05-20 10:30 UTC, in steps of 100 ns since 1601
 TIME = 134_237_466_000_000_000
 
@@ -91,3 +97,63 @@ def test_truncated_anywhere(tmp_path: Path) -> None:
         path.write_bytes(data[:size])
         with pytest.raises(CorruptDocument, match="damaged"):
             read(path)
+
+
+def _files(packed: Packed) -> tuple[str, bytes]:
+    return packed.name, b"".join(packed.blocks())
+
+
+def test_files_attached_to_a_message_of_outlook(tmp_path: Path) -> None:
+    inner = message(
+        {SUBJECT: "Old/offer", BODY: "Elephants were cheap."},
+        ({NAME: "Bob", SMTP: "bob@example.com", KIND: 1},),
+        ({FILE: "old.csv", DATA: b"a,b"},),
+        header=24,
+    )
+    path = write_msg(
+        tmp_path / "a.msg",
+        {SUBJECT: "S", BODY: "Text."},
+        attachments=(
+            {FILE: "price list.txt", DATA: b"Giraffes cost 9."},
+            {FILE: "logo.png", DATA: b"x" * 100, MEDIA: "image/png", CID: "1@x"},
+            {FILE: "photo.png", DATA: b"x" * 100, MEDIA: "image/png"},
+            {DATA: inner},
+        ),
+    )
+    first = [_files(packed) for packed in outlook.unpack(path, "a.msg", LIMITS)]
+    assert [name for name, _ in first] == ["price list.txt", "photo.png", "Old_offer.eml"]
+    assert first[0][1] == b"Giraffes cost 9."
+    assert [_files(packed) for packed in outlook.unpack(path, "a.msg", LIMITS)] == first
+    saved = message_from_bytes(first[2][1], policy=policy.default)
+    assert (saved["Subject"], saved["To"]) == ("Old/offer", "Bob <bob@example.com>")
+    (tmp_path / "old.eml").write_bytes(first[2][1])
+    assert "Elephants were cheap." in read(tmp_path / "old.eml").pages[0].text
+    within = [_files(packed) for packed in eml.unpack(tmp_path / "old.eml", "old.eml", LIMITS)]
+    assert within == [("old.csv", b"a,b")]
+    with pytest.raises(TooMuchInside):
+        list(outlook.unpack(path, "a.msg", UnpackLimits(2, 10**6, 10**6)))
+
+
+def test_files_attached_to_a_mail(tmp_path: Path) -> None:
+    letter = mail("S", "Text.", {"../up/a.txt": "One.", "noname": "Two."})
+    letter.add_attachment(b"%PDF-", maintype="application", subtype="pdf")
+    letter.add_attachment(mail("Re: 1/2", "Inner."))
+    path = tmp_path / "a.eml"
+    path.write_bytes(letter.as_bytes())
+    found = [_files(packed) for packed in eml.unpack(path, "a.eml", LIMITS)]
+    assert [name for name, _ in found] == [
+        ".._up_a.txt", "noname.bin", "attachment 3.pdf", "Re: 1_2.eml",
+    ]  # fmt: skip
+    assert found[0][1] == b"One."
+    assert b"Inner." in found[3][1]
+    assert "Inner." not in read(path).pages[0].text
+
+
+def test_a_mail_that_is_nothing_but_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "scan.eml"
+    path.write_bytes(
+        b"Subject: Scan\nContent-Type: application/pdf; name=scan.pdf\n"
+        b"Content-Transfer-Encoding: base64\n\nJVBERi0=\n"
+    )
+    found = [_files(packed) for packed in eml.unpack(path, "scan.eml", LIMITS)]
+    assert found == [("scan.pdf", b"%PDF-")]

@@ -6,52 +6,20 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from ingest.discover import stat_key, walk
-from ingest.sync import SyncReport, register
 from rag.catalog.documents import list_documents, remove
 from rag.catalog.folders import folder_key, known_files, retry_files
 from rag.cli import main
 from rag.errors import NotFound, UsageError
-from rag.library import Library
 from rag.lock import take_library_lock
 from rag.testing import fake_library, fake_settings
-from tests.ingest.reading import read_all
-
-OLD = 1_600_000_000_000_000_000
-
-
-@dataclass
-class Estate:
-    """A folder, a library, and a sync between them."""
-
-    folder: Path
-    library: Library
-
-    def write(self, name: str, text: str | bytes) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        os.utime(path, ns=(OLD, OLD))
-
-    def sync(self, confirmed: bool = False) -> SyncReport:
-        key = folder_key(self.library.catalog, str(self.folder), "default")
-        report = register(
-            self.library.settings, self.library.catalog, self.folder, key, "default", confirmed
-        )
-        read_all(self.library)
-        return report
-
-    def sources(self) -> dict[str, str]:
-        return {d.source: d.id for d in list_documents(self.library.catalog, 1000)}
-
-    def finds(self, query: str) -> list[str]:
-        return [p.source for p in self.library.search(query, limit=20)]
+from tests.ingest.estates import OLD, Estate, counts
 
 
 @pytest.fixture
@@ -62,21 +30,17 @@ def estate(tmp_path: Path) -> Iterator[Estate]:
     library.close()
 
 
-def _counts(report: SyncReport) -> tuple[int, int, int, int, int]:
-    return (report.new, report.changed, report.renamed, report.unchanged, report.removed)
-
-
 def test_each_kind_of_change_is_told_apart(estate: Estate) -> None:
     for name in ("same.txt", "edited.txt", "moved.txt", "gone.txt"):
         estate.write(name, f"This is the file {name} about giraffes.")
-    assert _counts(estate.sync()) == (4, 0, 0, 0, 0)
+    assert counts(estate.sync()) == (4, 0, 0, 0, 0)
     before = estate.sources()
     estate.write("edited.txt", "Now about elephants.")
     (estate.folder / "sub").mkdir()
     (estate.folder / "moved.txt").rename(estate.folder / "sub" / "renamed.txt")
     (estate.folder / "gone.txt").unlink()
     estate.write("new.txt", "A new one about zebras.")
-    assert _counts(estate.sync()) == (1, 1, 1, 1, 1)
+    assert counts(estate.sync()) == (1, 1, 1, 1, 1)
     after = estate.sources()
     assert set(after) == {"same.txt", "edited.txt", "sub/renamed.txt", "new.txt"}
     assert after["sub/renamed.txt"] == before["moved.txt"]
@@ -108,7 +72,7 @@ def test_ten_runs_over_an_unchanged_folder_change_nothing(estate: Estate) -> Non
     before = (home / "catalog.sqlite").read_bytes()
     documents = list_documents(estate.library.catalog)
     for _ in range(10):
-        assert _counts(estate.sync()) == (0, 0, 0, 5, 0)
+        assert counts(estate.sync()) == (0, 0, 0, 5, 0)
     estate.library.catalog.truncate_log()
     assert list_documents(estate.library.catalog) == documents
     assert (home / "catalog.sqlite").read_bytes() == before
@@ -118,7 +82,7 @@ def test_a_touched_file_with_the_same_bytes_is_unchanged(estate: Estate) -> None
     estate.write("a.txt", "About giraffes.")
     estate.sync()
     os.utime(estate.folder / "a.txt", ns=(OLD + 10**9, OLD + 10**9))
-    assert _counts(estate.sync()) == (0, 0, 0, 1, 0)
+    assert counts(estate.sync()) == (0, 0, 0, 1, 0)
 
 
 def test_an_edit_that_keeps_size_and_times_is_seen(estate: Estate) -> None:
@@ -217,7 +181,7 @@ def test_what_a_person_removed_stays_out_until_its_bytes_change(estate: Estate) 
     estate.write("a.txt", "About giraffes.")
     estate.sync()
     remove(estate.library.catalog, estate.sources()["a.txt"])
-    assert _counts(estate.sync()) == (0, 0, 0, 1, 0)
+    assert counts(estate.sync()) == (0, 0, 0, 1, 0)
     assert estate.finds("giraffes") == []
     estate.write("a.txt", "About giraffes and zebras.")
     assert estate.sync().changed == 1
@@ -229,7 +193,7 @@ def test_a_renamed_folder_is_no_mass_removal(estate: Estate) -> None:
         estate.write(f"a/{number}.txt", f"About giraffes {number}.")
     estate.sync()
     (estate.folder / "a").rename(estate.folder / "b")
-    assert _counts(estate.sync()) == (0, 0, 12, 0, 0)
+    assert counts(estate.sync()) == (0, 0, 12, 0, 0)
     for number in range(12):
         (estate.folder / "b" / f"{number}.txt").unlink()
         estate.write(f"c/{number}.txt", f"About zebras {number}.")
@@ -242,7 +206,7 @@ def test_what_a_person_removed_stays_out_when_it_is_renamed(estate: Estate) -> N
     estate.sync()
     remove(estate.library.catalog, estate.sources()["a.txt"])
     (estate.folder / "a.txt").rename(estate.folder / "b.txt")
-    assert _counts(estate.sync()) == (0, 0, 0, 1, 0)
+    assert counts(estate.sync()) == (0, 0, 0, 1, 0)
     assert estate.sources() == {}
     assert estate.finds("giraffes") == []
     estate.write("b.txt", "About giraffes and zebras.")

@@ -17,8 +17,10 @@ from werkzeug.test import TestResponse
 from ingest.formats import KINDS
 from rag.catalog.documents import claim, fail, get_document
 from rag.errors import NotFound
-from rag.records import Page, Place
-from tests.web.fakes import QUOTE, TEXT, FakeLibrary, FakeWorker, make_pdf, page_of
+from rag.originals import store_original
+from rag.records import Member, Page, Place
+from tests.ingest.packing import zipped
+from tests.web.fakes import QUOTE, TEXT, FakeLibrary, FakeWorker, go_live, make_pdf, page_of
 from web.originals import _TEXT_KINDS
 from web.page_image import draw_in_child
 from web.served import served_by
@@ -265,3 +267,78 @@ def test_the_library_page_has_parts(client: FlaskClient, library: FakeLibrary) -
     assert "Further documents" in first
     cursor = first.split("/library?cursor=")[1].split('"')[0]
     assert "50.txt" in client.get(f"/library?cursor={cursor}").text
+
+
+def _archive(library: FakeLibrary) -> tuple[str, str]:
+    """A live archive with one file in it, and one left out; returns both documents' ids."""
+    raw = zipped({"in/handbook.txt": TEXT})
+    (library.settings.home / "incoming").write_bytes(TEXT.encode())
+    with (library.settings.home / "incoming").open("rb") as stream:
+        inner, size, _ = store_original(library.settings, stream, "handbook.txt")
+    members = (
+        Member("in/handbook.txt", "text", inner, size),
+        Member("plan.docx", error_code="corrupt-document", error="“plan.docx” is damaged."),
+    )
+    archive = library.add("a.zip", raw, "zip", (), "", members)
+    (task,) = claim(library.catalog, 10, 10**9)
+    go_live(library.catalog, task, (page_of(TEXT),))
+    return archive, task.document_id
+
+
+def test_files_in_an_archive_are_documents_of_their_own(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    archive, member = _archive(library)
+    library.add("a.zip.txt", b"Beside it.", title="")
+    listed = client.get("/api/v1/documents").get_json()["documents"]
+    assert [(d["source"], d["parent"], d["members"]) for d in listed] == [
+        ("a.zip", None, 1),
+        ("a.zip/in/handbook.txt", archive, 0),
+        ("a.zip.txt", None, 0),
+    ]
+    first = client.get("/api/v1/documents?limit=1").get_json()
+    second = client.get(f"/api/v1/documents?limit=1&cursor={first['next']}").get_json()
+    assert [d["id"] for d in second["documents"]] == [member]
+    inside = client.get(f"/api/v1/documents?parent={archive}").get_json()["documents"]
+    assert [d["id"] for d in inside] == [member]
+    left = client.get(f"/api/v1/documents/{archive}/left-out").get_json()["files"]
+    assert left == [
+        {"name": "plan.docx", "code": "corrupt-document", "reason": "“plan.docx” is damaged."}
+    ]
+    with client.get(f"/api/v1/documents/{member}/content") as reply:
+        assert reply.data == TEXT.encode()
+        assert "filename=handbook.txt" in reply.headers["Content-Disposition"]
+    with client.get(f"/api/v1/documents/{archive}/content") as reply:
+        assert reply.data[:2] == b"PK"
+
+
+def test_the_pages_show_what_is_in_an_archive(client: FlaskClient, library: FakeLibrary) -> None:
+    archive, member = _archive(library)
+    page = client.get(f"/documents/{archive}").text
+    assert f'<a href="/documents/{member}">in/handbook.txt</a>' in page
+    assert "1 file in it" in page
+    assert "“plan.docx” is damaged." in page
+    assert "still being read" not in page
+    assert f'in <a href="/documents/{archive}">' in client.get(f"/documents/{member}").text
+    shelf = client.get("/library").text
+    assert "1 file in it" in shelf
+    assert 'class="is-member"' in shelf
+    assert "with the 1 file in it" in client.get(f"/documents/{archive}/remove").text
+
+
+def test_removing_an_archive_removes_what_is_in_it(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    archive, member = _archive(library)
+    assert client.delete(f"/api/v1/documents/{archive}").status_code == 204
+    assert client.get(f"/api/v1/documents/{member}").status_code == 404
+    assert client.get("/api/v1/documents").get_json()["documents"] == []
+
+
+def test_an_archive_in_which_a_file_failed_can_be_tried_again(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    archive, member = _archive(library)
+    assert client.post(f"/api/v1/documents/{member}/retry").get_json()["state"] == "live"
+    assert client.post(f"/api/v1/documents/{archive}/retry").get_json()["state"] == "pending"
+    assert client.get(f"/api/v1/documents/{member}").get_json()["searchable"]

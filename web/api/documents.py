@@ -6,12 +6,14 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from rag.catalog.documents import get_document, remove
+from rag.catalog.failures import left_out
 from web.api.described import problems
 from web.api.schemas import (
     UPLOAD_BODY,
     DocumentOutput,
     DocumentPath,
     DocumentsOutput,
+    LeftOutOutput,
     ListQuery,
     ReceivedOutput,
 )
@@ -30,10 +32,17 @@ api = APIBlueprint(
 )
 
 
+_MOST_LEFT_OUT = 1000
+
+
 @api.get("/documents", responses={200: DocumentsOutput})
 def listing(query: ListQuery) -> Response:
-    """The documents by source, in parts: `next` is the cursor of the part that follows."""
-    part, cursor = list_part(served().library.catalog, query.limit, query.cursor, query.collection)
+    """The documents by source, in parts: `next` is the cursor of the part that follows.
+
+    The files within an archive or a mail come right after it; `parent` asks for those of one.
+    """
+    catalog = served().library.catalog
+    part, cursor = list_part(catalog, query.limit, query.cursor, query.collection, query.parent)
     return jsonify({"documents": [document_json(item) for item in part], "next": cursor})
 
 
@@ -60,9 +69,21 @@ def show(path: DocumentPath) -> Response:
     return jsonify(document_json(get_document(served().library.catalog, path.document_id)))
 
 
+@api.get("/documents/<document_id>/left-out", responses={200: LeftOutOutput})
+def show_left_out(path: DocumentPath) -> Response:
+    """The files within an archive or a mail that are no documents, and why: 1,000 at most."""
+    catalog = served().library.catalog
+    get_document(catalog, path.document_id)
+    files = [
+        {"name": member.name, "code": member.error_code, "reason": member.error}
+        for member in left_out(catalog, path.document_id, _MOST_LEFT_OUT)
+    ]
+    return jsonify({"files": files})
+
+
 @api.delete("/documents/<document_id>", responses={204: None})
 def delete(path: DocumentPath) -> tuple[str, int]:
-    """Remove a document: it is gone from the next answer on."""
+    """Remove a document and what is within it: gone from the next answer on."""
     remove(served().library.catalog, path.document_id)
     images().forget()
     served().wake()
@@ -71,7 +92,7 @@ def delete(path: DocumentPath) -> tuple[str, int]:
 
 @api.post("/documents/<document_id>/retry", responses={202: DocumentOutput})
 def again(path: DocumentPath) -> tuple[Response, int]:
-    """Read a failed document again."""
+    """Read a document again that failed, or in which a file did."""
     document = retry(served().library.catalog, path.document_id)
     served().wake()
     return jsonify(document_json(document)), 202

@@ -72,6 +72,7 @@ class ListQuery(_Input):
     limit: int = Field(100, ge=1, le=100)
     cursor: str | None = Field(None, max_length=4000)
     collection: Name | None = None
+    parent: Identifier | None = None
 
 
 class SpanQuery(_Input):
@@ -119,7 +120,10 @@ class PassagesOutput(BaseModel):
 
 
 class DocumentOutput(BaseModel):
-    """A document of the library."""
+    """A document of the library.
+
+    `parent` is the archive or mail that it came in, `members` counts the files taken out of it.
+    """
 
     id: str
     title: str
@@ -136,6 +140,8 @@ class DocumentOutput(BaseModel):
     updated_at: str
     error: str | None
     error_code: str | None
+    parent: str | None
+    members: int
     synced: bool
 
 
@@ -144,6 +150,20 @@ class DocumentsOutput(BaseModel):
 
     documents: list[DocumentOutput]
     next: str | None
+
+
+class LeftOut(BaseModel):
+    """A file within a file that is no document, by its path in there, and why."""
+
+    name: str
+    code: str
+    reason: str
+
+
+class LeftOutOutput(BaseModel):
+    """The files within a document that were left out."""
+
+    files: list[LeftOut]
 
 
 class Received(BaseModel):

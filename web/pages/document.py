@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 
 from rag.catalog import Catalog
-from rag.catalog.documents import get_document
+from rag.catalog.documents import get_document, list_documents
+from rag.catalog.failures import left_out
 from rag.catalog.pages import boxes_of, page_numbers, read_page
 from rag.errors import NotFound
 from rag.records import Page
@@ -13,6 +14,8 @@ from web.rendering import show_page
 from web.served import served
 
 pages = Blueprint("document_page", __name__)
+# of an archive so many files are listed, and as many that were left out
+_LISTED = 200
 
 
 @pages.get("/documents/<document_id>")
@@ -22,8 +25,13 @@ def document(document_id: str) -> str:
     found = get_document(catalog, document_id)
     numbers = page_numbers(catalog, document_id)
     page = _page(catalog, document_id, [number for number, _ in numbers])
+    within = {
+        "parent": get_document(catalog, found.parent) if found.parent else None,
+        "inside": list_documents(catalog, _LISTED, parent=document_id),
+        "left_out": left_out(catalog, document_id, _LISTED),
+    }
     if page is None:
-        return render_template("document.html", document=found, page=None)
+        return render_template("document.html", document=found, page=None, **within)
     start, end = _number("start", 0), _number("end", 0)
     at = [number for number, _ in numbers].index(page.number)
     return render_template(
@@ -37,6 +45,7 @@ def document(document_id: str) -> str:
         before=numbers[at - 1][0] if at > 0 else None,
         after=numbers[at + 1][0] if at + 1 < len(numbers) else None,
         image=found.kind == "pdf" and page.width > 0 and page.height > 0,
+        **within,
     )
 
 

@@ -65,7 +65,10 @@ async function poll() {
     for (const [id, row] of [...followed].slice(0, AT_ONCE)) {
       finished += (await look(id, row)) ? 1 : 0;
     }
-    if (finished) await refresh();
+    if (finished) {
+      await refresh();
+      followListed(); // what was taken out of an archive
+    }
   }
   polling = false;
 }
@@ -137,7 +140,8 @@ function say(text) {
 
 function followListed() {
   for (const row of document.querySelectorAll("[data-id]")) {
-    if (UNFINISHED.includes(row.dataset.state)) follow(row.dataset.id);
+    const { id, state } = row.dataset;
+    if (UNFINISHED.includes(state) && !followed.has(id)) follow(id);
   }
 }
 

@@ -1,0 +1,217 @@
+"""Versions of files: those of a synced folder, and those within a file, its members.
+
+A document's members are those that its content lists. They are put in their places in the very
+transaction in which that content begins to answer, so that no moment shows an archive's old files
+beside its new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from rag.catalog import now
+from rag.catalog.documents import forget_answers, fresh_state, new_document_id, requeue
+from rag.catalog.family import Nesting, batched, below, room_within
+from rag.catalog.removals import note_removal
+from rag.catalog.schema import documents, members
+from rag.errors import TooMuchInside
+
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """A file as it was read: `document_id` None where it is new.
+
+    `stat_key` is of a synced file; a member has none.
+    """
+
+    document_id: str | None
+    source: str
+    kind: str
+    bytes_hash: str
+    size: int
+    stat_key: str = ""
+    same_bytes: bool = False
+
+
+def put_version(
+    connection: Connection, owner: Mapping[str, Any], file: FileVersion, nesting: Nesting
+) -> None:
+    """Register a new, changed or moved file; `owner` names collection, folder and parent.
+
+    A file with the bytes and kind that its document has keeps what answers for it, and its members.
+    One with those of another live document is live at once by the same content. Any other is
+    queued, and what answered for it goes on until the new is live.
+    """
+    values = {
+        "source": file.source,
+        "kind": file.kind,
+        "bytes_hash": file.bytes_hash,
+        "size": file.size,
+        "stat_key": file.stat_key,
+    }
+    name = file.document_id
+    if name is None:
+        name = new_document_id()
+        twin = _twin(connection, file)
+        row = fresh_state() | values | twin
+        connection.execute(documents.insert().values(id=name, **owner, **row))
+        if twin:
+            seat(connection, name, nesting)
+        return
+    before = connection.execute(select(documents.c.source).where(documents.c.id == name)).scalar()
+    connection.execute(
+        update(documents).where(documents.c.id == name).values(updated_at=now(), **values)
+    )
+    if before is not None and before != file.source:
+        _move_members(connection, name, before, file.source)
+    if not file.same_bytes:
+        note_removal(connection)
+        requeue(connection, [name])
+        if twin := _twin(connection, file):
+            forget_answers(connection, [name])
+            connection.execute(update(documents).where(documents.c.id == name).values(twin))
+            seat(connection, name, nesting)
+
+
+def drop_documents(connection: Connection, document_ids: Sequence[str]) -> None:
+    """Take documents and their members out of the library, without a trace."""
+    if not document_ids:
+        return
+    forget_answers(connection, [*document_ids, *below(connection, document_ids)])
+    note_removal(connection)
+    for some in batched(document_ids):
+        connection.execute(delete(documents).where(documents.c.id.in_(some)))
+
+
+def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
+    """Let a document have the members that its content lists, and no others.
+
+    A member that is there keeps its id, also under another name and where its bytes changed.
+    Where they are too many, too large or too deep there are none, and the document says so.
+    """
+    parent = connection.execute(select(documents).where(documents.c.id == document_id)).one()
+    listed = connection.execute(
+        select(members)
+        .where(members.c.content_key == parent.content_key, members.c.bytes_hash != "")
+        .order_by(members.c.ordinal)
+    ).all()
+    found = connection.execute(
+        select(documents.c.id, documents.c.source, documents.c.kind, documents.c.bytes_hash).where(
+            documents.c.parent_id == document_id
+        )
+    ).all()
+    wanted, there = list[Any](listed), list[Any](found)
+    if not wanted and not there:
+        return
+    refusal = _refusal(parent, wanted, room_within(connection, document_id, nesting), nesting)
+    if refusal:
+        connection.execute(
+            update(documents)
+            .where(documents.c.id == document_id)
+            .values(state="failed", error_code=refusal.code, error=str(refusal))
+        )
+        wanted = []
+    versions, gone = _compared(parent.source, wanted, there)
+    drop_documents(connection, gone)
+    owner = {
+        "collection_id": parent.collection_id,
+        "folder_id": parent.folder_id,
+        "parent_id": document_id,
+    }
+    for version in versions:
+        put_version(connection, owner, version, nesting)
+
+
+def _compared(
+    source: str, wanted: Iterable[Any], there: Iterable[Any]
+) -> tuple[list[FileVersion], list[str]]:
+    """What is to be registered, and the ids of the members that are gone."""
+    left = {row.source: row for row in there}
+    versions: list[FileVersion] = []
+    unplaced = []
+    for member in wanted:
+        before = left.pop(f"{source}/{member.name}", None)
+        if before is None:
+            unplaced.append(member)
+        elif (before.bytes_hash, before.kind) != (member.bytes_hash, member.kind):
+            versions.append(_version(source, member, before.id))
+    by_bytes = {(row.bytes_hash, row.kind): row for row in left.values()}
+    for member in unplaced:
+        moved = by_bytes.pop((member.bytes_hash, member.kind), None)
+        if moved:
+            del left[moved.source]
+        versions.append(_version(source, member, moved.id if moved else None, moved is not None))
+    return versions, [row.id for row in left.values()]
+
+
+def _version(
+    source: str, member: Row[Any], document_id: str | None, same_bytes: bool = False
+) -> FileVersion:
+    return FileVersion(
+        document_id,
+        f"{source}/{member.name}",
+        member.kind,
+        member.bytes_hash,
+        member.size,
+        same_bytes=same_bytes,
+    )
+
+
+def _refusal(
+    parent: Row[Any], wanted: Sequence[Row[Any]], room: Nesting, nesting: Nesting
+) -> TooMuchInside | None:
+    if not wanted:
+        return None
+    if room.depth < 1:
+        return too_deep(parent.source, nesting)
+    size = sum(member.size for member in wanted)
+    if len(wanted) > room.members or size > room.size:
+        return TooMuchInside(
+            f"“{parent.source}” holds {len(wanted):,} files of {size / _MEGABYTE:,.0f} MB. With "
+            f"all else in the file that it came in that is more than {nesting.members:,} files "
+            f"(ingest.members) or {nesting.size:,} bytes (ingest.members_bytes); they were left "
+            "out. Split it, or have the limits raised, and try again."
+        )
+    return None
+
+
+def too_deep(source: str, nesting: Nesting) -> TooMuchInside:
+    """The error for a file whose members would be deeper than allowed."""
+    return TooMuchInside(
+        f"“{source}” is in {nesting.depth} archives or mails within each other, as many as "
+        "ingest.depth allows; what is in it was left out. Unpack it, or have the limit raised, and "
+        "try again."
+    )
+
+
+def _move_members(connection: Connection, document_id: str, before: str, after: str) -> None:
+    """Give the members of a document that was renamed their new sources."""
+    for some in batched(below(connection, [document_id])):
+        tail = func.substr(documents.c.source, len(before) + 1)
+        connection.execute(
+            update(documents).where(documents.c.id.in_(some)).values(source=after + tail)
+        )
+
+
+def _twin(connection: Connection, file: FileVersion) -> dict[str, Any]:
+    """The columns of a live document with the same bytes and kind; none where there is none."""
+    found = connection.execute(
+        select(documents.c.content_key, documents.c.recipe)
+        .where(
+            documents.c.bytes_hash == file.bytes_hash,
+            documents.c.kind == file.kind,
+            documents.c.state == "live",
+            documents.c.id.is_distinct_from(file.document_id),
+        )
+        .limit(1)
+    ).first()
+    if found is None:
+        return {}
+    live = {"state": "live", "progress": 1.0}
+    return live | {"content_key": found.content_key, "recipe": found.recipe}

@@ -1,0 +1,48 @@
+"""A folder, a library and a sync between them, for tests."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.sync import SyncReport, register
+from rag.catalog.documents import list_documents
+from rag.catalog.folders import folder_key
+from rag.library import Library
+from tests.ingest.reading import read_all
+
+OLD = 1_600_000_000_000_000_000
+
+
+@dataclass
+class Estate:
+    """A folder, a library, and a sync between them."""
+
+    folder: Path
+    library: Library
+
+    def write(self, name: str, text: str | bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        os.utime(path, ns=(OLD, OLD))
+
+    def sync(self, confirmed: bool = False) -> SyncReport:
+        key = folder_key(self.library.catalog, str(self.folder), "default")
+        report = register(
+            self.library.settings, self.library.catalog, self.folder, key, "default", confirmed
+        )
+        read_all(self.library)
+        return report
+
+    def sources(self) -> dict[str, str]:
+        return {d.source: d.id for d in list_documents(self.library.catalog, 1000)}
+
+    def finds(self, query: str) -> list[str]:
+        return [p.source for p in self.library.search(query, limit=20)]
+
+
+def counts(report: SyncReport) -> tuple[int, int, int, int, int]:
+    """New, changed, renamed, unchanged, removed."""
+    return (report.new, report.changed, report.renamed, report.unchanged, report.removed)
