@@ -1,7 +1,7 @@
 """Scores of a document's text against a truth in Markdown.
 
 Both are reduced to tokens (words and digits, casefolded, a token a character in scripts without
-spaces), so that marks of headings, emphasis, links and tables count for nobody.
+spaces), so that marks of headings, emphasis, links, tables and formulas count for nobody.
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _LINK = re.compile(r"!?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?:[^()]|\([^()]*\))*\)")
 _RULE = re.compile(r"^[ \t]*\|?[ :|-]*-{2,}[ :|-]*$", re.MULTILINE)
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~$&-])")
-_BREAK = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
-_TOKEN = re.compile(r"[぀-ヿ㐀-䶿一-鿿豈-﫿]|[^\W_぀-ヿ㐀-䶿一-鿿豈-﫿]+")
+_TAG = re.compile(
+    r"</?(?:a|b|br|center|code|details|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|span|strong|sub|"
+    r"summary|sup|table|tbody|td|th|thead|tr|u|ul)\b[^<>]{0,400}>",
+    re.IGNORECASE,
+)
+_BOX = re.compile(r"\[[ xX]\](?!\()")
+_LATEX = re.compile(r"\\([A-Za-z]{2,})")
+_IDEOGRAPHS, _GREEK = "぀-ヿ㐀-䶿一-鿿豈-﫿", "Ͱ-Ͽἀ-῿"
+_TOKEN = re.compile(f"[{_IDEOGRAPHS}]|[{_GREEK}]+|[^\\W_{_IDEOGRAPHS}{_GREEK}]+")
 _CELL = re.compile(r"(?<!\\)\|")
 _GRAM = 4
 
@@ -35,12 +42,22 @@ class Score:
 
 
 def plain(markdown: str) -> str:
-    """Markdown without comments, targets of links, rules of tables, entities and escapes."""
+    """Markdown without comments, links' targets, rules, entities, escapes and LaTeX's commands."""
     text = _COMMENT.sub(" ", markdown)
     for _ in range(2):
         text = _LINK.sub(r"\1", text)
-    text = _RULE.sub(" ", text)
-    return html.unescape(_ESCAPE.sub(r"\1", _BREAK.sub(" ", text)))
+    text = _BOX.sub(" ", _TAG.sub(" ", _RULE.sub(" ", text)))
+    return _LATEX.sub(_letter, html.unescape(_ESCAPE.sub(r"\1", text)))
+
+
+def _letter(command: re.Match[str]) -> str:
+    """The Greek letter of a command of LaTeX's; nothing for others."""
+    name = command.group(1)
+    try:
+        found = unicodedata.lookup(f"GREEK SMALL LETTER {name.removeprefix('var').upper()}")
+    except KeyError:
+        found = ""
+    return f" {found} "
 
 
 def tokens(text: str) -> list[str]:

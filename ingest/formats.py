@@ -24,7 +24,7 @@ _CODE = str.split(
     ".asm .bash .bat .c .cc .cfg .clj .cmake .cmd .conf .cpp .cs .css .cxx .dart .diff .ex .exs "
     ".erl .f90 .go .gradle .graphql .groovy .h .hh .hpp .hs .ini .java .jl .js .jsx .kt .kts .less "
     ".lua .m .mjs .cjs .pas .patch .php .pl .pm .properties .proto .ps1 .py .pyi .r .rb .rs .sass "
-    ".scala .scss .sh .sql .svelte .swift .tf .toml .ts .tsx .vb .vue .xml .xsd .xsl .yaml .yml "
+    ".scala .scss .sh .sql .svelte .swift .tf .toml .ts .tsx .vb .vue .xsd .xsl .yaml .yml "
     ".zsh"
 )
 _OPEN_XML = "application/vnd.openxmlformats-officedocument"
@@ -54,6 +54,10 @@ KINDS: dict[str, Kind] = {
     "epub": Kind((".epub",), "application/epub+zip", "ingest.parsers.epub:parse"),
     "msg": Kind((".msg",), "application/vnd.ms-outlook", "ingest.parsers.outlook:parse"),
     "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
+    "xml": Kind((".xml", ".nxml", ".rss", ".atom"), "text/xml", "ingest.parsers.xml:parse"),
+    "notebook": Kind(
+        (".ipynb",), "application/x-ipynb+json", "ingest.parsers.notebook:parse"
+    ),
     "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
     "image": Kind(
         (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
