@@ -28,7 +28,11 @@ def markitdown() -> Callable[[str], Result]:
     def read(path: str) -> Result:
         text = converter.convert_local(path).markdown
         pages = _SLIDE.split(text)[1:] or None
-        return {"text": text, "pages": pages, "tables": len(re.findall(r"^\|[ :|-]+\|$", text, re.M))}
+        return {
+            "text": text,
+            "pages": pages,
+            "tables": len(re.findall(r"^\|[ :|-]+\|$", text, re.MULTILINE)),
+        }
 
     return read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from ingest.chunking import Chunker
 from ingest.formats import kind_of
 from ingest.sandbox import Sandbox
 from rag.errors import CloisterError, DocumentError
-from rag.records import Parsed
+from rag.records import Page, Parsed
 from rag.tokens import tokenizer_offsets
 
 _HERE = Path(__file__).resolve().parent
@@ -77,7 +78,7 @@ def _read(sandbox: Sandbox, path: Path, rounds: int) -> Reading:
         seconds.append(time.perf_counter() - started)
     if parsed is None:
         return Reading(seconds=seconds, error=error)
-    texts = [page.text for page in parsed.pages]
+    texts = [_shown(page) for page in parsed.pages]
     return Reading(
         "\n".join(texts),
         texts,
@@ -88,10 +89,15 @@ def _read(sandbox: Sandbox, path: Path, rounds: int) -> Reading:
     )
 
 
+def _shown(page: Page) -> str:
+    """A page's text below its label, such as a sheet's name, where the text does not begin so."""
+    return page.text if page.text.startswith(page.label) else f"{page.label}\n{page.text}"
+
+
 def _tables(parsed: Parsed) -> int:
     """The runs of rows."""
     kinds = [["", *(block.kind for block in page.blocks)] for page in parsed.pages]
-    return sum(a != "row" == b for page in kinds for a, b in zip(page, page[1:], strict=False))
+    return sum(a != "row" == b for page in kinds for a, b in itertools.pairwise(page))
 
 
 def read_peer(library: str, folder: Path, paths: Sequence[str], rounds: int) -> dict[str, Reading]:

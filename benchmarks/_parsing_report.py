@@ -20,9 +20,9 @@ def report(corpus: Corpus, results: Mapping[str, Any]) -> str:
         _quality(scores),
         _strings(scores),
         _rates(results["rates"]),
-        f"Chunks (starter embedder's tokenizer, default sizes) of the {chunks['documents']} documents"
-        f" that were read: {chunks['chunks']:,} checked, {chunks['exact']:,} with"
-        f" `page_text[start:end]` equal to the chunk's text; {chunks['in PDFs']:,} of them in PDFs,"
+        "Chunks (starter embedder's tokenizer, default sizes) of the"
+        f" {chunks['documents']} documents that were read: {chunks['chunks']:,} checked,"
+        f" {chunks['exact']:,} with `page_text[start:end]` equal to the chunk's text; {chunks['in PDFs']:,} of them in PDFs,"
         f" {chunks['boxed']:,} with boxes.",
         _unread(corpus, scores["cloister"]),
     ]
@@ -38,8 +38,7 @@ def worst(scores: Scores) -> Iterable[str]:
             theirs = {
                 name: value
                 for name, one in scores.items()
-                if name != "cloister"
-                and (value := one.get(path, {}).get(measure)) is not None
+                if name != "cloister" and (value := one.get(path, {}).get(measure)) is not None
             }
             if mine is not None and theirs and max(theirs.values()) > mine + 0.005:
                 best = max(theirs, key=lambda name: theirs[name])

@@ -23,6 +23,8 @@ _TAG = re.compile(
     r"summary|sup|table|tbody|td|th|thead|tr|u|ul)\b[^<>]{0,400}>",
     re.IGNORECASE,
 )
+# what a date without a time of the day looks like in a program
+_MIDNIGHT = re.compile(r"(?<=\d[ T])00:00:00\b")
 _BOX = re.compile(r"\[[ xX]\](?!\()")
 _LATEX = re.compile(r"\\([A-Za-z]{2,})")
 _IDEOGRAPHS, _GREEK = "぀-ヿ㐀-䶿一-鿿豈-﫿", "Ͱ-Ͽἀ-῿"
@@ -46,6 +48,7 @@ def plain(markdown: str) -> str:
     text = _COMMENT.sub(" ", markdown)
     for _ in range(2):
         text = _LINK.sub(r"\1", text)
+    text = _MIDNIGHT.sub(" ", text)
     text = _BOX.sub(" ", _TAG.sub(" ", _RULE.sub(" ", text)))
     return _LATEX.sub(_letter, html.unescape(_ESCAPE.sub(r"\1", text)))
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _common import ROOT, run_quietly, say
+from _common import ROOT, say
 from _parsing_corpus import Corpus, load_corpus
 from _parsing_readers import LIBRARIES, Reading, count_chunks, read_own, read_peer
 from _parsing_report import report, worst
@@ -62,7 +62,9 @@ def _read_all(corpus: Corpus, *, small: bool) -> dict[str, dict[str, Reading]]:
     pdfs = [path for path in corpus.timed if corpus.format_of(path) == "pdf"]
     others = [path for path in corpus.documents if path not in set(pdfs)]
     rounds = 1 if small else _ROUNDS
-    readings = {"cloister": read_own(corpus.folder, pdfs, rounds) | read_own(corpus.folder, others, 1)}
+    readings = {
+        "cloister": read_own(corpus.folder, pdfs, rounds) | read_own(corpus.folder, others, 1)
+    }
     for library, formats in {} if small else LIBRARIES.items():
         say(f"reading by {library}")
         rest = others if formats is None else [p for p in others if corpus.format_of(p) in formats]

@@ -55,9 +55,7 @@ KINDS: dict[str, Kind] = {
     "msg": Kind((".msg",), "application/vnd.ms-outlook", "ingest.parsers.outlook:parse"),
     "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
     "xml": Kind((".xml", ".nxml", ".rss", ".atom"), "text/xml", "ingest.parsers.xml:parse"),
-    "notebook": Kind(
-        (".ipynb",), "application/x-ipynb+json", "ingest.parsers.notebook:parse"
-    ),
+    "notebook": Kind((".ipynb",), "application/x-ipynb+json", "ingest.parsers.notebook:parse"),
     "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
     "image": Kind(
         (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),

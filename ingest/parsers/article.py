@@ -14,7 +14,9 @@ from rag.records import BlockKind, Parsed
 _DEEPEST = 6
 # not read as text: identifiers, formulas in other notations, what only programs read
 _LEFT_OUT = frozenset(
-    str.split("tex-math alternatives object-id processing-meta permissions fn-type label-alternative")
+    str.split(
+        "tex-math alternatives object-id processing-meta permissions fn-type label-alternative"
+    )
 )
 _SECTIONS = ("sec", "app", "ack", "glossary", "boxed-text", "notes", "bio", "fn-group", "app-group")
 
@@ -86,7 +88,9 @@ class _Story:
             elif tag == "ref-list":
                 self._references(child, level + 1)
             elif tag in ("disp-formula", "disp-quote", "verse-group", "preformat", "code", "fn"):
-                self._builder.add(_text(child), "code" if tag in ("preformat", "code") else "paragraph")
+                self._builder.add(
+                    _text(child), "code" if tag in ("preformat", "code") else "paragraph"
+                )
             elif tag in _SECTIONS:
                 self.read(child, level + 1)
             elif tag not in ("label", "sec-meta", *_LEFT_OUT):
@@ -125,7 +129,9 @@ class _Story:
 
     def _references(self, parent: Any, level: int) -> None:
         title = parent.find("{*}title")
-        self._builder.add(_text(title) if title is not None else "References", "heading", min(level, _DEEPEST))
+        self._builder.add(
+            _text(title) if title is not None else "References", "heading", min(level, _DEEPEST)
+        )
         kind: BlockKind = "list"
         for reference in parent.iterfind(".//{*}ref"):
             self._builder.add(_reference(reference), kind)
@@ -134,7 +140,9 @@ class _Story:
 def _name(contributor: Any) -> str:
     name = contributor.find("{*}name")
     if name is None:
-        return flat(contributor.findtext("{*}collab") or contributor.findtext("{*}string-name") or "")
+        return flat(
+            contributor.findtext("{*}collab") or contributor.findtext("{*}string-name") or ""
+        )
     return flat(f"{name.findtext('{*}given-names') or ''} {name.findtext('{*}surname') or ''}")
 
 

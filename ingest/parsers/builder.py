@@ -18,6 +18,16 @@ _PROGRAM = re.compile(
     r"printing)\)?",
     re.IGNORECASE,
 )
+_MADE_UP = re.compile(
+    r"(?:(?:picture|image|grafik|bild|immagine|imagen|graphic|shape|object|photo)s?\s*\d*|"
+    r"\S+\.(?:png|jpe?g|gif|bmp|tiff?|svg|emf|wmf|webp))",
+    re.IGNORECASE,
+)
+_GENERATED = re.compile(
+    r"description automatically generated(?: with \w+ confidence)?|automatisch generierte "
+    r"beschreibung|ai-generated content may be incorrect",
+    re.IGNORECASE,
+)
 _TIGHT = ("row", "list")
 
 
@@ -48,6 +58,12 @@ def sensible_title(text: str) -> str:
     if _PROGRAM.fullmatch(title) or _FILE_NAME.search(title) or "/" in title[:1]:
         return ""
     return title if letters >= 3 and letters * 2 >= len(title.replace(" ", "")) else ""
+
+
+def described(text: str) -> str:
+    """A picture's alternative text, or empty where no one wrote it."""
+    words = flat(_GENERATED.sub("", text)).strip(" .,;") if _GENERATED.search(text) else flat(text)
+    return "" if _MADE_UP.fullmatch(words) else words
 
 
 class PageBuilder:

@@ -1,4 +1,4 @@
-"""Charts of Office files: their titles, and the values that they show, as a table."""
+"""Charts and diagrams of Office files: what they show, as a table, and as texts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def add_chart(builder: PageBuilder, data: bytes) -> None:
     for index in sorted(set().union(categories, *columns)):
         rows.append([categories.get(index, ""), *(column.get(index, "") for column in columns)])
     builder.rows(rows)
+
+
+def diagram_texts(data: bytes) -> list[str]:
+    """The texts in the shapes of a diagram (SmartArt). Raises LxmlError where it is none."""
+    points = parse_xml(data).iterfind("{*}ptLst/{*}pt/{*}t")
+    return [text for point in points if (text := flat(" ".join(_texts(point))))]
 
 
 def _points(series: Any, names: tuple[str, ...]) -> dict[int, str]:

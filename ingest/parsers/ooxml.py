@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.parsers.builder import flat
 from ingest.parsers.xml import parse_xml
 
 _STRICT = b"http://purl.oclc.org/ooxml/"
@@ -20,13 +19,6 @@ _NAMES = re.compile(
 )
 _LOOSE = b"http://schemas.openxmlformats.org/"
 _XML = (".xml", ".rels")
-_MADE_UP = re.compile(
-    r"(?:(?:picture|image|grafik|bild|immagine|imagen|graphic|shape|object|photo)s?\s*\d*|"
-    r"\S+\.(?:png|jpe?g|gif|bmp|tiff?|svg|emf|wmf|webp))",
-    re.IGNORECASE,
-)
-_GENERATED = re.compile(r"\s*(?:description automatically generated|automatisch generierte "
-                        r"beschreibung).*", re.IGNORECASE | re.DOTALL)
 
 
 def loosened(path: Path) -> BinaryIO | Path:
@@ -58,8 +50,11 @@ def _loose(found: re.Match[bytes]) -> bytes:
     return _LOOSE + name + b"/2006"
 
 
-def related(archive: zipfile.ZipFile, part: str) -> list[tuple[str, str]]:
-    """What a part of an Office file refers to within it: the kind's last word, and the member."""
+def related(archive: zipfile.ZipFile, part: str, *, by_id: bool = False) -> list[tuple[str, str]]:
+    """What a part of an Office file refers to within it, in order; the file itself is part "".
+
+    Each with the last word of the relation's kind, or with its id, and the member meant.
+    """
     folder, name = posixpath.split(part)
     relations = posixpath.join(folder, "_rels", f"{name}.rels")
     members = set(archive.namelist())
@@ -69,11 +64,6 @@ def related(archive: zipfile.ZipFile, part: str) -> list[tuple[str, str]]:
             target = relation.get("Target", "")
             member = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
             if relation.get("TargetMode") != "External" and member in members:
-                found.append((relation.get("Type", "").rpartition("/")[2], member))
+                kind = relation.get("Type", "").rpartition("/")[2]
+                found.append((relation.get("Id", "") if by_id else kind, member))
     return found
-
-
-def described(text: str) -> str:
-    """A picture's alternative text, or empty where no one wrote it."""
-    words = flat(_GENERATED.sub("", text))
-    return "" if _MADE_UP.fullmatch(words) else words

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ingest.parsers.archive import check_archive, damaged
-from ingest.parsers.builder import PageBuilder, flat, sensible_title
-from ingest.parsers.charts import add_chart
+from ingest.parsers.builder import PageBuilder, described, flat, sensible_title
+from ingest.parsers.charts import add_chart, diagram_texts
 from ingest.parsers.grid import Cell, filled
-from ingest.parsers.ooxml import described, loosened
+from ingest.parsers.ooxml import loosened
 from ingest.parsers.word_math import FORMULA, linear
 from ingest.parsers.word_numbers import Numbers
 from ingest.parsers.xml import parse_xml
@@ -20,8 +20,9 @@ from rag.records import BlockKind, Parsed
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart"
+_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds"
 _PICTURE = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
-_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _HEADING = re.compile(r"heading ?([1-9])", re.IGNORECASE)
 _BREAKS = {f"{_W}tab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
@@ -169,11 +170,15 @@ class _Story:
         self._add_notes(table)
 
     def _add_pictures(self, paragraph: Any) -> None:
-        """What charts show, and what someone wrote about pictures for those who cannot see."""
+        """What charts and diagrams show, and what someone wrote about pictures."""
         for chart in paragraph.iter(_CHART):
-            part = self._parts.get(chart.get(_RELATION))
+            part = self._parts.get(chart.get(f"{_RELATIONS}id"))
             if part is not None:
                 add_chart(self._builder, part.blob)
+        for diagram in paragraph.iter(_DIAGRAM):
+            part = self._parts.get(diagram.get(f"{_RELATIONS}dm"))
+            for text in diagram_texts(part.blob) if part is not None else ():
+                self._builder.add(text, "list")
         for picture in paragraph.iter(_PICTURE):
             if not any(parent.tag == _FALLBACK for parent in picture.iterancestors()):
                 self._builder.add(described(picture.get("descr", "")))

@@ -28,7 +28,9 @@ class Numbers:
         if root is None:
             return
         for found in root.iterfind(f"{_W}abstractNum"):
-            levels = {_int(level.get(f"{_W}ilvl"), 0): level for level in found.iterfind(f"{_W}lvl")}
+            levels = {
+                _int(level.get(f"{_W}ilvl"), 0): level for level in found.iterfind(f"{_W}lvl")
+            }
             self._levels[found.get(f"{_W}abstractNumId", "")] = levels
         for found in root.iterfind(f"{_W}num"):
             key = found.get(f"{_W}numId", "")

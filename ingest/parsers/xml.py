@@ -11,7 +11,10 @@ from ingest.parsers.text import paragraphs
 from ingest.parsers.web import markup_text
 from rag.records import Block, Page, Parsed
 
-_ROOT = re.compile(r"\A\ufeff?(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[[^\]]*\])?[^>]*>)*<([\w.:-]+)", re.S)
+_ROOT = re.compile(
+    r"\A\ufeff?(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[[^\]]*\])?[^>]*>)*<([\w.:-]+)",
+    re.DOTALL,
+)
 _FEEDS = ("rss", "feed", "rdf:RDF")
 
 
