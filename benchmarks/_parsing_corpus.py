@@ -79,7 +79,7 @@ def _strings(folder: Path, documents: list[str]) -> dict[str, tuple[list[str], l
             if name in documents and name not in found:
                 wanted = [s for s in entry["must_include"] if not _OWN_WORDS.search(s)]
                 unwanted = [s for s in entry["must_not_include"] if not _OWN_WORDS.search(s)]
-                found[name] = (wanted, [s for s in unwanted if s.strip("<")])
+                found[name] = (wanted, unwanted)
     return found
 
 

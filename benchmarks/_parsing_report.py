@@ -22,8 +22,8 @@ def report(corpus: Corpus, results: Mapping[str, Any]) -> str:
         _rates(results["rates"]),
         "Chunks (starter embedder's tokenizer, default sizes) of the"
         f" {chunks['documents']} documents that were read: {chunks['chunks']:,} checked,"
-        f" {chunks['exact']:,} with `page_text[start:end]` equal to the chunk's text; {chunks['in PDFs']:,} of them in PDFs,"
-        f" {chunks['boxed']:,} with boxes.",
+        f" {chunks['exact']:,} with `page_text[start:end]` equal to the chunk's"
+        f" text; {chunks['in PDFs']:,} of them in PDFs, {chunks['boxed']:,} with boxes.",
         _unread(corpus, scores["cloister"]),
     ]
     return "\n\n".join(part for part in parts if part)

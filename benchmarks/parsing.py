@@ -88,7 +88,7 @@ def _scores(corpus: Corpus, readings: Mapping[str, Reading]) -> dict[str, dict[s
         if path in corpus.strings:
             wanted, unwanted = corpus.strings[path]
             missing = [string for string in wanted if not holds(reading.text, string)]
-            present = [string for string in unwanted if holds(reading.text, string)]
+            present = [string for string in unwanted if string in reading.text]
             entry |= {"strings": len(wanted) + len(unwanted), "wrong": missing + present}
         if path in corpus.pages and reading.pages is not None:
             entry["pages"] = pages_right(corpus.pages[path], reading.pages)

@@ -4,4 +4,4 @@
 before is read again.
 """
 
-PARSER_VERSION = "2"
+PARSER_VERSION = "3"

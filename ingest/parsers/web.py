@@ -58,15 +58,18 @@ def markup_text(data: bytes) -> str:
     return decode(data, found.group(1).decode("ascii") if found else "")
 
 
-def add_html(builder: PageBuilder, html: str) -> str:
-    """Append the blocks of an HTML text; returns its `<title>`, or empty."""
+def add_html(builder: PageBuilder, html: str, *, whole: bool = False) -> str:
+    """Append the blocks of an HTML text; returns its `<title>`, or empty.
+
+    `whole`: headers and footers of the page are text too, as in a book.
+    """
     from bs4 import BeautifulSoup
 
     # XHTML's declaration, which is none of HTML's
     soup = BeautifulSoup(_DECLARATION.sub("", clean(html)), "lxml")
     title = flat(soup.title.get_text()) if soup.title else ""
     root = soup.body or soup
-    _Walk(builder).walk(root)
+    _Walk(builder).walk(root, whole=whole)
     return title
 
 
@@ -95,11 +98,11 @@ class _Walk:
         self._number = ""
         self._stack: list[_Open] = []
 
-    def walk(self, root: Tag) -> None:
+    def walk(self, root: Tag, *, whole: bool) -> None:
         """Add what is in `root`."""
         from bs4 import Tag
 
-        self._open(root, inside=False)
+        self._open(root, inside=whole)
         while self._stack:
             top = self._stack[-1]
             child = next(top.children, None)

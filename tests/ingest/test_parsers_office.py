@@ -168,12 +168,12 @@ def test_pptx(tmp_path: Path) -> None:
     assert blocks(parsed.pages[0]) == [("heading", "Slide 0"), ("list", "one"), ("list", "two")]
     assert blocks(parsed.pages[4]) == [
         ("heading", "Slide 4"),
-        # it stands above the text
+        # at the slide's top, above the text
         ("row", "A | B"),
         ("row", "C | D"),
+        ("paragraph", "grouped words"),
         ("list", "one"),
         ("list", "two"),
-        ("paragraph", "grouped words"),
         ("paragraph", "Say it slowly."),
     ]
     assert outside(parsed.pages[4]) == "For internal use"
