@@ -6,6 +6,8 @@ import re
 
 from rag.records import Block, BlockKind, Page
 
+# more of a header than any chunk has room for; it is kept with each row below it
+LONGEST_CONTEXT = 2000
 _LINE_ENDS = re.compile(r"\r\n?")
 _DROPPED = re.compile("[\0\ud800-\udfff]")
 _SPACES = re.compile(r"[ \t\n\r\f\v\u00a0\u2028\u2029]+")
@@ -91,7 +93,9 @@ class PageBuilder:
         if not text:
             return
         start = self._put(text, "\n" if kind == self._last and kind in _TIGHT else "\n\n")
-        self._blocks.append(Block(start, self._length, kind, level, clean(context)))
+        self._blocks.append(
+            Block(start, self._length, kind, level, clean(context[:LONGEST_CONTEXT]))
+        )
         self._last = kind
 
     def add_furniture(self, text: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.parsers.builder import PageBuilder, clean, flat
+from ingest.parsers.builder import LONGEST_CONTEXT, PageBuilder, clean, flat
 from ingest.parsers.text import decode
 from rag.records import Block, BlockKind, Page, Parsed
 
@@ -83,6 +83,7 @@ def _blocks(text: str, body: int) -> Iterator[Block]:
         yield Block(start, end, kind, level, header if kind == "row" else "")
         if in_head:
             header = text[start:end].split("\n")[0].strip().strip("|").strip()
+            header = header[:LONGEST_CONTEXT]
 
 
 def _tokens(source: str) -> list[Token]:
