@@ -31,7 +31,7 @@ _CODE = str.split(
     ".asm .bash .bat .c .cc .cfg .clj .cmake .cmd .conf .cpp .cs .css .cxx .dart .diff .ex .exs "
     ".erl .f90 .go .gradle .graphql .groovy .h .hh .hpp .hs .ini .java .jl .js .jsx .kt .kts .less "
     ".lua .m .mjs .cjs .pas .patch .php .pl .pm .properties .proto .ps1 .py .pyi .r .rb .rs .sass "
-    ".scala .scss .sh .sql .svelte .swift .tf .toml .ts .tsx .vb .vue .xml .xsd .xsl .yaml .yml "
+    ".scala .scss .sh .sql .svelte .swift .tf .toml .ts .tsx .vb .vue .xsd .xsl .yaml .yml "
     ".zsh"
 )
 _OPEN_XML = "application/vnd.openxmlformats-officedocument"
@@ -78,6 +78,8 @@ KINDS: dict[str, Kind] = {
     "doc": Kind((".doc",), "application/msword", "", becomes="docx"),
     "xls": Kind((".xls",), "application/vnd.ms-excel", "", becomes="xlsx"),
     "ppt": Kind((".ppt",), "application/vnd.ms-powerpoint", "", becomes="pptx"),
+    "xml": Kind((".xml", ".nxml", ".rss", ".atom"), "text/xml", "ingest.parsers.xml:parse"),
+    "notebook": Kind((".ipynb",), "application/x-ipynb+json", "ingest.parsers.notebook:parse"),
     "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
     "image": Kind(
         (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),

@@ -13,7 +13,9 @@ from rag.records import Document
 
 _PDF = "pdf"
 # shown as text where a browser insists; all others are bytes to be saved
-_TEXT_KINDS = frozenset({"text", "markdown", "csv", "html", "eml", "json", "code"})
+_TEXT_KINDS = frozenset(
+    {"text", "markdown", "csv", "html", "eml", "json", "code", "xml", "notebook"}
+)
 
 
 def send_original(library: Library, document_id: str) -> Response:

@@ -6,6 +6,8 @@ import re
 
 from rag.records import Block, BlockKind, Page
 
+# more of a header than any chunk has room for; it is kept with each row below it
+LONGEST_CONTEXT = 2000
 _LINE_ENDS = re.compile(r"\r\n?")
 _DROPPED = re.compile("[\0\ud800-\udfff]")
 _SPACES = re.compile(r"[ \t\n\r\f\v\u00a0\u2028\u2029]+")
@@ -16,6 +18,16 @@ _PROGRAM = re.compile(
     r"microsoft (?:word|powerpoint|excel)\b.*|powerpoint[- ]pr.*|\(?(?:anonymous|unspecified|"
     r"untitled|unnamed|no title|title|word document|document ?\d*|presentation ?\d*|slide ?1|cover|"
     r"printing)\)?",
+    re.IGNORECASE,
+)
+_MADE_UP = re.compile(
+    r"(?:(?:picture|image|grafik|bild|immagine|imagen|graphic|shape|object|photo)s?\s*\d*|"
+    r"\S+\.(?:png|jpe?g|gif|bmp|tiff?|svg|emf|wmf|webp))",
+    re.IGNORECASE,
+)
+_GENERATED = re.compile(
+    r"description automatically generated(?: with \w+ confidence)?|automatisch generierte "
+    r"beschreibung|ai-generated content may be incorrect",
     re.IGNORECASE,
 )
 _TIGHT = ("row", "list")
@@ -50,6 +62,12 @@ def sensible_title(text: str) -> str:
     return title if letters >= 3 and letters * 2 >= len(title.replace(" ", "")) else ""
 
 
+def described(text: str) -> str:
+    """A picture's alternative text, or empty where no one wrote it."""
+    words = flat(_GENERATED.sub("", text)).strip(" .,;") if _GENERATED.search(text) else flat(text)
+    return "" if _MADE_UP.fullmatch(words) else words
+
+
 class PageBuilder:
     """Collects blocks in order; `page` gives the page."""
 
@@ -75,7 +93,9 @@ class PageBuilder:
         if not text:
             return
         start = self._put(text, "\n" if kind == self._last and kind in _TIGHT else "\n\n")
-        self._blocks.append(Block(start, self._length, kind, level, clean(context)))
+        self._blocks.append(
+            Block(start, self._length, kind, level, clean(context[:LONGEST_CONTEXT]))
+        )
         self._last = kind
 
     def add_furniture(self, text: str) -> None:

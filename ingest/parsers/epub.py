@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ from rag.records import Page, Parsed
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
-_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_CORE = "{http://purl.org/dc/elements/1.1/}"
+_TITLE = f"{_CORE}title"
 _MARKUP = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
+_MARKUP_TAG = re.compile(r"<[^>]*>")
 # fonts may be scrambled in books that anyone may read
 _SCRAMBLED_FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
@@ -42,7 +45,7 @@ def parse(path: Path, name: str) -> Parsed:
             spine = list(_spine(root, posixpath.dirname(package)))
             _check_lock(archive, spine, name)
             title = flat(next((found.text or "" for found in root.iter(_TITLE)), ""))
-            return Parsed(tuple(_pages(archive, spine, title)), title)
+            return Parsed(tuple(_pages(archive, spine, title, _about(root))), title)
     except (LxmlError, zipfile.BadZipFile, zlib.error, OSError, KeyError, ValueError) as error:
         raise damaged(name, type(error).__name__) from error
 
@@ -51,6 +54,16 @@ def _package(archive: zipfile.ZipFile) -> str:
     """The member that lists the book's parts."""
     roots = read_xml(archive, _CONTAINER).iter("{*}rootfile")
     return next((str(root.get("full-path", "")) for root in roots), "")
+
+
+def _about(package: Any) -> list[str]:
+    """Who wrote the book, and what its publisher says of it; that may be HTML."""
+    authors = [flat(found.text or "") for found in package.iter(f"{_CORE}creator")]
+    texts = [", ".join(author for author in authors if author)]
+    texts += [
+        _MARKUP_TAG.sub(" ", found.text or "") for found in package.iter(f"{_CORE}description")
+    ]
+    return [text for text in map(flat, texts) if text]
 
 
 def _spine(package: Any, folder: str) -> Iterator[str]:
@@ -84,13 +97,18 @@ def _check_lock(archive: zipfile.ZipFile, spine: list[str], name: str) -> None:
                 )
 
 
-def _pages(archive: zipfile.ZipFile, spine: list[str], title: str) -> Iterator[Page]:
+def _pages(
+    archive: zipfile.ZipFile, spine: list[str], title: str, about: list[str]
+) -> Iterator[Page]:
     members, number = set(archive.namelist()), 0
     for member in spine:
         if member not in members:
             continue
         builder = PageBuilder()
-        own = add_html(builder, markup_text(archive.read(member)))
+        own = add_html(builder, markup_text(archive.read(member)), whole=True)
+        if builder and not number:
+            for text in about:
+                builder.add(text)
         if builder:
             number += 1
             yield builder.page(number, builder.heading() or (own if own != title else ""))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.parsers.builder import clean, flat
+from ingest.parsers.builder import LONGEST_CONTEXT, PageBuilder, clean, flat
 from ingest.parsers.text import decode
 from rag.records import Block, BlockKind, Page, Parsed
 
@@ -36,6 +36,15 @@ def parse(path: Path, name: str) -> Parsed:
     found = _FRONT_TITLE.search(front.group(1)) if front else None
     title = flat(found.group(1)) if found else _heading(text, blocks)
     return Parsed((Page(1, text, blocks),), title)
+
+
+def add_markdown(builder: PageBuilder, text: str) -> None:
+    """Append the blocks of a text in Markdown, headings without their marks."""
+    for block in _blocks(text, 0):
+        part = text[block.start : block.end]
+        if block.kind == "heading":
+            part = heading_text(part)
+        builder.add(part, block.kind, block.level, block.context)
 
 
 def heading_text(source: str) -> str:
@@ -74,6 +83,7 @@ def _blocks(text: str, body: int) -> Iterator[Block]:
         yield Block(start, end, kind, level, header if kind == "row" else "")
         if in_head:
             header = text[start:end].split("\n")[0].strip().strip("|").strip()
+            header = header[:LONGEST_CONTEXT]
 
 
 def _tokens(source: str) -> list[Token]:

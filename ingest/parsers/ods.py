@@ -13,6 +13,9 @@ from ingest.parsers.odf import OFFICE, TABLE, cells, open_odf, plain, rows
 from ingest.parsers.table import MOST_CELLS, add_rows
 from rag.records import Page, Parsed
 
+# of one row or cell that is said to repeat, so many characters are written
+_MOST_REPEATED = 20_000
+
 
 def parse(path: Path, name: str) -> Parsed:
     """An ODS file; values as last calculated, hidden sheets too.
@@ -41,18 +44,24 @@ def _filled(sheet: Any) -> Iterator[list[str]]:
         values: list[str] = []
         for cell in cells(row):
             shown = _shown(cell)
-            values += [shown] * _times(cell, "columns")
+            values += [shown] * _times(cell, "columns", len(shown))
             if len(values) > MOST_CELLS:
                 break
         while values and not values[-1]:
             values.pop()
-        yield from itertools.repeat(values, _times(row, "rows") if values else 1)
+        times = _times(row, "rows", sum(map(len, values)) + len(values)) if values else 1
+        yield from itertools.repeat(values, times)
 
 
-def _times(element: Any, what: str) -> int:
-    """How often a row or cell stands there. Empty cells fill sheets to their last column."""
+def _times(element: Any, what: str, length: int) -> int:
+    """How often a row or cell of this length is written: as it says, within limits.
+
+    Empty cells fill sheets to their last column; and a few bytes may say that a text stands there
+    a million times.
+    """
     times = element.get(f"{TABLE}number-{what}-repeated", "1")
-    return min(max(1, int(times)), MOST_CELLS) if times.isdecimal() else 1
+    most = max(1, _MOST_REPEATED // length) if length else MOST_CELLS
+    return min(max(1, int(times)), most) if times.isdecimal() else 1
 
 
 def _shown(cell: Any) -> str:

@@ -11,6 +11,7 @@ from ingest.parsers.archive import damaged
 from ingest.parsers.builder import flat, sensible_title
 from ingest.parsers.pdf_layout import lay_out
 from ingest.parsers.pdf_lines import Sheet, read_sheet
+from ingest.parsers.pdf_streams import check_streams
 from rag.errors import EmptyDocument, ProtectedDocument
 from rag.records import Page, Parsed
 
@@ -31,6 +32,7 @@ def parse(path: Path, name: str) -> Parsed:
     """
     import pypdfium2
 
+    check_streams(path, name)
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:

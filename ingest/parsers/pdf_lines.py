@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,12 @@ from rag.records import Box
 _WORD = re.compile(r"\S+")
 # pdfium puts \x02 for a hyphen at the end of a line, and then no line end
 _LINE = re.compile(r"[^\r\n\x02\ufffe]+[\x02\ufffe]?|[\x02\ufffe]")
+# an alef and a lam: one glyph for both is read from its wrong end by pdfium
+_ALEF_LAM = re.compile("[\u0627\u0623\u0625\u0622]\u0644")
+# Latin letters and Hebrew or Arabic ones in one word: such texts are often set without the space
+_MIXED = re.compile(
+    "(?<=[A-Za-z])(?=[\u0590-\u08ff])|(?<=[\u05d0-\u05ea\u0620-\u064a])(?=[A-Za-z])"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HYPHENS = ("\x02", "\ufffe", "\u00ad")
 # what pdfium gives for ligatures and control characters, as people type it
@@ -33,6 +39,9 @@ _TYPED = str.maketrans(
         "\ufffe": "-",
         "\u00ad": "",
         "\ufeff": "",
+        # bullets of fonts of symbols
+        **dict.fromkeys("\uf0a7\uf0a8\uf0b7\uf0d8\uf0fc\uf076", "•"),
+        **{chr(c): "•" for c in range(0x80, 0xA0)},
         **{chr(c): " " for c in range(32) if c not in (2, 9, 10, 13)},
     }
 )
@@ -80,6 +89,7 @@ def read_sheet(page: Any) -> Sheet:
     try:
         text, index = _characters(textpage)
         measure = _Measure(textpage.raw, _upright(page, width, height))
+        text = _ALEF_LAM.sub(lambda found: _in_order(found, index, measure), text)
         lines = []
         for found in _LINE.finditer(text):
             line = _line(text, found.start(), found.end(), index, measure)
@@ -88,6 +98,13 @@ def read_sheet(page: Any) -> Sheet:
     finally:
         textpage.close()
     return Sheet(lines, width, height)
+
+
+def _in_order(found: re.Match[str], index: Sequence[int], measure: _Measure) -> str:
+    """Two letters of Arabic in the order in which they are read."""
+    first, last = found.start(), found.end() - 1
+    one_glyph = measure.box(index[first], index[first]) == measure.box(index[last], index[last])
+    return found.group()[::-1] if one_glyph else found.group()
 
 
 def _characters(textpage: Any) -> tuple[str, Sequence[int]]:
@@ -174,22 +191,33 @@ def around(a: Box, b: Box) -> Box:
     return (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
 
 
+def _word_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where words stand in a line: between spaces, and where the direction of writing changes."""
+    for found in _WORD.finditer(text, start, end):
+        first = found.start()
+        for change in _MIXED.finditer(text, first, found.end()):
+            if change.start() > first:
+                yield first, change.start()
+                first = change.start()
+        yield first, found.end()
+
+
 def _line(text: str, start: int, end: int, index: Sequence[int], measure: _Measure) -> Line | None:
     words: list[Word] = []
     spans: list[tuple[int, int]] = []
-    for found in _WORD.finditer(text, start, end):
-        word = found.group().translate(_TYPED).strip()
+    for first, past in _word_spans(text, start, end):
+        word = text[first:past].translate(_TYPED).strip()
         if not word or " " in word:
             word = "".join(word.split())
         if word:
-            words.append(Word(word, measure.box(index[found.start()], index[found.end() - 1])))
-            spans.append(found.span())
+            words.append(Word(word, measure.box(index[first], index[past - 1])))
+            spans.append((first, past))
     if not words:
         return None
     lefts, tops, rights, bottoms = zip(*(word.box for word in words), strict=True)
     box = (min(lefts), min(tops), max(rights), max(bottoms))
     longest = max(spans, key=lambda span: span[1] - span[0])
-    first, last = index[spans[0][0]], index[spans[-1][1] - 1]
-    bold = measure.bold(first) and measure.bold(last)
+    begin, last = index[spans[0][0]], index[spans[-1][1] - 1]
+    bold = measure.bold(begin) and measure.bold(last)
     hyphen = text[spans[-1][1] - 1] in _HYPHENS
     return Line(words, box, measure.size(index[longest[0]]), bold, hyphen)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.parsers.builder import PageBuilder, clean, flat
+from ingest.parsers.builder import PageBuilder, clean, described, flat
+from ingest.parsers.grid import filled
 from ingest.parsers.text import decode
 from rag.records import BlockKind, Parsed
 
@@ -28,7 +29,11 @@ _DROPPED = frozenset(
 )
 _FURNITURE = frozenset(("header", "footer", "aside"))
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
-_ROLES = frozenset(("navigation", "banner", "contentinfo", "complementary", "search"))
+_ROLES = frozenset(("navigation", "search"))
+_FURNITURE_ROLES = frozenset(("banner", "contentinfo", "complementary"))
+_DIGITS = 7
+# in a cell of a table that holds tables, if they are to be read as one
+_LONGEST_CELL = 400
 _ITEMS = ("li", "dd", "dt")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset(
@@ -53,15 +58,18 @@ def markup_text(data: bytes) -> str:
     return decode(data, found.group(1).decode("ascii") if found else "")
 
 
-def add_html(builder: PageBuilder, html: str) -> str:
-    """Append the blocks of an HTML text; returns its `<title>`, or empty."""
+def add_html(builder: PageBuilder, html: str, *, whole: bool = False) -> str:
+    """Append the blocks of an HTML text; returns its `<title>`, or empty.
+
+    `whole`: headers and footers of the page are text too, as in a book.
+    """
     from bs4 import BeautifulSoup
 
     # XHTML's declaration, which is none of HTML's
     soup = BeautifulSoup(_DECLARATION.sub("", clean(html)), "lxml")
     title = flat(soup.title.get_text()) if soup.title else ""
     root = soup.body or soup
-    _Walk(builder).walk(root)
+    _Walk(builder).walk(root, whole=whole)
     return title
 
 
@@ -73,6 +81,8 @@ class _Open:
     kind: BlockKind
     block: bool
     inside: bool
+    # of a numbered list, the next item's; else 0
+    number: int = 0
 
 
 class _Walk:
@@ -84,13 +94,15 @@ class _Walk:
     def __init__(self, builder: PageBuilder) -> None:
         self._builder = builder
         self._inline: list[str] = []
+        # of the list item whose text is about to come
+        self._number = ""
         self._stack: list[_Open] = []
 
-    def walk(self, root: Tag) -> None:
+    def walk(self, root: Tag, *, whole: bool) -> None:
         """Add what is in `root`."""
         from bs4 import Tag
 
-        self._open(root, inside=False)
+        self._open(root, inside=whole)
         while self._stack:
             top = self._stack[-1]
             child = next(top.children, None)
@@ -109,19 +121,28 @@ class _Walk:
         if block:
             self._flush()
             kind = "list" if tag.name in _ITEMS else "paragraph"
-        self._stack.append(_Open(iter(tag.children), kind, block, inside))
+        number = _first_number(tag) if tag.name == "ol" else 0
+        if tag.name == "li" and self._stack and self._stack[-1].number:
+            self._number = f"{self._stack[-1].number}. "
+            self._stack[-1].number += 1
+        self._stack.append(_Open(iter(tag.children), kind, block, inside, number))
 
     def _tag(self, tag: Tag, *, inside: bool) -> None:
         name = tag.name
-        if name in _DROPPED or _hidden(tag) or (name in _FURNITURE and not inside):
+        furniture = name in _FURNITURE or tag.get("role") in _FURNITURE_ROLES
+        if name in _DROPPED or _hidden(tag) or (furniture and not inside):
             return
         if name == "br":
             self._inline.append("\v")
+        elif name == "img":
+            self._inline.append(f" {described(str(tag.get('alt', '')))} ")
         elif name in _HEADINGS:
             self._flush()
             self._builder.add(_text(tag), "heading", _HEADINGS[name])
         elif name == "pre":
             self._flush()
+            for line_break in tag.find_all("br"):
+                line_break.replace_with("\n")
             self._builder.add(tag.get_text().strip("\n"), "code")
         elif name == "table" and self._table(tag):
             return
@@ -130,27 +151,62 @@ class _Walk:
 
     def _table(self, table: Tag) -> bool:
         """Add a table's rows; false where it is only there for the layout."""
-        if table.find("table") is not None:
-            return False
-        rows = [row.find_all(["td", "th"], recursive=False) for row in table.find_all("tr")]
-        if all(len(row) < 2 for row in rows):
+        rows = [row.find_all(["td", "th"], recursive=False) for row in _own_rows(table)]
+        if all(len(row) < 2 for row in rows) or _is_layout(table, rows):
             return False
         self._flush()
         if table.caption:
             self._builder.add(_text(table.caption))
-        self._builder.rows([[_text(cell) for cell in row] for row in rows])
+        cells = [
+            [(_text(c), _attribute(c, "colspan"), _attribute(c, "rowspan")) for c in row]
+            for row in rows
+        ]
+        self._builder.rows(filled(cells))
         return True
 
     def _flush(self) -> None:
         lines = [flat(line) for line in "".join(self._inline).split("\v")]
         self._inline.clear()
         kind = self._stack[-1].kind if self._stack else "paragraph"
-        self._builder.add("\n".join(line for line in lines if line), kind)
+        text = "\n".join(line for line in lines if line)
+        if text:
+            self._builder.add(self._number + text, kind)
+            self._number = ""
+
+
+def _first_number(tag: Tag) -> int:
+    """What a list begins to count at; 0 where its items show letters, or count down."""
+    start = _attribute(tag, "start") or "1"
+    plain = _attribute(tag, "type") in (None, "1") and not tag.has_attr("reversed")
+    return int(start) if plain and start.isdecimal() and len(start) < _DIGITS else 0
+
+
+def _attribute(tag: Tag, name: str) -> str | None:
+    value = tag.get(name)
+    return value.strip() if isinstance(value, str) else None
+
+
+def _own_rows(table: Tag) -> list[Tag]:
+    """A table's rows, but none of the tables in its cells."""
+    parts = [table, *table.find_all(["thead", "tbody", "tfoot"], recursive=False)]
+    order = {id(row): place for place, row in enumerate(table.find_all("tr"))}
+    rows = [row for part in parts for row in part.find_all("tr", recursive=False)]
+    return sorted(rows, key=lambda row: order[id(row)])
+
+
+def _is_layout(table: Tag, rows: Iterable[Iterable[Tag]]) -> bool:
+    """Whether a table with tables in it only places them: it has no header, or much in a cell."""
+    if table.find("table") is None:
+        return False
+    short = all(len(cell.get_text()) <= _LONGEST_CELL for row in rows for cell in row)
+    return not short or table.find(["p", "h1", "h2", "h3", "form"]) is not None
 
 
 def _text(tag: Tag) -> str:
     for dropped in tag.find_all(["script", "style", "template"]):
         dropped.decompose()
+    for picture in tag.find_all("img"):
+        picture.replace_with(f" {described(str(picture.get('alt', '')))} ")
     for line_break in tag.find_all("br"):
         line_break.replace_with(" ")
     return flat(tag.get_text(" " if tag.find(_BLOCKS) else ""))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from ingest.parsers.archive import check_expansion, damaged, is_encrypted
+from ingest.parsers.archive import check_directory, check_expansion, damaged, is_encrypted
 from ingest.parsers.packed import (
     Packed,
     UnpackLimits,
@@ -29,6 +29,7 @@ def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
     Raises CorruptDocument for a damaged one and one that expands too much, TooMuchInside for more
     files or bytes than allowed; a single file that cannot be read has an error of its own.
     """
+    check_directory(path, name)
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
@@ -38,7 +39,10 @@ def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
         check_count(name, len(infos), limits)
         size = sum(info.file_size for info in infos)
         check_size(name, size, limits)
-        check_expansion(name, size, sum(i.compress_size for i in infos), largest=limits.size)
+        packed = sum(info.compress_size for info in infos)
+        if packed > path.stat().st_size:
+            raise damaged(name, "its members overlap")
+        check_expansion(name, size, packed, largest=limits.size)
         for info in infos:
             if refusal := _refused(info, limits):
                 yield Packed(info.filename, error=refusal)

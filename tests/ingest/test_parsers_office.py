@@ -85,7 +85,7 @@ def test_docx(tmp_path: Path) -> None:
         ("heading", "Prices"),
         ("paragraph", "The prices are in euros."),
         ("list", "first"),
-        ("list", "second"),
+        ("list", "1. second"),
         ("row", "A | B"),
         ("row", "C | D"),
         ("paragraph", "After the table."),
@@ -168,11 +168,12 @@ def test_pptx(tmp_path: Path) -> None:
     assert blocks(parsed.pages[0]) == [("heading", "Slide 0"), ("list", "one"), ("list", "two")]
     assert blocks(parsed.pages[4]) == [
         ("heading", "Slide 4"),
-        ("list", "one"),
-        ("list", "two"),
+        # at the slide's top, above the text
         ("row", "A | B"),
         ("row", "C | D"),
         ("paragraph", "grouped words"),
+        ("list", "one"),
+        ("list", "two"),
         ("paragraph", "Say it slowly."),
     ]
     assert outside(parsed.pages[4]) == "For internal use"

@@ -1,0 +1,43 @@
+"""XML: articles (JATS) and feeds (RSS, Atom) as they are read, anything else as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ingest.parsers.builder import clean
+from ingest.parsers.text import paragraphs
+from ingest.parsers.web import markup_text
+from rag.records import Block, Page, Parsed
+
+_ROOT = re.compile(
+    r"\A\ufeff?(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[[^\]]*\])?[^>]*>)*<([\w.:-]+)",
+    re.DOTALL,
+)
+_FEEDS = ("rss", "feed", "rdf:RDF")
+
+
+def parse(path: Path, name: str) -> Parsed:
+    """An XML file as one page. Raises CorruptDocument for a damaged article or feed."""
+    from ingest.parsers import article, feed
+
+    data = path.read_bytes()
+    text = clean(markup_text(data))
+    found = _ROOT.match(text[:20_000])
+    root = found.group(1) if found else ""
+    if root == "article":
+        parsed = article.read(data, name)
+        if parsed is not None:
+            return parsed
+    if root in _FEEDS:
+        return feed.read(data, name)
+    return Parsed((Page(1, text, tuple(Block(*span, "code") for span in paragraphs(text))),))
+
+
+def parse_xml(data: bytes) -> Any:
+    """The root of an XML text; entities stay unread, and nothing is fetched. Raises LxmlError."""
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    return etree.fromstring(data, parser)
