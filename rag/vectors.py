@@ -7,13 +7,14 @@ vectors that the catalog keeps. Only the process that holds the library's lock m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.graph_files import blank_unused, graphs
 from rag.hold import Hold
 
 Vectors = NDArray[np.float32]
@@ -45,6 +46,7 @@ class VectorIndex:
         with self._hold.use() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
+                chroma.blank()
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take vectors out; an id that is not there is no error."""
@@ -158,8 +160,16 @@ class VectorIndex:
 
 @dataclass(frozen=True, slots=True)
 class _Chroma:
+    path: Path
     client: Any
     collection: Any
+    _blanked: set[Path] = field(default_factory=set)
+
+    def blank(self) -> None:
+        """Clear the files of each graph once, when Chroma has begun or loaded it."""
+        for graph in graphs(self.path) - self._blanked:
+            blank_unused(graph)
+            self._blanked.add(graph)
 
 
 def _open(path: Path, fingerprint: str) -> _Chroma:
@@ -176,7 +186,10 @@ def _open(path: Path, fingerprint: str) -> _Chroma:
             "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
         },
     )
-    return _Chroma(client, collection)
+    chroma = _Chroma(path, client, collection)
+    collection.count()  # has Chroma load its graph, or begin it anew
+    chroma.blank()
+    return chroma
 
 
 def _close(chroma: _Chroma) -> None:
