@@ -46,9 +46,10 @@ from rag.errors import (
     CorruptDocument,
     DocumentError,
     EmptyDocument,
+    storage_error,
 )
 from rag.indexes import Indexes
-from rag.originals import check_free_space, original_path, storage_error, sweep_originals
+from rag.originals import check_free_space, original_path, sweep_originals
 from rag.records import Chunk, Parsed
 from rag.settings import Settings
 

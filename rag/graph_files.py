@@ -26,21 +26,21 @@ def graphs(index: Path) -> set[Path]:
 
 
 def blank_unused(graph: Path) -> None:
-    """Overwrite what stands after the vectors in the files of a graph, durably.
+    """Overwrite what stands after the saved vectors in the files of a graph, durably.
 
-    Nobody may write it meanwhile. Raises StorageError where they are not as hnswlib writes them.
+    Nobody may write it meanwhile. Raises StorageError where they are not as hnswlib writes them,
+    OSError where they cannot be written.
     """
-    vectors, size = _read(graph / "header.bin")
-    try:
-        _blank_from(graph / "data_level0.bin", vectors * size)
-        _blank_from(graph / "length.bin", vectors * _LENGTH_BYTES)
-    except OSError as error:
-        raise StorageError(f"The vector index cannot be written: {error.strerror}.") from error
+    vectors, size = _saved(graph)
+    _blank_from(graph / "data_level0.bin", vectors * size)
+    _blank_from(graph / "length.bin", vectors * _LENGTH_BYTES)
 
 
-def _read(header: Path) -> tuple[int, int]:
+def _saved(graph: Path) -> tuple[int, int]:
     """How many vectors are saved, and the bytes for each."""
-    with header.open("rb") as file:
+    if not (graph / "index_metadata.pickle").exists():
+        return 0, 0  # Chroma reads none of the files before it has written this one
+    with (graph / "header.bin").open("rb") as file:
         head = file.read(_HEADER.size)
     if len(head) == _HEADER.size:
         version, _, _, vectors, size = _HEADER.unpack(head)
@@ -50,7 +50,10 @@ def _read(header: Path) -> tuple[int, int]:
 
 
 def _blank_from(path: Path, start: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # the disk was full, perhaps
+        return
     try:
         rest = os.fstat(descriptor).st_size - start
         if rest > 0:

@@ -7,6 +7,7 @@ vectors that the catalog keeps. Only the process that holds the library's lock m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.errors import store_error
 from rag.graph_files import blank_unused, graphs
 from rag.hold import Hold
 
@@ -28,29 +30,34 @@ _SAME = 1e-3
 
 
 class VectorIndex:
-    """The vectors of one embedder, found by cosine similarity."""
+    """The vectors of one embedder, found by cosine similarity.
+
+    What reads or writes it raises StorageError where Chroma cannot, on a full disk for one. One
+    thread at a time may write.
+    """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         """Open or make the index in folder `path` for the embedder with this fingerprint."""
-        self._hold = Hold(_open(path, fingerprint))
+        with _explained():
+            self._hold = Hold(_open(path, fingerprint))
         # what Chroma's graph does not reach, although its table holds it: searched exactly. A
         # graph over many vectors at the same distance from each other can fall apart.
         self._apart: dict[str, Vectors] = {}
 
     def __len__(self) -> int:
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             return int(chroma.collection.count())
 
     def add(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of shape (n, dimensions); an id that is there is replaced."""
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
                 chroma.blank()
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take vectors out; an id that is not there is no error."""
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.delete(ids=list(ids[part]))
         gone = set(ids)
@@ -68,7 +75,7 @@ class VectorIndex:
 
     def query(self, vector: Vectors, n: int) -> list[tuple[str, float]]:
         """The `n` nearest ids with their cosine similarity, best first."""
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             n = min(n, chroma.collection.count())
             if n == 0:
                 return []
@@ -101,7 +108,7 @@ class VectorIndex:
         return kept is not None and float(kept @ vector) > 1.0 - _SAME
 
     def _missing(self, ids: Sequence[str], vectors: Vectors, n: int) -> Iterator[str]:
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             found = chroma.collection.query(
                 query_embeddings=vectors, n_results=n, include=["distances"]
             )
@@ -128,7 +135,7 @@ class VectorIndex:
         """The vectors that the table holds for these ids."""
         if not ids:
             return {}
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             found = chroma.collection.get(ids=list(ids), include=["embeddings"])
         embeddings = found["embeddings"] if found["embeddings"] is not None else []
         rows = (np.asarray(row, dtype=np.float32) for row in embeddings)
@@ -138,12 +145,17 @@ class VectorIndex:
         """All ids, in batches."""
         offset = 0
         while True:
-            with self._hold.use() as chroma:
+            with self._use() as chroma:
                 batch = chroma.collection.get(limit=_BATCH, offset=offset, include=[])["ids"]
             if not batch:
                 return
             yield batch
             offset += len(batch)
+
+    @contextmanager
+    def _use(self) -> Iterator[_Chroma]:
+        with _explained(), self._hold.use() as chroma:
+            yield chroma
 
     def become(self, other: VectorIndex) -> None:
         """Take over the files of `other`; returns when nobody uses the own ones any more."""
@@ -154,7 +166,7 @@ class VectorIndex:
 
     def close(self) -> None:
         """Let go of the files."""
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             _close(chroma)
 
 
@@ -170,6 +182,17 @@ class _Chroma:
         for graph in graphs(self.path) - self._blanked:
             blank_unused(graph)
             self._blanked.add(graph)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn Chroma's errors into StorageError."""
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except (ChromaError, OSError) as error:
+        raise store_error("The vector index", error) from error
 
 
 def _open(path: Path, fingerprint: str) -> _Chroma:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import tantivy
 
-from rag.errors import StorageError
+from rag.errors import StorageError, store_error
 
 _FIELD, _ID = "words", "id"
 _HEAP_BYTES = 50_000_000
@@ -61,7 +62,7 @@ class WordIndex:
         try:
             self._index = tantivy.Index(builder.build(), path=str(path))
             self._index.register_tokenizer("cloister", _analyzer())
-            self._writer: Any = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            self._writer: Any = self._index.writer(_HEAP_BYTES, 1)
         except ValueError as error:
             raise StorageError(f"The lexical index cannot be opened: {error}.") from error
         self._schema = self._index.schema
@@ -70,26 +71,40 @@ class WordIndex:
         return int(self._searcher().num_docs)
 
     def add(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Add (id, text) pairs, each replacing what its id had; seen after `commit`."""
-        for name, text in rows:
-            self._writer.delete_documents_by_term(_ID, name)
-            document = tantivy.Document()
-            document.add_text(_ID, name)
-            document.add_text(_FIELD, text)
-            self._writer.add_document(document)
+        """Add (id, text) pairs, each replacing what its id had; seen after `commit`.
+
+        Raises StorageError, and then nothing since the last `commit` was done; `delete` too.
+        """
+        with self._writing() as writer:
+            for name, text in rows:
+                writer.delete_documents_by_term(_ID, name)
+                document = tantivy.Document()
+                document.add_text(_ID, name)
+                document.add_text(_FIELD, text)
+                writer.add_document(document)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take ids out; seen after `commit`."""
-        for name in ids:
-            self._writer.delete_documents_by_term(_ID, name)
+        with self._writing() as writer:
+            for name in ids:
+                writer.delete_documents_by_term(_ID, name)
 
     def commit(self) -> None:
         """Make what was added and deleted durable and visible. Raises StorageError."""
+        with self._writing() as writer:
+            writer.commit()
+            self._index.reload()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        """The writer, made anew after one that failed: such a one never works again."""
         try:
-            self._writer.commit()
-        except ValueError as error:
-            raise StorageError(f"The lexical index cannot be written: {error}.") from error
-        self._index.reload()
+            if self._writer is None:
+                self._writer = self._index.writer(_HEAP_BYTES, 1)
+            yield self._writer
+        except (ValueError, OSError) as error:
+            self._writer = None
+            raise store_error("The lexical index", error) from error
 
     def query(self, text: str, n: int) -> list[tuple[str, float]]:
         """The `n` best ids with their BM25 scores, best first."""

@@ -132,5 +132,7 @@ def test_saved_vectors_stay_and_what_follows_them_goes(
 @pytest.mark.parametrize("header", [b"", b"\1\0\0\0", b"\7" * 100])
 def test_files_that_are_not_hnswlib_s_are_told(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "header.bin").write_bytes(header)
+    blank_unused(tmp_path)  # nothing was saved yet: nobody reads it
+    (tmp_path / "index_metadata.pickle").touch()
     with pytest.raises(StorageError, match="damaged"):
         blank_unused(tmp_path)
