@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import store_error
+from rag.errors import StorageError, store_error
 from rag.graph_files import blank_unused, graphs
 from rag.hold import Hold
 
@@ -38,8 +38,10 @@ class VectorIndex:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         """Open or make the index in folder `path` for the embedder with this fingerprint."""
-        with _explained():
-            self._hold = Hold(_open(path, fingerprint))
+        self._path, self._fingerprint = path, fingerprint
+        # None where it could not be opened again
+        self._hold: Hold[_Chroma | None] = Hold(_open(path, fingerprint))
+        self._failed = False
         # what Chroma's graph does not reach, although its table holds it: searched exactly. A
         # graph over many vectors at the same distance from each other can fall apart.
         self._apart: dict[str, Vectors] = {}
@@ -50,14 +52,14 @@ class VectorIndex:
 
     def add(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of shape (n, dimensions); an id that is there is replaced."""
-        with self._use() as chroma:
+        with self._write() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
                 chroma.blank()
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take vectors out; an id that is not there is no error."""
-        with self._use() as chroma:
+        with self._write() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.delete(ids=list(ids[part]))
         gone = set(ids)
@@ -152,22 +154,42 @@ class VectorIndex:
             yield batch
             offset += len(batch)
 
-    @contextmanager
-    def _use(self) -> Iterator[_Chroma]:
-        with _explained(), self._hold.use() as chroma:
-            yield chroma
-
     def become(self, other: VectorIndex) -> None:
         """Take over the files of `other`; returns when nobody uses the own ones any more."""
         with other._hold.use() as chroma:
             before = self._hold.replace(chroma)
-        self._apart = other._apart
-        _close(before)
+        self._apart, self._failed = other._apart, other._failed
+        self._path, self._fingerprint = other._path, other._fingerprint
+        _close(before and before.client)
 
     def close(self) -> None:
         """Let go of the files."""
-        with self._use() as chroma:
-            _close(chroma)
+        with self._hold.use() as chroma:
+            _close(chroma and chroma.client)
+
+    @contextmanager
+    def _use(self) -> Iterator[_Chroma]:
+        with _explained(), self._hold.use() as chroma:
+            if chroma is None:
+                raise StorageError("The vector index is closed until it can be written again.")
+            yield chroma
+
+    @contextmanager
+    def _write(self) -> Iterator[_Chroma]:
+        """Chroma, opened anew after it failed to write: it may never return from the next one."""
+        if self._failed:
+            self._hold.renew(None, self._reopen)
+            self._failed = False
+        try:
+            with self._use() as chroma:
+                yield chroma
+        except StorageError:
+            self._failed = True
+            raise
+
+    def _reopen(self, before: _Chroma | None) -> _Chroma:
+        _close(before and before.client)
+        return _open(self._path, self._fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,27 +218,42 @@ def _explained() -> Iterator[None]:
 
 
 def _open(path: Path, fingerprint: str) -> _Chroma:
-    import chromadb
-    from chromadb.config import Settings as ChromaSettings
-
-    client = chromadb.PersistentClient(
-        path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
-    )
-    collection = client.get_or_create_collection(
-        f"embedder-{fingerprint}",
-        embedding_function=None,
-        configuration={
-            "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
-        },
-    )
-    chroma = _Chroma(path, client, collection)
-    collection.count()  # has Chroma load its graph, or begin it anew
-    chroma.blank()
+    with _explained():
+        client = _client(path)
+        try:
+            collection = client.get_or_create_collection(
+                f"embedder-{fingerprint}",
+                embedding_function=None,
+                configuration={
+                    "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
+                },
+            )
+            chroma = _Chroma(path, client, collection)
+            collection.count()  # has Chroma load its graph, or begin it anew
+            chroma.blank()
+        except BaseException:
+            _close(client)  # else the next one to open this folder is given the same
+            raise
     return chroma
 
 
-def _close(chroma: _Chroma) -> None:
-    close = getattr(chroma.client, "close", None)
+def _client(path: Path) -> Any:
+    import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
+    from chromadb.config import Settings as ChromaSettings
+
+    try:
+        return chromadb.PersistentClient(
+            path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
+        )
+    except BaseException:
+        # Chroma would give what it could not start to the next one that opens this folder
+        SharedSystemClient._identifier_to_system.pop(str(path), None)
+        raise
+
+
+def _close(client: Any) -> None:
+    close = getattr(client, "close", None)
     if close:
         close()
 
