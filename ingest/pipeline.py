@@ -44,9 +44,10 @@ from rag.errors import (
     CloisterError,
     DocumentError,
     EmptyDocument,
+    storage_error,
 )
 from rag.indexes import Indexes
-from rag.originals import check_free_space, storage_error, sweep_originals
+from rag.originals import check_free_space, sweep_originals
 from rag.records import Chunk, Parsed
 from rag.settings import Settings
 

@@ -21,10 +21,11 @@ from ingest.erasing import erase, is_due
 from ingest.jobs import perform, run_job
 from ingest.pipeline import RECIPE_FACT, Pipeline
 from rag.catalog.attempts import queue_unconverted, recover
+from rag.catalog.contents import count_chunks
 from rag.catalog.folders import unfinished
 from rag.catalog.jobs import Job, start_again
 from rag.catalog.removals import removals
-from rag.errors import Busy, CloisterError
+from rag.errors import DISK_ERRORS, Busy, CloisterError, storage_error
 from rag.library import Library
 
 log = logging.getLogger("cloister.ingest")
@@ -34,6 +35,9 @@ POLL_SECONDS = 0.5
 RETRY_SECONDS = 15.0
 # an erasing rebuild that failed is not tried again before this
 ERASE_RETRY_SECONDS = 900.0
+# a command looks up all chunks before it ends where there are not more: some seconds. Else the
+# server does, when idle
+SETTLED_AT_ONCE = 10_000
 
 
 class Worker:
@@ -74,6 +78,8 @@ class Worker:
                     progress()
             self._sweep(pipeline)
             self._erase(pipeline)
+            if count_chunks(self._library.catalog) <= SETTLED_AT_ONCE:
+                self._settle()
 
     def do(self, job: Job, steps: Steps) -> Mapping[str, Any]:
         """Do a job in this thread, then what is in the queue; returns the job's result."""
@@ -82,6 +88,7 @@ class Worker:
             while self._round(pipeline):
                 pass
             self._sweep(pipeline)
+            self._settle()
             return result
 
     @contextmanager
@@ -124,12 +131,15 @@ class Worker:
             self._do_job(pipeline)
             self._sweep(pipeline)
             self._erase(pipeline)
+            self._settle()
         except Exception as error:  # noqa: BLE001  # a thread's boundary: it goes on
             return self._pause_after(error)
         self._library.tell("ingest", "ready")
         return POLL_SECONDS
 
     def _pause_after(self, error: Exception) -> float:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            error = storage_error(error)
         if isinstance(error, CloisterError):
             log.warning("ingest pauses: %s", error)
             return POLL_SECONDS if isinstance(error, Busy) else RETRY_SECONDS
@@ -171,6 +181,10 @@ class Worker:
                 log.info("%s", error)
                 return
             self._erase_not_before = 0.0
+
+    def _settle(self) -> None:
+        """See to it that every chunk is found; ends early where there is something else to do."""
+        self._library.indexes.settle(lambda: self._stopping.is_set() or self._called.is_set())
 
     def _stop_if_told(self) -> None:
         if self._stopping.is_set():

@@ -68,7 +68,7 @@ class Commands(click.Group):
         An error that Cloister can explain is a line on standard error and, with `--json`, one
         JSON line on standard output. Any other error is a bug and keeps its trace.
         """
-        from rag.errors import CloisterError
+        from rag.errors import DISK_ERRORS, CloisterError, storage_error
 
         arguments = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
@@ -77,6 +77,12 @@ class Commands(click.Group):
         except CloisterError as error:
             _report(error, arguments)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            full = storage_error(error)
+            _report(full, arguments)
+            sys.exit(full.exit_code)
         except click.ClickException as error:
             error.show()
             _say_json(arguments, "usage-error", error.format_message(), error.exit_code)

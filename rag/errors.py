@@ -24,6 +24,12 @@ the asker did not name.
 
 from __future__ import annotations
 
+import errno
+
+# the system's errors that tell of the disk, wherever they come up
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_FULL = "The disk is full: nothing was changed. Free some space and try again."
+
 
 class CloisterError(Exception):
     """Anything Cloister can explain; `status` is its HTTP status, `exit_code` the command's."""
@@ -145,6 +151,21 @@ class StorageError(CloisterError):
 
     status = 507
     title = "The library's storage is not available"
+
+
+def storage_error(error: OSError) -> StorageError:
+    """What an operating system's error on the library's own files means for the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(_FULL)
+    return StorageError(f"The library's files cannot be written: {error.strerror}.")
+
+
+def store_error(store: str, reason: object) -> StorageError:
+    """What a store's own failure to write or read means for the user."""
+    text = str(reason)
+    if "No space left" in text or "disk is full" in text:
+        return StorageError(_FULL)
+    return StorageError(f"{store} cannot be used: {text}.")
 
 
 def document_error(code: str, message: str) -> DocumentError:

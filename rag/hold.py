@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -43,3 +43,13 @@ class Hold(Generic[T]):
             before, self._held = self._held, _Held(value)
             self._changed.wait_for(lambda: before.users == 0)
         return before.value
+
+    def renew(self, meanwhile: T, make: Callable[[T], T]) -> None:
+        """Hold what `make` makes of the value, which nobody uses then; others wait for it.
+
+        Where it raises, `meanwhile` is held.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._held.users == 0)
+            before, self._held = self._held.value, _Held(meanwhile)
+            self._held = _Held(make(before))

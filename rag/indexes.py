@@ -57,6 +57,8 @@ class Indexes:
         self._fingerprint = fingerprint
         self._say = say
         self._serials = {name: Serials(catalog, settings.home, name) for name in NAMES}
+        # whether every chunk was looked up since vectors were added, or the graph was loaded
+        self._settled = False
         whole = catalog.fact(_IN_USE) is None
         catalog.note(_IN_USE, "yes")
         self.vectors = self._open_vectors(whole)
@@ -66,6 +68,23 @@ class Indexes:
         """Put chunks into both indexes and read each back by its own vector."""
         self._add_words(rows)
         self._mend_vectors(self.vectors, rows)
+
+    def settle(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Search exactly for what Chroma's graph lost while it took other vectors.
+
+        A graph drops links to earlier vectors as it links new ones, so that one which was found
+        when it was added may not be later. Each chunk is looked up, unless nothing was added since
+        that was done; `stop` ends it early, and the next call begins again.
+        """
+        if self._settled:
+            return
+        for rows in index_rows(self._catalog, embedded_by=self._fingerprint):
+            if stop():
+                return
+            lost = set(self.vectors.missing([row.id for row in rows], _stack(rows)))
+            if lost:
+                self._keep_apart(self.vectors, [row for row in rows if row.id in lost])
+        self._settled = True
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take chunks out of both indexes."""
@@ -137,11 +156,9 @@ class Indexes:
                 report = self._check_vectors(path, None) or report
         index = VectorIndex(path, self._fingerprint)
         index.delete(report.extra)
-        known = vectors_of(self._catalog, apart_chunks(self._catalog))
-        self._keep_apart(index, known)
+        self._keep_apart(index, vectors_of(self._catalog, apart_chunks(self._catalog)))
         if self._mend_at_start:
-            lost = vectors_of(self._catalog, report.missing)
-            self._mend_vectors(index, [*lost, *known])
+            self._mend_vectors(index, vectors_of(self._catalog, report.missing))
         serials.sweep()
         return index
 
@@ -156,6 +173,7 @@ class Indexes:
         if not rows:
             return
         ids, vectors = [row.id for row in rows], _stack(rows)
+        self._settled = False
         index.add(ids, vectors)
         lost = set(index.missing(ids, vectors))
         if lost or index.apart:
@@ -187,6 +205,7 @@ class Indexes:
             self._keep_apart(index, vectors_of(self._catalog, lost))
             serials.switch(path)
         self.vectors.become(index)
+        self._settled = True
         serials.sweep()
 
     def _add_words(self, rows: Sequence[IndexRow]) -> None:

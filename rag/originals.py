@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from rag.errors import CorruptDocument, StorageError, TooLarge
+from rag.errors import CorruptDocument, StorageError, TooLarge, storage_error
 from rag.lock import take_registration, try_no_registration
 from rag.settings import Settings
 
@@ -155,13 +154,6 @@ def check_free_space(settings: Settings) -> None:
             f"{settings.ingest_free_bytes:,} must stay free (ingest.free_bytes). "
             "Nothing was taken in; free some space and retry."
         )
-
-
-def storage_error(error: OSError) -> StorageError:
-    """What an operating system's error on the library's own files means for the user."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError("The disk is full: nothing was changed. Free some space and try again.")
-    return StorageError(f"The library's files cannot be written: {error.strerror}.")
 
 
 def sweep_originals(settings: Settings, wanted: Callable[[], set[str]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,11 +11,14 @@ import numpy as np
 from rag.catalog import Catalog
 from rag.catalog.passages import live_passages, live_size, live_vectors
 from rag.embedding import Embedder, Vectors
+from rag.errors import StorageError
 from rag.indexes import Indexes
 from rag.records import Passage
 from rag.reranking import Reranker
 from rag.settings import Settings
 from rag.twins import distinct, with_similar
+
+log = logging.getLogger("cloister.library")
 
 # up to this many allowed chunks an exact search beats the index (and a metadata filter)
 EXACT_LIMIT = 5_000
@@ -77,11 +81,12 @@ class Retriever:
         """
         vector = self._embedder.query(query)
         exact = self._exact(vector, wanted, collections)
-        vectors, words = self._indexes.vectors, self._indexes.words
-        size = max(len(words), 0 if exact is not None else len(vectors))
+        words = self._indexes.words
+        size = len(words)
         n = wanted
         while True:
-            dense = exact if exact is not None else vectors.query(vector, n)
+            dense, held = (exact, 0) if exact is not None else self._nearest(vector, n)
+            size = max(size, held)
             lexical = words.query(query, n)
             found = live_passages(
                 self._catalog, {name for name, _ in (*dense, *lexical)}, collections
@@ -93,6 +98,15 @@ class Retriever:
             if n >= size or not short:
                 return live_dense[:wanted], live_lexical[:wanted], found
             n = min(size, n * 4)
+
+    def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:
+        """What the index finds, and of how many; nothing where it cannot be read just now."""
+        vectors = self._indexes.vectors
+        try:
+            return vectors.query(vector, n), len(vectors)
+        except StorageError as error:  # a full disk; the words answer meanwhile
+            log.warning("passages are found by their words alone: %s", error)
+            return [], 0
 
     def _exact(
         self, vector: Vectors, wanted: int, collections: Sequence[str] | None

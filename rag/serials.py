@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from rag.catalog import Catalog
+from rag.errors import store_error
 
 
 class Serials:
@@ -26,10 +27,13 @@ class Serials:
         return path if path and path.is_dir() else None
 
     def fresh(self) -> Path:
-        """A new empty folder, not in use before `switch`."""
+        """A new empty folder, not in use before `switch`. Raises StorageError."""
         taken = [int(p.name) for p in self._folder.glob("*") if p.name.isdigit()]
         path = self._folder / str(max(taken, default=0) + 1)
-        path.mkdir(parents=True)
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise store_error(f"The folder {self._folder.name}", error) from error
         return path
 
     def switch(self, path: Path) -> None:

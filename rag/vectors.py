@@ -7,13 +7,16 @@ vectors that the catalog keeps. Only the process that holds the library's lock m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.errors import StorageError, store_error
+from rag.graph_files import blank_unused, graphs
 from rag.hold import Hold
 
 Vectors = NDArray[np.float32]
@@ -27,28 +30,36 @@ _SAME = 1e-3
 
 
 class VectorIndex:
-    """The vectors of one embedder, found by cosine similarity."""
+    """The vectors of one embedder, found by cosine similarity.
+
+    What reads or writes it raises StorageError where Chroma cannot, on a full disk for one. One
+    thread at a time may write.
+    """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         """Open or make the index in folder `path` for the embedder with this fingerprint."""
-        self._hold = Hold(_open(path, fingerprint))
+        self._path, self._fingerprint = path, fingerprint
+        # None where it could not be opened again
+        self._hold: Hold[_Chroma | None] = Hold(_open(path, fingerprint))
+        self._failed = False
         # what Chroma's graph does not reach, although its table holds it: searched exactly. A
         # graph over many vectors at the same distance from each other can fall apart.
         self._apart: dict[str, Vectors] = {}
 
     def __len__(self) -> int:
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             return int(chroma.collection.count())
 
     def add(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of shape (n, dimensions); an id that is there is replaced."""
-        with self._hold.use() as chroma:
+        with self._write() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.upsert(ids=list(ids[part]), embeddings=vectors[part])
+                chroma.blank()
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take vectors out; an id that is not there is no error."""
-        with self._hold.use() as chroma:
+        with self._write() as chroma:
             for part in _parts(len(ids)):
                 chroma.collection.delete(ids=list(ids[part]))
         gone = set(ids)
@@ -66,7 +77,7 @@ class VectorIndex:
 
     def query(self, vector: Vectors, n: int) -> list[tuple[str, float]]:
         """The `n` nearest ids with their cosine similarity, best first."""
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             n = min(n, chroma.collection.count())
             if n == 0:
                 return []
@@ -99,7 +110,7 @@ class VectorIndex:
         return kept is not None and float(kept @ vector) > 1.0 - _SAME
 
     def _missing(self, ids: Sequence[str], vectors: Vectors, n: int) -> Iterator[str]:
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             found = chroma.collection.query(
                 query_embeddings=vectors, n_results=n, include=["distances"]
             )
@@ -126,7 +137,7 @@ class VectorIndex:
         """The vectors that the table holds for these ids."""
         if not ids:
             return {}
-        with self._hold.use() as chroma:
+        with self._use() as chroma:
             found = chroma.collection.get(ids=list(ids), include=["embeddings"])
         embeddings = found["embeddings"] if found["embeddings"] is not None else []
         rows = (np.asarray(row, dtype=np.float32) for row in embeddings)
@@ -136,7 +147,7 @@ class VectorIndex:
         """All ids, in batches."""
         offset = 0
         while True:
-            with self._hold.use() as chroma:
+            with self._use() as chroma:
                 batch = chroma.collection.get(limit=_BATCH, offset=offset, include=[])["ids"]
             if not batch:
                 return
@@ -147,40 +158,102 @@ class VectorIndex:
         """Take over the files of `other`; returns when nobody uses the own ones any more."""
         with other._hold.use() as chroma:
             before = self._hold.replace(chroma)
-        self._apart = other._apart
-        _close(before)
+        self._apart, self._failed = other._apart, other._failed
+        self._path, self._fingerprint = other._path, other._fingerprint
+        _close(before and before.client)
 
     def close(self) -> None:
         """Let go of the files."""
         with self._hold.use() as chroma:
-            _close(chroma)
+            _close(chroma and chroma.client)
+
+    @contextmanager
+    def _use(self) -> Iterator[_Chroma]:
+        with _explained(), self._hold.use() as chroma:
+            if chroma is None:
+                raise StorageError("The vector index is closed until it can be written again.")
+            yield chroma
+
+    @contextmanager
+    def _write(self) -> Iterator[_Chroma]:
+        """Chroma, opened anew after it failed to write: it may never return from the next one."""
+        if self._failed:
+            self._hold.renew(None, self._reopen)
+            self._failed = False
+        try:
+            with self._use() as chroma:
+                yield chroma
+        except StorageError:
+            self._failed = True
+            raise
+
+    def _reopen(self, before: _Chroma | None) -> _Chroma:
+        _close(before and before.client)
+        return _open(self._path, self._fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
 class _Chroma:
+    path: Path
     client: Any
     collection: Any
+    _blanked: set[Path] = field(default_factory=set)
+
+    def blank(self) -> None:
+        """Clear the files of each graph once, when Chroma has begun or loaded it."""
+        for graph in graphs(self.path) - self._blanked:
+            blank_unused(graph)
+            self._blanked.add(graph)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn Chroma's errors into StorageError."""
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except (ChromaError, OSError) as error:
+        raise store_error("The vector index", error) from error
 
 
 def _open(path: Path, fingerprint: str) -> _Chroma:
+    with _explained():
+        client = _client(path)
+        try:
+            collection = client.get_or_create_collection(
+                f"embedder-{fingerprint}",
+                embedding_function=None,
+                configuration={
+                    "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
+                },
+            )
+            chroma = _Chroma(path, client, collection)
+            collection.count()  # has Chroma load its graph, or begin it anew
+            chroma.blank()
+        except BaseException:
+            _close(client)  # else the next one to open this folder is given the same
+            raise
+    return chroma
+
+
+def _client(path: Path) -> Any:
     import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
     from chromadb.config import Settings as ChromaSettings
 
-    client = chromadb.PersistentClient(
-        path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
-    )
-    collection = client.get_or_create_collection(
-        f"embedder-{fingerprint}",
-        embedding_function=None,
-        configuration={
-            "hnsw": {"space": "cosine", "sync_threshold": _SYNC_THRESHOLD, "ef_search": 100}
-        },
-    )
-    return _Chroma(client, collection)
+    try:
+        return chromadb.PersistentClient(
+            path=str(path), settings=ChromaSettings(anonymized_telemetry=False)
+        )
+    except BaseException:
+        # Chroma would give what it could not start to the next one that opens this folder
+        SharedSystemClient._identifier_to_system.pop(str(path), None)
+        raise
 
 
-def _close(chroma: _Chroma) -> None:
-    close = getattr(chroma.client, "close", None)
+def _close(client: Any) -> None:
+    close = getattr(client, "close", None)
     if close:
         close()
 

@@ -7,6 +7,7 @@ language's stems as well. A word of a question is looked for in both ways; the b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import tantivy
 
-from rag.errors import StorageError
+from rag.errors import StorageError, store_error
 from rag.stemming import CUT, SNOWBALL, primary, segmented, stem, stems
 
 _FIELD, _ID, _STEMS, _LANGUAGE = "words", "id", "stems", "language"
@@ -96,7 +97,7 @@ class WordIndex:
             self._index = tantivy.Index(builder.build(), path=str(path))
             self._index.register_tokenizer("cloister", _analyzer())
             self._index.register_tokenizer("stemmed", _spaced())
-            self._writer: Any = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            self._writer: Any = self._index.writer(_HEAP_BYTES, 1)
         except ValueError as error:
             raise StorageError(f"The lexical index cannot be opened: {error}.") from error
         self._schema = self._index.schema
@@ -105,29 +106,43 @@ class WordIndex:
         return int(self._searcher().num_docs)
 
     def add(self, rows: Iterable[Words]) -> None:
-        """Add chunks, each replacing what its id had; seen after `commit`."""
-        for row in rows:
-            self._writer.delete_documents_by_term(_ID, row.id)
-            document = tantivy.Document()
-            document.add_text(_ID, row.id)
-            document.add_text(_FIELD, segmented(row.text))
-            if (language := primary(row.language)) in _OTHERS:
-                document.add_text(_STEMS, " ".join(stems(row.text, language)))
-                document.add_text(_LANGUAGE, language)
-            self._writer.add_document(document)
+        """Add chunks, each replacing what its id had; seen after `commit`.
+
+        Raises StorageError, and then nothing since the last `commit` was done; `delete` too.
+        """
+        with self._writing() as writer:
+            for row in rows:
+                writer.delete_documents_by_term(_ID, row.id)
+                document = tantivy.Document()
+                document.add_text(_ID, row.id)
+                document.add_text(_FIELD, segmented(row.text))
+                if (language := primary(row.language)) in _OTHERS:
+                    document.add_text(_STEMS, " ".join(stems(row.text, language)))
+                    document.add_text(_LANGUAGE, language)
+                writer.add_document(document)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take ids out; seen after `commit`."""
-        for name in ids:
-            self._writer.delete_documents_by_term(_ID, name)
+        with self._writing() as writer:
+            for name in ids:
+                writer.delete_documents_by_term(_ID, name)
 
     def commit(self) -> None:
         """Make what was added and deleted durable and visible. Raises StorageError."""
+        with self._writing() as writer:
+            writer.commit()
+            self._index.reload()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        """The writer, made anew after one that failed: such a one never works again."""
         try:
-            self._writer.commit()
-        except ValueError as error:
-            raise StorageError(f"The lexical index cannot be written: {error}.") from error
-        self._index.reload()
+            if self._writer is None:
+                self._writer = self._index.writer(_HEAP_BYTES, 1)
+            yield self._writer
+        except (ValueError, OSError) as error:
+            self._writer = None
+            raise store_error("The lexical index", error) from error
 
     def query(self, text: str, n: int) -> list[tuple[str, float]]:
         """The `n` best ids with their BM25 scores, best first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import secrets
@@ -20,7 +19,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from rag.errors import CloisterError, StorageError, UsageError
+from rag.errors import DISK_ERRORS, CloisterError, UsageError, storage_error
 from web.draining import drain
 
 MEDIA_TYPE = "application/problem+json"
@@ -116,9 +115,8 @@ def _of_http(error: HTTPException) -> Response:
 
 
 def _of_the_system(error: OSError) -> Response:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        full = StorageError("The disk is full: nothing was changed. Free some space and try again.")
-        return _respond(problem(full))
+    if error.errno in DISK_ERRORS:
+        return _respond(problem(storage_error(error)))
     return _unexpected(error)
 
 

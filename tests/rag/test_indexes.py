@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag.catalog.contents import Content, IndexRow, publish, put_contents, vectors_of
+from rag.catalog.documents import Task
 from rag.comparison import compare_vectors
+from rag.embedding import Vectors
+from rag.library import Library
+from rag.records import Chunk, Page, Parsed
 from rag.serials import Serials
 from rag.testing import fake_library
 from rag.vectors import VectorIndex
@@ -134,6 +139,45 @@ def test_a_damaged_lexical_index_is_rebuilt(tmp_path: Path, damage: str) -> None
     assert library.indexes.words.query("giraffes", 5)
     assert library.search("giraffes")[0].source == "a.txt"
     library.close()
+
+
+def test_what_the_graph_loses_later_is_found_all_the_same(tmp_path: Path) -> None:
+    """Vectors at equal distances: each is found when it is added, and many are lost after that."""
+    library = fake_library(tmp_path)
+    indexes, fingerprint = library.indexes, library.embedder.fingerprint
+    vectors = np.ones((600, 256), dtype=np.float32)
+    random = np.random.default_rng(1)
+    vectors[np.arange(600), random.integers(256, size=600)] += random.choice([-3, 3], 600)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for part in range(0, 600, 50):
+        indexes.add(_contents(library, f"{part:032}", vectors[part : part + 50]))
+    lost = set(compare_vectors(library.catalog, indexes.vectors, fingerprint).missing)
+    assert lost, "the graph was to lose some"
+    indexes.settle(lambda: True)
+    assert set(compare_vectors(library.catalog, indexes.vectors, fingerprint).missing) == lost
+    indexes.settle()
+    assert compare_vectors(library.catalog, indexes.vectors, fingerprint).sound
+    assert lost <= set(indexes.vectors.apart)
+    library.close()
+    # a new process has Chroma make the graph anew, which may not reach others
+    library = fake_library(tmp_path)
+    library.indexes.settle()
+    assert compare_vectors(library.catalog, library.indexes.vectors, fingerprint).sound
+    library.close()
+
+
+def _contents(library: Library, key: str, vectors: Vectors) -> list[IndexRow]:
+    """A content of the catalog with these vectors, which answers for no document."""
+    texts = [f"pump {key} {number}" for number in range(len(vectors))]
+    chunks = tuple(
+        Chunk(f"{key}-{n}", n, 1, 0, len(text), text, "") for n, text in enumerate(texts)
+    )
+    task = Task("doc", "a.txt", "txt", key, 1, 0)
+    recipe = f"test.{library.embedder.fingerprint}"
+    parsed = Parsed((Page(1, " ".join(texts)),), "")
+    put_contents(library.catalog, [Content(key, task, recipe, parsed, chunks, vectors)])
+    publish(library.catalog, [(task, key)], recipe)
+    return vectors_of(library.catalog, [chunk.id for chunk in chunks])
 
 
 def test_what_is_kept_apart_changes_while_it_is_searched(tmp_path: Path) -> None:
