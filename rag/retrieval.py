@@ -14,6 +14,7 @@ from rag.indexes import Indexes
 from rag.records import Passage
 from rag.reranking import Reranker
 from rag.settings import Settings
+from rag.widening import widened
 
 # up to this many allowed chunks an exact search beats the index (and a metadata filter)
 EXACT_LIMIT = 5_000
@@ -42,6 +43,8 @@ class Retriever:
     ) -> list[Passage]:
         """The best `limit` passages for a query, best first; identical texts once.
 
+        A passage is a found chunk with what stands around it (`retrieval.around`).
+
         `score` is the fused score from 0 to 1, with the reranker's word where there is one;
         `similarity` is the cosine. Raises UnknownCollection, and ModelError from the reranker.
         """
@@ -61,7 +64,9 @@ class Retriever:
             )
             for name, score in sorted(fused.items(), key=lambda item: (-item[1], item[0]))
         ]
-        return self._reranker.order(query, _distinct(passages))[:limit]
+        around, most = self._settings.retrieval_around, max(limit, self._settings.retrieval_rerank)
+        wide = widened(self._catalog, _distinct(passages), around, most)
+        return self._reranker.order(query, wide)[:limit]
 
     def _candidates(
         self, query: str, wanted: int, collections: Sequence[str] | None
