@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,18 @@ class KeptVectors:
         self._path = path
         self.offsets, self.limit = embedder.offsets, embedder.limit
         self.fingerprint = embedder.fingerprint
-        self.query = embedder.query
         with closing(sqlite3.connect(path)) as file, file:
             file.execute("CREATE TABLE IF NOT EXISTS vectors (key PRIMARY KEY, vector)")
+
+    def query(self, text: str) -> Vectors:
+        """As `Embedder.query`."""
+        key = self._key(f"query\0{text}")
+        with closing(sqlite3.connect(self._path)) as file, file:
+            row = file.execute("SELECT vector FROM vectors WHERE key = ?", [key]).fetchone()
+            if row is None:
+                row = [self._embedder.query(text).tobytes()]
+                file.execute("INSERT OR IGNORE INTO vectors VALUES (?, ?)", [key, row[0]])
+        return np.frombuffer(row[0], dtype=np.float32)
 
     def texts(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         """As `Embedder.texts`."""
@@ -56,8 +66,16 @@ class KeptVectors:
         return hashlib.sha256(f"{self.fingerprint}\0{text}".encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A library with everything in it, and an embedder that remembers."""
+
+    library: Library
+    embedder: KeptVectors
+
+
 @contextmanager
-def indexed(home: Path, folder: Path, kept: Path, tokens: int, overlap: int) -> Iterator[Library]:
+def indexed(home: Path, folder: Path, kept: Path, tokens: int, overlap: int) -> Iterator[Indexed]:
     """A library in `home` that holds the files of `folder`, cut so; `kept` is for the vectors."""
     settings = bench_settings(home, chunk_tokens=tokens, chunk_overlap=overlap)
     library = Library(settings)
@@ -72,7 +90,7 @@ def indexed(home: Path, folder: Path, kept: Path, tokens: int, overlap: int) -> 
         states = count_states(library.catalog)
         if set(states) != {"live"}:
             raise CloisterError(f"Not every file of “{folder.name}” could be read: {states}.")
-        yield library
+        yield Indexed(library, embedder)
     finally:
         pipeline.close()
         library.close()

@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 from _common import QUESTIONS, ROOT, SAMPLES, say
-from _indexed import indexed
+from _indexed import Indexed, indexed
 from _spans import Place, Span, scores
 
 from rag.catalog.passages import live_passages, live_vectors
@@ -56,11 +57,11 @@ class Case:
 
 
 CASES = (
-    Case(236, 118, (0,)),
+    Case(100, 0, (0, 250, 300, 350, 380, 420, 500), (380,)),
     Case(200, 0, (0,), (0,)),
-    Case(128, 0, (0, 300)),
-    Case(100, 0, (0, 250, 300, 350, 380, 420), (0, 380)),
-    Case(80, 0, (0, 380)),
+    Case(236, 118, (0,)),
+    Case(128, 0, (0, 250, 300, 380), (300,)),
+    Case(75, 0, (0, 500)),
 )
 
 
@@ -119,11 +120,11 @@ def _tables(data: Path, kept: Path | None, cases: Sequence[Case]) -> str:
             file = kept or Path(folder) / "vectors.sqlite"
             cut = (case.tokens, case.overlap)
             home = Path(folder) / f"evaluation{number}"
-            with indexed(home, data / "corpora", file, *cut) as library:
-                outer += list(_evaluated(library, case, asked))
+            with indexed(home, data / "corpora", file, *cut) as held:
+                outer += list(_evaluated(held, case, asked))
             if case.whole:
-                with indexed(Path(folder) / f"samples{number}", SAMPLES, file, *cut) as library:
-                    own += list(_on_samples(library, case, dev))
+                with indexed(Path(folder) / f"samples{number}", SAMPLES, file, *cut) as held:
+                    own += list(_on_samples(held, case, dev))
     names = {"recall": "recall", "precision": "precision", "omega": "precision Ω", "iou": "IoU"}
     return (
         f"{len(asked)} questions, {_FOUND} passages each.\n\n{_table(outer, names)}\n\n"
@@ -153,25 +154,26 @@ def read_evaluation(path: Path) -> list[Asked]:
     ]
 
 
-def _evaluated(library: Library, case: Case, asked: Sequence[Asked]) -> Iterator[Row]:
+def _evaluated(held: Indexed, case: Case, asked: Sequence[Asked]) -> Iterator[Row]:
+    library = held.library
     ids, vectors = live_vectors(library.catalog, None, library.embedder.fingerprint)
     chunks = list(live_passages(library.catalog, ids).values())
-    dense = dense_search(library, ids, vectors)
+    dense = dense_search(held, ids, vectors)
     for around in case.dense:
         yield _row(case, around, "dense", chunks, asked, _widening(library, dense, around))
     for around in case.whole:
-        yield _row(case, around, "whole", chunks, asked, _whole(library, around))
+        yield _row(case, around, "whole", chunks, asked, _whole(held, around))
 
 
-def dense_search(library: Library, ids: Sequence[str], vectors: np.ndarray) -> Search:
+def dense_search(held: Indexed, ids: Sequence[str], vectors: np.ndarray) -> Search:
     """The nearest chunks of a question, best first, searched exactly; each question once."""
     known: dict[str, list[Passage]] = {}
 
     def search(question: str) -> list[Passage]:
         if question not in known:
-            order = np.argsort(-(vectors @ library.embedder.query(question)), kind="stable")
+            order = np.argsort(-(vectors @ held.embedder.query(question)), kind="stable")
             near = [ids[i] for i in order[:_NEAREST]]
-            found = live_passages(library.catalog, near)
+            found = live_passages(held.library.catalog, near)
             known[question] = [found[name] for name in near]
         return known[question]
 
@@ -182,10 +184,12 @@ def _widening(library: Library, search: Search, around: int) -> Search:
     return lambda question: widened(library.catalog, search(question), around, _FOUND)
 
 
-def _whole(library: Library, around: int) -> Search:
+def _whole(held: Indexed, around: int) -> Search:
+    library = held.library
     settings = replace(library.settings, retrieval_around=around)
     reranker = Reranker(library.reader, settings.retrieval_rerank)
-    retriever = Retriever(settings, library.catalog, library.embedder, library.indexes, reranker)
+    embedder: Any = held.embedder
+    retriever = Retriever(settings, library.catalog, embedder, library.indexes, reranker)
     return lambda question: retriever.passages(question, None, 10)
 
 
@@ -211,11 +215,12 @@ def _row(
     return Row(_method(case, around), name, len(chunks), _mean_length(chunks), values)
 
 
-def _on_samples(library: Library, case: Case, dev: Sequence[Item]) -> Iterator[Row]:
+def _on_samples(held: Indexed, case: Case, dev: Sequence[Item]) -> Iterator[Row]:
+    library = held.library
     ids, _ = live_vectors(library.catalog, None, library.embedder.fingerprint)
     chunks = list(live_passages(library.catalog, ids).values())
     for around in case.whole:
-        search = _whole(library, around)
+        search = _whole(held, around)
         found = []
         for item in dev:
             passages = search(condense(item.question, item.history))

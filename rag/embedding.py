@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +75,7 @@ class Embedder:
             result[order] = np.concatenate(parts)
         return result
 
-    def _computed(self, batches: Sequence[list[str]]) -> Iterator[Vectors]:
+    def _computed(self, batches: Sequence[list[str]]) -> Generator[Vectors, None, None]:
         if self._lanes and len(batches) > 1:
             yield from self._lanes.map(self._vectors, batches)
         else:
