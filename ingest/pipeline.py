@@ -1,8 +1,8 @@
 """From claimed documents to live ones: parse, chunk, embed, index, publish.
 
-Parsers work in threads while this one embeds, a slice of chunks at a time, and publishes a document
-as soon as its own chunks are done: a small one does not wait for a large one. The order of commits,
-for the documents that a slice finishes:
+Parsers work in threads, and one thread embeds, a slice of chunks at a time. What a slice finished
+is published while the next one is embedded: a small document does not wait for a large one, and the
+embedder not for the disk. The order of commits, for the documents that a slice finishes:
 
 1. contents, pages and chunks with their vectors into the catalog (nothing answers from them yet),
 2. words and vectors into the indexes, each chunk read back by its own vector,
@@ -56,11 +56,11 @@ log = logging.getLogger("cloister.ingest")
 # the catalog notes here by which recipe its worker reads
 RECIPE_FACT = "recipe"
 # so many chunks are embedded before what is new is looked at: seconds, on two cores
-SLICE = 128
+SLICE = 256
 # of each slice the document that waits longest gets so many, so that it comes to its end
 _OLDEST_SHARE = SLICE // 4
 # so many documents are in hand at once: enough to share their commits
-_IN_HAND = 16
+_IN_HAND = 32
 _BYTES_AT_ONCE = 4_000_000
 # a larger file is large: few of them are in hand, and small ones pass them
 _SMALL_BYTES = 500_000
@@ -145,6 +145,7 @@ class Pipeline:
         self._reader = Reader(settings, catalog)
         self._nesting = nesting(settings)
         self._readers = ThreadPoolExecutor(settings.ingest_parsers, "parse")
+        self._embedding = ThreadPoolExecutor(1, "embed")
         self._parsing: dict[Future[Draft | None], Task] = {}
         self._drafts: list[Draft] = []
         self.recipe = recipe(settings, embedder.fingerprint)
@@ -194,6 +195,7 @@ class Pipeline:
             future.cancel()
         self._reader.close()
         self._readers.shutdown(wait=True, cancel_futures=True)
+        self._embedding.shutdown(wait=True, cancel_futures=True)
         held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
         self._parsing, self._drafts = {}, []
         try:
@@ -278,8 +280,7 @@ class Pipeline:
             more = min(room, draft.left - counts.get(id(draft), 0))
             counts[id(draft)] = counts.get(id(draft), 0) + more
             room -= more
-        # with no chunks left: the last round could not publish it
-        return [_Part(d, counts[id(d)]) for d in fresh if counts[id(d)] or not d.left]
+        return [_Part(d, counts[id(d)]) for d in fresh if counts[id(d)]]
 
     def _draft(self, task: Task, key: str) -> Draft | None:
         """The document parsed and chunked, in a parser's thread; None where it failed."""
@@ -298,19 +299,29 @@ class Pipeline:
         return Draft([task], key, parsed, chunks)
 
     def _embed(self, parts: Sequence[_Part], stopping: Callable[[], bool]) -> None:
-        """Embed a slice; what it finishes is published."""
+        """Embed a slice in a thread; here, meanwhile, what the slices before finished is published.
+
+        What this one finishes is for the next round.
+        """
 
         def progress(_done: int) -> None:
-            if stopping():
+            if stopping() or self._closing:
                 raise _Stopped
 
         progress(0)
-        if not parts:
-            return
-        drafts = [part.draft for part in parts]
+        texts = [text for part in parts for text in part.texts]
+        vectors = self._embedding.submit(self._embedder.texts, texts, progress) if texts else None
         try:
-            self._add_vectors(parts, progress)
-            self._finish([draft for draft in drafts if not draft.left])
+            self._try(self._finish, [draft for draft in self._drafts if not draft.left])
+        finally:
+            # published or not, what was embedded stays
+            if vectors:
+                self._try(lambda _: self._add_vectors(parts, vectors.result()), _drafts_of(parts))
+
+    def _try(self, work: Callable[[Sequence[Draft]], None], drafts: Sequence[Draft]) -> None:
+        """Work on drafts; where that fails unexpectedly each is tried again by itself."""
+        try:
+            work(drafts)
         except (_Stopped, CloisterError, OSError):
             raise
         except Exception as error:
@@ -319,11 +330,8 @@ class Pipeline:
             set_back(self._catalog, tasks, self.recipe, _unexpected(error))
             raise
 
-    def _add_vectors(self, parts: Sequence[_Part], progress: Callable[[int], None]) -> None:
-        texts = [text for part in parts for text in part.texts]
-        if not texts:
-            return  # all were done, and the last round could not publish them
-        vectors, at = self._embedder.texts(texts, progress), 0
+    def _add_vectors(self, parts: Sequence[_Part], vectors: Vectors) -> None:
+        at = 0
         for part in parts:
             part.draft.vectors.append(vectors[at : at + part.count])
             at += part.count
@@ -351,6 +359,10 @@ class Pipeline:
 
     def _publish(self, finished: Sequence[tuple[Task, str]]) -> None:
         publish(self._catalog, finished, self.recipe, self._nesting)
+
+
+def _drafts_of(parts: Sequence[_Part]) -> list[Draft]:
+    return [part.draft for part in parts]
 
 
 def _unexpected(error: Exception) -> str:

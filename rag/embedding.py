@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from rag.tokens import LIMIT, Offsets, guessed_offsets, tokenizer_offsets
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
+    from rag.models.lanes import Lanes
+
 Vectors = NDArray[np.float32]
 
 
@@ -24,7 +27,8 @@ class Embedder:
     """A loaded embedder.
 
     `fingerprint` names the weights: vectors of two are never mixed. `offsets` gives the character
-    span of each token of a text as this embedder cuts it; it reads `limit` of them.
+    span of each token of a text as this embedder cuts it; it reads `limit` of them. With `lanes`
+    several batches are computed at once, which the model must allow.
     """
 
     def __init__(
@@ -34,8 +38,10 @@ class Embedder:
         batch: int,
         offsets: Offsets,
         limit: int = LIMIT,
+        lanes: Lanes | None = None,
     ) -> None:
         self._model = model
+        self._lanes = lanes
         self.offsets = offsets
         self._batch = batch
         self.fingerprint = fingerprint
@@ -52,17 +58,32 @@ class Embedder:
         Longest first, so that a batch is padded little; `progress` hears how many are done.
         """
         order = np.argsort([-len(text) for text in texts], kind="stable")
+        batches = [
+            [texts[i] for i in order[start : start + self._batch]]
+            for start in range(0, len(texts), self._batch)
+        ]
         parts: list[Vectors] = []
-        for start in range(0, len(texts), self._batch):
-            batch = [texts[i] for i in order[start : start + self._batch]]
-            vectors = self._model.get_text_embedding_batch(batch)
-            parts.append(_unit(np.asarray(vectors, dtype=np.float32)))
-            if progress:
-                progress(start + len(batch))
+        done = 0
+        with contextlib.closing(self._computed(batches)) as computed:
+            for part in computed:
+                parts.append(part)
+                done += len(part)
+                if progress:
+                    progress(done)
         result = np.empty((len(texts), parts[0].shape[1] if parts else 0), dtype=np.float32)
         if parts:
             result[order] = np.concatenate(parts)
         return result
+
+    def _computed(self, batches: Sequence[list[str]]) -> Generator[Vectors, None, None]:
+        if self._lanes and len(batches) > 1:
+            yield from self._lanes.map(self._vectors, batches)
+        else:
+            yield from map(self._vectors, batches)
+
+    def _vectors(self, batch: list[str]) -> Vectors:
+        vectors = self._model.get_text_embedding_batch(batch)
+        return _unit(np.asarray(vectors, dtype=np.float32))
 
 
 def load_embedder(settings: Settings) -> Embedder:
@@ -84,7 +105,7 @@ def load_embedder(settings: Settings) -> Embedder:
     )
     name = embedder_fingerprint(settings)
     offsets = tokenizer_offsets(folder.path)
-    return Embedder(model, name, settings.embedder_batch, offsets, model.text_tokens)
+    return Embedder(model, name, settings.embedder_batch, offsets, model.text_tokens, model.lanes)
 
 
 def embedder_fingerprint(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from rag.records import Passage
 from rag.reranking import Reranker
 from rag.settings import Settings
 from rag.twins import distinct, with_similar
+from rag.widening import widened
 
 log = logging.getLogger("cloister.library")
 
@@ -47,7 +48,8 @@ class Retriever:
     ) -> list[Passage]:
         """The best `limit` passages for a query, best first; identical texts once.
 
-        What other documents say the same, or nearly, stands at each as its twins.
+        A passage is a found chunk with what stands around it (`retrieval.around`). Other documents
+        in which the chunk stands too, the same or nearly, are its twins.
 
         `score` is the fused score from 0 to 1, with the reranker's word where there is one;
         `similarity` is the cosine. Raises UnknownCollection, and ModelError from the reranker.
@@ -69,7 +71,11 @@ class Retriever:
             for name, score in sorted(fused.items(), key=lambda item: (-item[1], item[0]))
         ]
         passages = distinct(passages)
-        return with_similar(self._reranker.order(query, passages)[:limit], passages)
+        around, most = self._settings.retrieval_around, max(limit, self._settings.retrieval_rerank)
+        best = self._reranker.order(query, widened(self._catalog, passages, around, most))[:limit]
+        chunks = {passage.chunk_id: passage for passage in passages}
+        twins = with_similar([chunks[passage.chunk_id] for passage in best], passages)
+        return [replace(p, twins=q.twins) for p, q in zip(best, twins, strict=True)]
 
     def _candidates(
         self, query: str, wanted: int, collections: Sequence[str] | None

@@ -73,6 +73,11 @@ class Settings:
     retrieval_rerank: int = _setting(
         16, "Passages that the reader looks at to put the best first; 0: none."
     )
+    retrieval_around: int = _setting(
+        380,
+        "Characters before and after a found chunk that its passage has as well, in whole "
+        "sentences of the same section.",
+    )
     retrieval_passages: int = _setting(5, "Passages given to the LLM.")
 
     answer_threshold: float = _setting(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _MARKUP = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
+# a first heading further on is about what follows it, not about the whole file
+_TITLE_WITHIN = 2000
+# the line and what underlines it; a rule below a paragraph of more lines makes no heading of it
+_LINES_OF_HEADING = 2
 _LEAVES: dict[str, BlockKind] = {
     "heading_open": "heading",
     "paragraph_open": "paragraph",
@@ -54,7 +58,9 @@ def heading_text(source: str) -> str:
 
 def _heading(text: str, blocks: tuple[Block, ...]) -> str:
     first = next((b for b in blocks if b.kind == "heading" and b.level == 1), None)
-    return heading_text(text[first.start : first.end]) if first else ""
+    if first is None or first.start > _TITLE_WITHIN:
+        return ""
+    return heading_text(text[first.start : first.end])
 
 
 def _blocks(text: str, body: int) -> Iterator[Block]:
@@ -79,6 +85,8 @@ def _blocks(text: str, body: int) -> Iterator[Block]:
         kind = _LEAVES[token.type]
         if kind == "paragraph" and token.map[0] in item_lines:
             kind = "list"
+        elif kind == "heading" and token.map[1] - token.map[0] > _LINES_OF_HEADING:
+            kind = "paragraph"
         level = int(token.tag[1]) if kind == "heading" else 0
         yield Block(start, end, kind, level, header if kind == "row" else "")
         if in_head:

@@ -35,14 +35,16 @@ class Catalog:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, lasting: bool = True) -> Iterator[Connection]:
         """A transaction that is the only writer until it ends.
 
-        Raises Busy when another process writes for too long, StorageError on a full disk.
+        One that is not `lasting` survives a kill, but perhaps no power cut, and does not wait for
+        the disk. Raises Busy when another process writes for too long, StorageError on a full disk.
         """
+        options = {"writes": True, "lasting": lasting}
         with (
             translated(),
-            self._engine.connect().execution_options(writes=True) as connection,
+            self._engine.connect().execution_options(**options) as connection,
             connection.begin(),
         ):
             yield connection

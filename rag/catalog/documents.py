@@ -153,7 +153,7 @@ def claim(
     statement = select(documents).where(documents.c.state == "pending")
     if largest is not None:
         statement = statement.where(documents.c.size <= largest)
-    with catalog.write() as connection:
+    with catalog.write(lasting=False) as connection:
         rows = connection.execute(statement.order_by(*order).limit(limit)).all()
         total, taken = 0, 0
         for row in rows:
@@ -177,7 +177,7 @@ def claim(
 
 def report(catalog: Catalog, progress: Iterable[tuple[Task, float]], state: State) -> None:
     """Say how far claimed documents are, each as a share from 0 to 1."""
-    with catalog.write() as connection:
+    with catalog.write(lasting=False) as connection:
         for task, share in progress:
             connection.execute(
                 update(documents)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Row, select
 
 from rag.catalog import Catalog
@@ -17,7 +16,7 @@ from rag.errors import NotFound
 from rag.records import Block, Box, Page, Place
 
 # start, end, then the box in 1/65535 of the page
-_PLACE = struct.Struct("<IIHHHH")
+_PLACE = np.dtype([("span", "<u4", 2), ("box", "<u2", 4)])
 _SCALE = 65535
 
 
@@ -30,7 +29,7 @@ def page_row(content_key: str, page: Page) -> dict[str, Any]:
         "text": page.text,
         "width": page.width,
         "height": page.height,
-        "blocks": json.dumps([list(asdict(block).values()) for block in page.blocks]),
+        "blocks": json.dumps([[b.start, b.end, b.kind, b.level, b.context] for b in page.blocks]),
         "places": _pack(page.places),
     }
 
@@ -97,17 +96,19 @@ def _page(row: Row[Any]) -> Page:
 def _pack(places: Sequence[Place]) -> bytes:
     if not places:
         return b""
-    scaled = (
-        (p.start, p.end, *(min(_SCALE, max(0, round(v * _SCALE))) for v in p.box)) for p in places
-    )
-    return zlib.compress(b"".join(_PLACE.pack(*row) for row in scaled))
+    rows = np.empty(len(places), dtype=_PLACE)
+    rows["span"] = [(place.start, place.end) for place in places]
+    boxes = np.array([place.box for place in places], dtype=np.float64)
+    rows["box"] = np.rint(np.clip(boxes, 0.0, 1.0) * _SCALE)
+    return zlib.compress(rows.tobytes())
 
 
 def _unpack(packed: bytes) -> tuple[Place, ...]:
     if not packed:
         return ()
-    rows = _PLACE.iter_unpack(zlib.decompress(packed))
+    rows = np.frombuffer(zlib.decompress(packed), dtype=_PLACE)
+    boxes = (rows["box"] / _SCALE).tolist()
     return tuple(
-        Place(start, end, (x0 / _SCALE, y0 / _SCALE, x1 / _SCALE, y1 / _SCALE))
-        for start, end, x0, y0, x1, y1 in rows
+        Place(start, end, tuple(box))
+        for (start, end), box in zip(rows["span"].tolist(), boxes, strict=True)
     )

@@ -9,12 +9,17 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.lanes import Lanes, lanes_for
 
 
 class LocalEmbedding(BaseEmbedding):
-    """Vectors of length 1 from a sentence-transformers folder. Never contacts a hub."""
+    """Vectors of length 1 from a sentence-transformers folder. Never contacts a hub.
+
+    `lanes` computes several batches at once.
+    """
 
     _model: Any = PrivateAttr()
+    _lanes: Lanes = PrivateAttr()
 
     def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
         super().__init__(model_name=folder.name, embed_batch_size=batch)
@@ -32,6 +37,12 @@ class LocalEmbedding(BaseEmbedding):
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise not_loaded("embedder", folder, error) from error
         self._model.eval()
+        self._lanes = Lanes(lanes_for(place))
+
+    @property
+    def lanes(self) -> Lanes:
+        """The threads that compute, one batch each."""
+        return self._lanes
 
     @property
     def text_tokens(self) -> int:

@@ -1,0 +1,69 @@
+"""Threads that compute on one core each.
+
+A batch of a few short texts keeps one core busy, and hardly two: on a processor several batches
+side by side are done sooner than one after the other on all cores, and far sooner where other
+programs compute too, since no core waits for another.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# more than there are batches in a slice of the ingest would have nothing to do
+_MOST = 16
+# torch has one place for this number, which a thread reads when it first computes
+_setting_threads = threading.Lock()
+
+
+class Lanes:
+    """A pool of threads, each of which computes on one core. Safe to use from several threads."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._threads = ThreadPoolExecutor(count, "lane")
+        _start(self._threads, count)
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The results in the order of the items. What has not begun is dropped when it is closed.
+
+        It ends, and raises what `work` raised, only when no thread works for it any more.
+        """
+        futures = [self._threads.submit(work, item) for item in items]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            for future in futures:
+                if not future.cancelled():
+                    future.exception()
+
+
+def lanes_for(device: str) -> int:
+    """How many batches are computed at once on a torch device: one a core on a processor."""
+    return 1 if device != "cpu" else min(_MOST, len(os.sched_getaffinity(0)))
+
+
+def _start(threads: ThreadPoolExecutor, count: int) -> None:
+    """Start the threads and tell torch in each to use one core; elsewhere it is as before."""
+    import torch
+
+    together = threading.Barrier(count)
+
+    def begin(_number: int) -> None:
+        together.wait()
+        torch.get_num_threads()  # the first use in a thread takes the common number over
+        torch.set_num_threads(1)
+
+    with _setting_threads:
+        before = torch.get_num_threads()
+        list(threads.map(begin, range(count)))
+        torch.set_num_threads(before)
