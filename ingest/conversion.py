@@ -19,8 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ingest.formats import KINDS
-from rag.errors import CorruptDocument, ParserStopped, UnsupportedFormat
-from rag.originals import storage_error
+from rag.errors import CorruptDocument, ParserStopped, UnsupportedFormat, storage_error
 from rag.settings import Settings
 
 LEGACY_KINDS = frozenset(kind for kind, entry in KINDS.items() if entry.becomes)
