@@ -249,8 +249,8 @@ def _refuse_mass_removal(settings: Settings, plan_: Plan, known: dict[str, Known
     if live and len(plan_.vanished) == len(known) and not plan_.to_read:
         raise UsageError(
             f"The folder is empty, or the patterns leave all of it out: {live} of {live} files are "
-            "gone. Nothing was changed; is everything mounted? If that is right, run the sync again "
-            "with --confirm-deletions."
+            "gone. Nothing was changed; is everything mounted? If that is right, run the sync "
+            "again with --confirm-deletions."
         )
     gone = [file.bytes_hash for file in plan_.vanished if file.state != "removed"]
     most = max(_FEW, settings.sync_removed_share * live)
