@@ -90,8 +90,8 @@ def register(
 ) -> SyncReport:
     """Bring the catalog in step with the folder; the worker then reads what is queued.
 
-    Raises NotFound for no such folder, UsageError where so much vanished that it looks like a
-    mistake and `confirmed` is not set, StorageError on a full disk. What was registered stays.
+    Raises NotFound for no such folder, UsageError where all vanished, or so much that it looks like
+    a mistake, and `confirmed` is not set, StorageError on a full disk. What was registered stays.
     """
     if find_converter(settings):
         queue_unconverted(catalog, LEGACY_KINDS)
@@ -246,6 +246,12 @@ def _version(facts: os.stat_result) -> tuple[int, int]:
 
 def _refuse_mass_removal(settings: Settings, plan_: Plan, known: dict[str, Known]) -> None:
     live = sum(file.state != "removed" for file in known.values())
+    if live and len(plan_.vanished) == len(known) and not plan_.to_read:
+        raise UsageError(
+            f"The folder is empty, or the patterns leave all of it out: {live} of {live} files are "
+            "gone. Nothing was changed; is everything mounted? If that is right, run the sync "
+            "again with --confirm-deletions."
+        )
     gone = [file.bytes_hash for file in plan_.vanished if file.state != "removed"]
     most = max(_FEW, settings.sync_removed_share * live)
     if len(gone) <= most:

@@ -101,9 +101,17 @@ def set_up(extras: list[str], models: bool, lock: int) -> None:
         if fresh:
             _step(5, "Starter models: all-MiniLM-L6-v2 and SmolLM2-135M-Instruct")
         _fetch_models(python, quick=not fresh)
+    make_home()
     if fresh:
         write_stamp(venv, Stamp(key, platform.python_version(), build, extras))
         print(f"Set-up done in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def make_home() -> None:
+    """Make the data directory with its logs: cron writes there before Cloister has run once."""
+    home = Path(os.environ.get("CLOISTER_HOME") or ROOT / "data").expanduser()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (home / "logs").mkdir(mode=0o700, exist_ok=True)
 
 
 def _check_python(build: str) -> None:

@@ -44,14 +44,16 @@ def recover(catalog: Catalog, recipe: str) -> None:
 
 def queue_unconverted(catalog: Catalog, kinds: Collection[str]) -> None:
     """Queue documents of these kinds that failed for want of a converter: there is one now."""
+    waiting = select(documents.c.id).where(
+        documents.c.state == "failed",
+        documents.c.kind.in_(kinds),
+        documents.c.error_code == UnsupportedFormat("").code,
+    )
+    with catalog.read() as connection:
+        if not connection.execute(waiting.limit(1)).first():
+            return
     with catalog.write() as connection:
-        waiting = select(documents.c.id).where(
-            documents.c.state == "failed",
-            documents.c.kind.in_(kinds),
-            documents.c.error_code == UnsupportedFormat("").code,
-        )
-        if names := list(connection.execute(waiting).scalars()):
-            requeue(connection, names)
+        requeue(connection, list(connection.execute(waiting).scalars()))
 
 
 def set_back(catalog: Catalog, tasks: Sequence[Task], recipe: str, message: str) -> None:

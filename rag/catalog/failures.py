@@ -61,6 +61,9 @@ def try_again(connection: Connection, which: ColumnElement[bool]) -> int:
     names = {*failed, *(row.id for row in partly)}
     for key in {row.key for row in partly}:
         connection.execute(update(contents).where(contents.c.key == key).values(indexed=0))
+        # whoever else it answers for must not be left with a content that counts as unread
+        named = select(documents.c.id).where(documents.c.content_key == key)
+        names.update(connection.execute(named).scalars())
     for some in batched(names):
         requeue(connection, some)
     return len(names)

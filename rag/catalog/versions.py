@@ -107,6 +107,8 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
         )
     ).all()
     wanted, there = list[Any](listed), list[Any](found)
+    if nesting.depth < 1:
+        wanted = []
     if not wanted and not there:
         return
     refusal = _refusal(parent, wanted, room_within(connection, document_id, nesting), nesting)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.discover import RACY_NANOSECONDS
 from ingest.sync import SyncReport, register
 from rag.catalog.documents import list_documents
 from rag.catalog.folders import folder_key
@@ -35,6 +37,10 @@ class Estate:
         )
         read_all(self.library)
         return report
+
+    def rest(self) -> None:
+        """Wait until the files' times are old enough to be trusted."""
+        time.sleep(RACY_NANOSECONDS / 10**9 + 0.1)
 
     def sources(self) -> dict[str, str]:
         return {d.source: d.id for d in list_documents(self.library.catalog, 1000)}

@@ -25,6 +25,7 @@ from rag.records import Question
 from rag.serials import Serials
 from rag.testing import fake_library
 from tests.ingest.in_process import without_children
+from tests.ingest.packing import mail, zipped
 from tests.ingest.reading import add_text, read_all
 
 MARKER = "xylophonequartz"
@@ -235,4 +236,33 @@ def test_the_catalog_s_file_is_written_anew(tmp_path: Path) -> None:
     read_all(library)
     # no page is kept in which a copy of a moved row could stay
     assert (tmp_path / "catalog.sqlite").stat().st_size < before / 2
+    library.close()
+
+
+@pytest.mark.parametrize("changed", [True, False], ids=["changed", "removed"])
+def test_what_was_in_an_archive_is_in_no_file_after_an_erase(tmp_path: Path, changed: bool) -> None:
+    """Neither its text nor its name, be it in a mail within the archive."""
+    library = fake_library(tmp_path / "home")
+    inner = mail("S", "Find it attached.", {"secretname.txt": TEXT}).as_bytes()
+    kept = {"kept.txt": "The pump is in the cellar."}
+    (tmp_path / "folder").mkdir()
+    archive = tmp_path / "folder" / "a.zip"
+    archive.write_bytes(zipped({**kept, "letter.eml": inner}))
+    (tmp_path / "folder" / "b.txt").write_text("The valve is in house two.")
+    _sync(library, tmp_path / "folder")
+    read_all(library)
+    assert MARKER in library.search(MARKER, limit=1)[0].text
+    if changed:
+        archive.write_bytes(zipped(kept))
+        _sync(library, tmp_path / "folder")
+        read_all(library)
+    else:
+        (found,) = [d for d in list_documents(library.catalog) if d.source == "a.zip"]
+        remove(library.catalog, found.id)
+    assert all(MARKER not in p.text for p in library.search(MARKER, limit=20))
+    Worker(library).do(Job("", "erase", {}), lambda done, total: None)
+    for needle in (*_needles(library), b"secretname"):
+        assert _holding(library.settings.home, needle) == []
+    sources = {d.source for d in list_documents(library.catalog)}
+    assert sources == ({"a.zip", "a.zip/kept.txt", "b.txt"} if changed else {"b.txt"})
     library.close()

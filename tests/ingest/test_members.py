@@ -9,13 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ingest.check import findings, survey
-from rag.catalog.documents import get_document, list_documents, remove
+from ingest.repair import repair
+from rag.catalog.audit import altered_contents
+from rag.catalog.collections import create_collection
+from rag.catalog.documents import bytes_of, get_document, list_documents, remove
+from rag.catalog.failures import document_failures, folder_failures, try_again
+from rag.catalog.folders import folder_key
 from rag.catalog.pages import read_page
 from rag.catalog.removals import removals
-from rag.catalog.schema import contents
+from rag.catalog.schema import contents, documents, members
 from rag.originals import original_path
 from rag.testing import fake_library
 from tests.ingest.estates import Estate, counts
@@ -32,9 +37,6 @@ def estate(tmp_path: Path) -> Iterator[Estate]:
 
 
 def _problems(estate: Estate) -> dict[str, str]:
-    from rag.catalog.failures import folder_failures
-    from rag.catalog.folders import folder_key
-
     key = folder_key(estate.library.catalog, str(estate.folder), "default")
     return dict(folder_failures(estate.library.catalog, key))
 
@@ -94,6 +96,7 @@ def test_ten_runs_change_nothing(estate: Estate) -> None:
         "a.zip", zipped({"a.txt": "One.", "b.eml": mail("S", "T", {"c.txt": "Two."}).as_bytes()})
     )
     estate.sync()
+    estate.rest()
     estate.sync()
     before = list_documents(estate.library.catalog)
     home = estate.library.settings.home
@@ -142,7 +145,7 @@ def test_members_go_with_what_they_are_in(estate: Estate) -> None:
     assert estate.finds("owls")
     assert estate.finds("lions")
     (estate.folder / "a.zip").unlink()
-    assert counts(estate.sync()) == (0, 0, 0, 0, 1)
+    assert counts(estate.sync(confirmed=True)) == (0, 0, 0, 0, 1)
     assert set(estate.sources()) == {"up.zip", "up.zip/u.txt"}
     remove(estate.library.catalog, name)
     # from this moment on, nothing was swept yet
@@ -315,6 +318,35 @@ def test_limits(tmp_path: Path) -> None:
     library.close()
 
 
+def test_nothing_is_taken_out_at_a_depth_of_zero(tmp_path: Path) -> None:
+    library = fake_library(tmp_path, ingest_depth=0)
+    letter = mail("S", "About apes.", {"a.txt": "About owls."}).as_bytes()
+    one, other = add_text(library, "a.eml", letter), add_text(library, "a.zip", zipped({"b": "B."}))
+    read_all(library)
+    found = {d.id: (d.state, d.error_code, d.members) for d in list_documents(library.catalog)}
+    assert found == {one: ("live", None, 0), other: ("failed", "too-much-inside", 0)}
+    library.close()
+
+
+def test_trying_again_reads_for_all_who_have_the_same_bytes(tmp_path: Path) -> None:
+    """A limit that was raised lets a file in, wherever its archive is."""
+    data = zipped({"a.txt": "About apes. " * 100, "b.txt": "About owls."})
+    library = fake_library(tmp_path, ingest_max_bytes=500)
+    create_collection(library.catalog, "other")
+    one = add_text(library, "a.zip", data)
+    other = add_text(library, "b.zip", data, "other")
+    read_all(library)
+    assert document_failures(library.catalog, [one, other])[0][0] == "a.zip/a.txt"
+    library.close()
+    library = fake_library(tmp_path)
+    with library.catalog.write() as connection:
+        assert try_again(connection, documents.c.id == one) == 2
+    read_all(library)
+    assert document_failures(library.catalog, [one, other]) == []
+    assert {d.members for d in list_documents(library.catalog) if d.parent is None} == {2}
+    library.close()
+
+
 def test_an_archive_of_itself_ends(estate: Estate) -> None:
     """Members with the bytes of what they are in are live at once, as deep as is allowed."""
     data = zipped({"a.txt": "About apes."})
@@ -326,14 +358,10 @@ def test_an_archive_of_itself_ends(estate: Estate) -> None:
 
 
 def test_check_finds_a_lost_member_and_reads_it_again_from_its_archive(estate: Estate) -> None:
-    from ingest.repair import repair
-
     library = estate.library
     name = add_text(library, "a.zip", zipped({"a.txt": "About apes."}))
     read_all(library)
     (member,) = [d for d in list_documents(library.catalog) if d.parent == name]
-    from rag.catalog.documents import bytes_of
-
     path = original_path(library.settings, bytes_of(library.catalog, member.id)[0])
     path.unlink()
     found = survey(library.settings, library.catalog, library.indexes)
@@ -347,11 +375,6 @@ def test_check_finds_a_lost_member_and_reads_it_again_from_its_archive(estate: E
 
 
 def test_members_rows_are_part_of_what_check_proves(estate: Estate) -> None:
-    from sqlalchemy import update
-
-    from rag.catalog.audit import altered_contents
-    from rag.catalog.schema import members
-
     library = estate.library
     add_text(library, "a.zip", zipped({"a.txt": "About apes."}))
     read_all(library)

@@ -66,6 +66,7 @@ def test_ten_runs_over_an_unchanged_folder_change_nothing(estate: Estate) -> Non
     for number in range(5):
         estate.write(f"{number}.txt", f"File {number}.")
     estate.sync()
+    estate.rest()
     estate.sync()
     home = estate.library.settings.home
     estate.library.catalog.truncate_log()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine, text
 
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, read_answer, record_answer
@@ -36,6 +38,7 @@ from rag.catalog.documents import (
 )
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_passages, live_vectors
+from rag.catalog.schema import metadata
 from rag.errors import NotFound, StorageError, UnknownCollection, UsageError
 from rag.records import Answer, Block, Chunk, ModelInfo, Page, Parsed, Passage, Place
 
@@ -274,3 +277,48 @@ def test_a_file_that_is_no_catalog_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(StorageError):
         Catalog(path)
+
+
+def test_a_catalog_of_the_version_before_keeps_its_documents(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    _at_revision(path, "0002")
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO collections VALUES (1, 'default', 'then')")
+        connection.execute("INSERT INTO folders VALUES (1, 1, '/srv')")
+        connection.executemany(
+            "INSERT INTO documents (id, collection_id, folder_id, source, kind, bytes_hash, size, "
+            "stat_key, state, recipe, attempts, progress, created_at, updated_at, queued_at) "
+            "VALUES (?, 1, ?, ?, 'text', 'h', 1, 'k', 'pending', '', 0, 0, 'then', 'then', 0)",
+            [("doc_a", 1, "a.txt"), ("doc_b", None, "a.txt"), ("doc_c", None, "a.txt")],
+        )
+    connection.close()
+    catalog = Catalog(path)
+    shown = [(d.id, d.source, d.parent) for d in list_documents(catalog)]
+    assert shown == [(f"doc_{n}", "a.txt", None) for n in "abc"]
+    assert catalog.damage() == []
+    with pytest.raises(StorageError, match="UNIQUE"), catalog.write() as connection:
+        connection.execute(text("UPDATE documents SET folder_id = 1"))
+    catalog.close()
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(catalog: Catalog) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with catalog.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def _at_revision(path: Path, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    from rag.catalog import engine
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
+    made = create_engine(f"sqlite:///{path}")
+    with made.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    made.dispose()

@@ -27,6 +27,15 @@ from tools.venv_state import (
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+def test_cron_finds_the_folder_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell opens the log of the README's crontab line before Cloister has run once."""
+    monkeypatch.setenv("CLOISTER_HOME", str(tmp_path / "data"))
+    setup.make_home()
+    setup.make_home()
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    subprocess.run("echo x >> data/logs/sync.log", shell=True, cwd=tmp_path, check=True)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty checkout in which the steps that install are only noted, in `done`."""

@@ -1,0 +1,182 @@
+"""What cron meets: files that change while they are read or cannot be, folders that are gone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rag.cli import main
+from rag.errors import UsageError
+from rag.originals import Incoming
+from rag.testing import fake_library
+from tests.ingest.estates import OLD, Estate, counts
+from tests.ingest.packing import zipped
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Iterator[Estate]:
+    (tmp_path / "folder").mkdir()
+    library = fake_library(tmp_path / "home")
+    yield Estate(tmp_path / "folder", library)
+    library.close()
+
+
+def _edited_while_read(
+    monkeypatch: pytest.MonkeyPatch, path: Path, times: int
+) -> Callable[[], int]:
+    """Has the file changed at each of its first readings."""
+    take, done = Incoming.take, 0
+
+    def taking(self: Incoming, stream: Any, name: str) -> Any:
+        nonlocal done
+        taken = take(self, stream, name)
+        if done < times:
+            done += 1
+            path.write_text(f"Edited while it was read, for the {done}. time.")
+            os.utime(path, ns=(OLD + done, OLD + done))
+        return taken
+
+    monkeypatch.setattr(Incoming, "take", taking)
+    return lambda: done
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estate.write("a.txt", "About giraffes.")
+    edits = _edited_while_read(monkeypatch, estate.folder / "a.txt", 2)
+    assert counts(estate.sync()) == (1, 0, 0, 0, 0)
+    assert edits() == 2
+    (passage,) = estate.library.search("edited", limit=5)
+    assert passage.text == "Edited while it was read, for the 2. time."
+    stored = list((estate.library.settings.home / "originals").glob("??/*"))
+    assert [path.read_text() for path in stored] == [passage.text]
+
+
+def test_a_file_that_never_rests_is_told_and_taken_by_the_next_sync(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.write("b.txt", "About zebras.")
+    with monkeypatch.context() as patch:
+        _edited_while_read(patch, estate.folder / "a.txt", 3)
+        report = estate.sync()
+    assert report.new == 1
+    assert report.failures == [
+        ("a.txt", "it changed each time it was read; the next sync tries again")
+    ]
+    assert counts(estate.sync()) == (1, 0, 0, 1, 0)
+
+
+def test_what_cannot_be_read_is_told_and_stays_as_it_was(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "sub/b.txt", "c.txt"):
+        estate.write(name, f"About giraffes in {name}.")
+    estate.sync()
+    scan, opened = os.scandir, Path.open
+    locked = {str(estate.folder / "a.txt"), str(estate.folder / "sub")}
+
+    def scanning(path: Any) -> Any:
+        if str(path) in locked:
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    def opening(self: Path, *args: Any, **extra: Any) -> Any:
+        if str(self) in locked:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, *args, **extra)
+
+    estate.write("a.txt", "Changed.")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scanning)
+        patch.setattr(Path, "open", opening)
+        report = estate.sync()
+    assert report.removed == 0
+    assert dict(report.failures) == {
+        "a.txt": "it cannot be read: Permission denied",
+        "sub/": "the folder cannot be read: Permission denied",
+    }
+    assert set(estate.finds("giraffes")) == {"a.txt", "sub/b.txt", "c.txt"}
+    assert estate.sync().changed == 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_small_folder_that_is_suddenly_empty_wipes_nothing(estate: Estate, count: int) -> None:
+    for number in range(count):
+        estate.write(f"{number}.txt", f"About giraffes {number}.")
+    estate.sync()
+    for path in estate.folder.iterdir():
+        path.unlink()
+    with pytest.raises(UsageError, match=r"empty.*--confirm-deletions"):
+        estate.sync()
+    assert len(estate.sources()) == count
+    assert estate.sync(confirmed=True).removed == count
+    assert counts(estate.sync()) == (0, 0, 0, 0, 0)
+
+
+def test_a_link_within_the_folder_is_followed_and_one_out_of_it_is_not(
+    estate: Estate, tmp_path: Path
+) -> None:
+    estate.write("real.txt", "About giraffes.")
+    (tmp_path / "outside.txt").write_text("About zebras.")
+    (estate.folder / "in.txt").symlink_to("real.txt")
+    (estate.folder / "hop.txt").symlink_to(tmp_path / "back")
+    (tmp_path / "back").symlink_to(tmp_path / "outside.txt")
+    report = estate.sync()
+    assert report.new == 2
+    assert [source for source, _ in report.skips] == ["hop.txt"]
+    assert all("zebras" not in p.text for p in estate.library.search("zebras", limit=10))
+
+
+def _sync(tmp_path: Path, *options: str) -> tuple[Result, dict[str, Any]]:
+    given = {
+        "CLOISTER_EMBEDDER_MODEL": "rag.testing:FakeEmbedding",
+        "CLOISTER_INGEST_FREE_BYTES": "0",
+    }
+    arguments = ["--home", str(tmp_path / "home"), "ingest", "sync", str(tmp_path / "folder")]
+    result = CliRunner(env=given).invoke(main, [*arguments, "--json", *options])
+    return result, json.loads(result.stdout)
+
+
+def test_each_failed_file_is_reported_until_it_is_mended_or_retried(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "bad.docx").write_bytes(b"PK\x03\x04 and no more")
+    (tmp_path / "folder" / "good.txt").write_text("About giraffes.")
+    (tmp_path / "folder" / "in.zip").write_bytes(
+        zipped({"a.txt": "About zebras.", "empty.txt": "", "x.bin": "x"})
+    )
+    result, first = _sync(tmp_path)
+    assert (result.exit_code, first["new"], first["failed"]) == (1, 3, 2)
+    reasons = {failure["source"]: failure["reason"] for failure in first["failures"]}
+    assert set(reasons) == {"bad.docx", "in.zip/empty.txt"}
+    assert "0 bytes" in reasons["in.zip/empty.txt"]
+    home = tmp_path / "home"
+    again = _sync(tmp_path)[1]
+    assert (again["failures"], again["unchanged"]) == (first["failures"], 3)
+    before = _updated(home)
+    result, retried = _sync(tmp_path, "--retry")
+    assert (result.exit_code, retried["failures"]) == (1, first["failures"])
+    after = _updated(home)
+    assert {name for name in before if before[name] != after[name]} == {"bad.docx", "in.zip"}
+    (tmp_path / "folder" / "bad.docx").unlink()
+    (tmp_path / "folder" / "in.zip").write_bytes(zipped({"a.txt": "About zebras."}))
+    result, mended = _sync(tmp_path)
+    assert (result.exit_code, mended["changed"], mended["removed"]) == (0, 1, 1)
+    assert mended["failures"] == []
+
+
+def _updated(home: Path) -> dict[str, str]:
+    from rag.catalog import Catalog
+    from rag.catalog.documents import list_documents
+
+    catalog = Catalog(home / "catalog.sqlite")
+    found = {d.source: d.updated_at for d in list_documents(catalog)}
+    catalog.close()
+    return found
