@@ -14,6 +14,7 @@ Killed between any two, the next start finds the library as before or as after.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -23,6 +24,7 @@ import numpy as np
 
 from ingest.chunking import CHUNKER_VERSION, Chunker
 from ingest.formats import kind_of
+from ingest.languages import language_of
 from ingest.parsers import PARSER_VERSION
 from ingest.sandbox import Sandbox
 from rag.catalog import Catalog
@@ -284,6 +286,7 @@ class Pipeline:
         report(self._catalog, [(task, STARTED)], "parsing")
         try:
             parsed = self._parse(task)
+            parsed = dataclasses.replace(parsed, language=language_of(parsed, task.kind))
             chunks = tuple(self._chunker.chunks(parsed, key))
             if not chunks:
                 raise EmptyDocument(f"“{task.source}” holds no text that could be searched.")

@@ -65,10 +65,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a parser made of a file's bytes. `title` is from inside the file, or empty."""
+    """What a parser made of a file's bytes. `title` is from inside the file, or empty.
+
+    `language` is a tag (BCP 47), noted after parsing; None where it is not clear.
+    """
 
     pages: tuple[Page, ...]
     title: str = ""
+    language: str | None = None
 
 
 def with_context(context: str, text: str) -> str:
@@ -100,7 +104,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as the library lists it. `bytes` is its size; `source` its path or name."""
+    """A document as the library lists it. `bytes` is its size; `source` its path or name.
+
+    `language` is the tag (BCP 47) of its text's language; None where that is not clear.
+    """
 
     id: str
     title: str
@@ -118,6 +125,7 @@ class Document:
     error: str | None = None
     error_code: str | None = None
     folder: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
                     kind=content.task.kind,
                     recipe=content.recipe,
                     title=content.parsed.title,
+                    language=content.parsed.language,
                     page_count=len(content.parsed.pages),
                     chunk_count=len(content.chunks),
                     indexed=0,

@@ -332,6 +332,7 @@ def _listing() -> Select[Any]:
             collections.c.name.label("collection"),
             folders.c.path.label("folder"),
             func.coalesce(contents.c.title, "").label("title"),
+            contents.c.language,
             func.coalesce(contents.c.page_count, 0).label("pages"),
             func.coalesce(contents.c.chunk_count, 0).label("chunks"),
             case((documents.c.content_key.is_(None), 0), else_=1).label("searchable"),
@@ -366,4 +367,5 @@ def _document(row: Row[Any]) -> Document:
         error=row.error,
         error_code=row.error_code,
         folder=row.folder,
+        language=row.language,
     )

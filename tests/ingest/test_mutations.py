@@ -21,6 +21,7 @@ SECONDS, MEMORY_MB = 60.0, 1024
 BATCHES, BATCH = 10, 1000
 # reading an image takes as long as reading a hundred texts
 _RARE = (".png", ".jpg", ".tif")
+_SHARE = 0.02
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_every_kind_has_a_valid_file(tmp_path: Path) -> None:
 def survive(folder: Path, batch: int, count: int) -> Counter[str]:
     """Read `count` damaged files; returns how often each outcome was."""
     valid = [(path, path.read_bytes()) for path in valid_files(folder)]
-    weights = [0.02 if path.suffix in _RARE else 1.0 for path, _ in valid]
+    weights = [_SHARE if path.suffix in _RARE else 1.0 for path, _ in valid]
     outcomes: Counter[str] = Counter()
     with Sandbox(seconds=SECONDS, memory_mb=MEMORY_MB) as sandbox:
         for number in range(count):

@@ -59,7 +59,13 @@ def page_of(text: str, number: int = 1) -> Page:
     return Page(number, text, tuple(blocks))
 
 
-def go_live(catalog: Catalog, task: Task, pages: tuple[Page, ...], title: str = "") -> None:
+def go_live(
+    catalog: Catalog,
+    task: Task,
+    pages: tuple[Page, ...],
+    title: str = "",
+    language: str | None = None,
+) -> None:
     """Finish a claimed document with these pages, a chunk each."""
     key = content_key(task.bytes_hash, task.kind, RECIPE)
     chunks = tuple(
@@ -67,7 +73,9 @@ def go_live(catalog: Catalog, task: Task, pages: tuple[Page, ...], title: str = 
         for i, page in enumerate(pages)
     )
     vectors = np.full((len(chunks), 4), 0.5, dtype=np.float32)
-    put_contents(catalog, [Content(key, task, RECIPE, Parsed(pages, title), chunks, vectors)])
+    put_contents(
+        catalog, [Content(key, task, RECIPE, Parsed(pages, title, language), chunks, vectors)]
+    )
     publish(catalog, [(task, key)], RECIPE)
 
 
@@ -92,6 +100,7 @@ class FakeLibrary(Library):
         kind: str = "text",
         pages: tuple[Page, ...] | None = None,
         title: str = "Staff handbook",
+        language: str | None = None,
     ) -> str:
         """Put a live document in; returns its id."""
         path = self.settings.home / "incoming"
@@ -100,7 +109,7 @@ class FakeLibrary(Library):
             bytes_hash, size, _ = store_original(self.settings, stream, name)
         document_id, _ = add_upload(self.catalog, Upload(name, kind, size, bytes_hash), "default")
         task = next(t for t in claim(self.catalog, 100, 10**9) if t.document_id == document_id)
-        go_live(self.catalog, task, pages or (page_of(TEXT),), title)
+        go_live(self.catalog, task, pages or (page_of(TEXT),), title, language)
         return document_id
 
     def readiness(self) -> Mapping[str, str]:
