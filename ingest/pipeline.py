@@ -14,6 +14,7 @@ Killed between any two, the next start finds the library as before or as after.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ingest.chunking import CHUNKER_VERSION, Chunker
+from ingest.languages import language_of
 from ingest.parsers import PARSER_VERSION
 from ingest.reading import Reader, nesting
 from rag.catalog import Catalog
@@ -288,6 +290,7 @@ class Pipeline:
         report(self._catalog, [(task, STARTED)], "parsing")
         try:
             parsed = self._reader.read(task)
+            parsed = dataclasses.replace(parsed, language=language_of(parsed, task.kind))
             chunks = tuple(self._chunker.chunks(parsed, key))
             if not chunks and not parsed.members:
                 raise EmptyDocument(f"“{task.source}” holds no text that could be searched.")
@@ -384,6 +387,6 @@ def recipe(settings: Settings, fingerprint: str) -> str:
 
 def _index_rows(content: Content) -> list[IndexRow]:
     return [
-        IndexRow(chunk.id, chunk.text, chunk.context, vector)
+        IndexRow(chunk.id, chunk.text, chunk.context, vector, content.parsed.language or "")
         for chunk, vector in zip(content.chunks, content.vectors, strict=True)
     ]

@@ -80,11 +80,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a parser made of a file's bytes. `title` is from inside the file, or empty."""
+    """What a parser made of a file's bytes. `title` is from inside the file, or empty.
+
+    `language` is a tag (BCP 47), noted after parsing; None where it is not clear.
+    """
 
     pages: tuple[Page, ...]
     title: str = ""
     members: tuple[Member, ...] = ()
+    language: str | None = None
 
 
 def with_context(context: str, text: str) -> str:
@@ -119,6 +123,7 @@ class Document:
     """A document as the library lists it. `bytes` is its size; `source` its path or name.
 
     `parent` is the id of the document that it is a member of; `members` counts its own.
+    `language` is the tag (BCP 47) of its text's language; None where that is not clear.
     """
 
     id: str
@@ -139,6 +144,7 @@ class Document:
     folder: str | None = None
     parent: str | None = None
     members: int = 0
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

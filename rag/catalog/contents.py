@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, exists, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, exists, func, select, update
 
 from rag.catalog import Catalog, now
 from rag.catalog.checksums import content_checksum
@@ -91,6 +91,7 @@ def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
                     kind=content.task.kind,
                     recipe=content.recipe,
                     title=content.parsed.title,
+                    language=content.parsed.language,
                     page_count=len(content.parsed.pages),
                     chunk_count=len(content.chunks),
                     indexed=0,
@@ -193,8 +194,7 @@ def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[lis
     last = ""
     while True:
         statement = (
-            select(chunks.c.id, chunks.c.text, chunks.c.context, chunks.c.vector)
-            .join(contents, contents.c.key == chunks.c.content_key)
+            _chunks_to_index()
             .where(contents.c.indexed == 1, chunks.c.id > last)
             .order_by(chunks.c.id)
             .limit(_BATCH)
@@ -206,7 +206,7 @@ def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[lis
         if not rows:
             return
         sound = rows if embedded_by is None else _of_one_length(rows)
-        yield [IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in sound]
+        yield [_index_row(row) for row in sound]
         last = rows[-1].id
 
 
@@ -227,14 +227,18 @@ def index_ids(catalog: Catalog, embedded_by: str) -> list[str]:
 def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
     """These chunks, those that are there, as the indexes need them."""
     with catalog.read() as connection:
-        rows = connection.execute(
-            select(chunks.c.id, chunks.c.text, chunks.c.context, chunks.c.vector).where(
-                chunks.c.id.in_(list(ids))
-            )
-        ).all()
-        return [
-            IndexRow(r.id, r.text, r.context, unpack_vector(r.vector)) for r in _of_one_length(rows)
-        ]
+        rows = connection.execute(_chunks_to_index().where(chunks.c.id.in_(list(ids)))).all()
+        return [_index_row(row) for row in _of_one_length(rows)]
+
+
+def _chunks_to_index() -> Select[Any]:
+    return select(
+        chunks.c.id, chunks.c.text, chunks.c.context, chunks.c.vector, contents.c.language
+    ).join(contents, contents.c.key == chunks.c.content_key)
+
+
+def _index_row(row: Row[Any]) -> IndexRow:
+    return IndexRow(row.id, row.text, row.context, unpack_vector(row.vector), row.language or "")
 
 
 def _of_one_length(rows: Sequence[Any]) -> Sequence[Any]:

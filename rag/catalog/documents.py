@@ -352,6 +352,7 @@ def _listing() -> Select[Any]:
             collections.c.name.label("collection"),
             folders.c.path.label("folder"),
             func.coalesce(contents.c.title, "").label("title"),
+            contents.c.language,
             func.coalesce(contents.c.page_count, 0).label("pages"),
             func.coalesce(contents.c.chunk_count, 0).label("chunks"),
             case((documents.c.content_key.is_(None), 0), else_=1).label("searchable"),
@@ -389,4 +390,5 @@ def _document(row: Row[Any]) -> Document:
         folder=row.folder,
         parent=row.parent_id,
         members=row.members,
+        language=row.language,
     )

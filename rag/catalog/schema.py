@@ -55,6 +55,8 @@ contents = Table(
     Column("kind", String, nullable=False),
     Column("recipe", String, nullable=False),
     Column("title", String, nullable=False, default=""),
+    # of its text, as a tag (BCP 47); NULL where it is not clear
+    Column("language", String),
     Column("page_count", Integer, nullable=False),
     Column("chunk_count", Integer, nullable=False),
     # 0 until its vectors and words are in their indexes and were read back

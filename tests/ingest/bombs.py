@@ -93,6 +93,15 @@ def _crowded(path: Path, kind: str) -> None:
     path.write_bytes(body + directory + b"PK\5\6" + end)
 
 
+def _endless(path: Path, kind: str) -> None:
+    """A directory whose size stands elsewhere, as in an archive of more than 4 GB."""
+    _honest(path, kind, 100)
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"PK\5\6")
+    data[at + 8 : at + 20] = b"\xff" * 12
+    path.write_bytes(data)
+
+
 def pdf(path: Path, *objects: bytes) -> None:
     """A PDF of these objects; the first is its root."""
     body, places = b"%PDF-1.7\n", []
@@ -352,6 +361,8 @@ BOMBS: dict[str, tuple[str, Make]] = {
     for kind in MEMBERS
     for how, make in _BY_KIND.items()
 } | {
+    "docx, endless": ("a.docx", partial(_endless, kind="docx")),
+    "odt, endless": ("a.odt", partial(_endless, kind="odt")),
     "pdf, content": ("a.pdf", _flate),
     "pdf, content twice": ("a.pdf", _flate_twice),
     "pdf, content in hex": ("a.pdf", _flate_in_hex),
@@ -370,16 +381,16 @@ BOMBS: dict[str, tuple[str, Make]] = {
     "notebook, depth": ("a.ipynb", _notebook),
     "xml, entities": ("a.nxml", _entities),
     "pdf, pages": ("a.pdf", _pages),
-    "xlsx, far cells": ("a.xlsx", _far_cells),
     "ods, cells": ("a.ods", partial(_repeated, what="cells")),
     "eml, depth": ("a.eml", _parts),
-    "csv, cells": ("a.csv", _commas),
 }
 
 # what is not refused early: as long as it stays within its limits, it is read as far as it goes
 CONTAINED: dict[str, tuple[str, Make]] = {
     "xml, one entity often": ("a.xml", _quadratic),
     "pdf, forms": ("a.pdf", _forms),
+    "xlsx, far cells": ("a.xlsx", _far_cells),
+    "csv, cells": ("a.csv", _commas),
     "xlsx, far row": ("a.xlsx", _far_row),
     "ods, rows": ("a.ods", partial(_repeated, what="rows")),
     "html, spans": ("a.html", _spans),

@@ -66,6 +66,7 @@ def go_live(
     pages: tuple[Page, ...],
     title: str = "",
     members: tuple[Member, ...] = (),
+    language: str | None = None,
 ) -> None:
     """Finish a claimed document with these pages, a chunk each."""
     key = content_key(task.bytes_hash, task.kind, RECIPE)
@@ -74,7 +75,7 @@ def go_live(
         for i, page in enumerate(pages)
     )
     vectors = np.full((len(chunks), 4), 0.5, dtype=np.float32)
-    parsed = Parsed(pages, title, members)
+    parsed = Parsed(pages, title, members, language)
     put_contents(catalog, [Content(key, task, RECIPE, parsed, chunks, vectors)])
     publish(catalog, [(task, key)], RECIPE)
 
@@ -101,6 +102,7 @@ class FakeLibrary(Library):
         pages: tuple[Page, ...] | None = None,
         title: str = "Staff handbook",
         members: tuple[Member, ...] = (),
+        language: str | None = None,
     ) -> str:
         """Put a live document in; returns its id."""
         path = self.settings.home / "incoming"
@@ -110,7 +112,7 @@ class FakeLibrary(Library):
         document_id, _ = add_upload(self.catalog, Upload(name, kind, size, bytes_hash), "default")
         task = next(t for t in claim(self.catalog, 100, 10**9) if t.document_id == document_id)
         pages = (page_of(TEXT),) if pages is None else pages
-        go_live(self.catalog, task, pages, title, members)
+        go_live(self.catalog, task, pages, title, members, language)
         return document_id
 
     def readiness(self) -> Mapping[str, str]:

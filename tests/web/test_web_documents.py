@@ -235,6 +235,21 @@ def test_the_document_page_marks_the_passage(client: FlaskClient, library: FakeL
         assert client.get(f"/documents/{document_id}?{odd}").status_code == 200
 
 
+def test_the_language_is_shown(client: FlaskClient, library: FakeLibrary) -> None:
+    german = library.add("urlaub.txt", b"a", language="de")
+    rare = library.add("rare.txt", b"b", language="kab")
+    unclear = library.add("numbers.txt", b"c")
+    listed = client.get("/api/v1/documents").get_json()["documents"]
+    found = {document["id"]: document["language"] for document in listed}
+    assert found == {german: "de", rare: "kab", unclear: None}
+    shown = client.get(f"/documents/{german}").text
+    assert "· German ·" in shown
+    assert '<section class="document-text" lang="de"' in shown
+    assert "· kab ·" in client.get(f"/documents/{rare}").text
+    assert " lang=" not in client.get(f"/documents/{unclear}").text.partition("<body")[2]
+    assert "urlaub.txt · German" in client.get("/library").text
+
+
 def test_a_document_that_is_not_read_yet_has_a_page(client: FlaskClient) -> None:
     document_id = upload(client, (b"x", "a.txt")).get_json()["documents"][0]["id"]
     assert "still being read" in client.get(f"/documents/{document_id}").text

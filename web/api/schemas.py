@@ -134,6 +134,9 @@ class DocumentOutput(BaseModel):
     bytes: int
     pages: int
     chunks: int
+    language: str | None = Field(
+        description="The language of most of its text, as a tag (BCP 47); null where not clear."
+    )
     searchable: bool
     progress: float
     created_at: str

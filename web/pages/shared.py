@@ -24,6 +24,14 @@ ONLY_QUOTED = (
     "These are the documents' own words that come nearest to the question. "
     "Whether they answer it is for you to judge."
 )
+# those that the tests of telling languages apart cover
+LANGUAGES = {
+    **{"ar": "Arabic", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek"},
+    **{"en": "English", "es": "Spanish", "fi": "Finnish", "fr": "French", "he": "Hebrew"},
+    **{"hi": "Hindi", "hu": "Hungarian", "it": "Italian", "ja": "Japanese", "ko": "Korean"},
+    **{"nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian"},
+    **{"ru": "Russian", "sv": "Swedish", "tr": "Turkish", "uk": "Ukrainian", "zh": "Chinese"},
+}
 STATE_LABELS = {
     "pending": "waiting",
     "parsing": "reading",
@@ -38,6 +46,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["by_page"] = by_page
     app.jinja_env.filters["human_bytes"] = human_bytes
     app.jinja_env.filters["newer_versions"] = newer_versions
+    app.jinja_env.filters["language_name"] = language_name
     app.jinja_env.filters["without_numbers"] = without_numbers
     app.jinja_env.globals.update(
         source_url=source_url,
@@ -49,6 +58,11 @@ def install(app: Flask) -> None:
     app.jinja_env.lstrip_blocks = True
     app.context_processor(_values)
     app.add_url_rule("/favicon.ico", "favicon", _favicon)
+
+
+def language_name(tag: str) -> str:
+    """What a language is called in English; the tag itself for one that is rare."""
+    return LANGUAGES.get(tag, tag)
 
 
 def source_url(place: Mapping[str, Any]) -> str:
