@@ -53,7 +53,8 @@ def translated() -> Iterator[None]:
             ) from error
         if "unable to open" in reason or "readonly" in reason:
             raise unusable(reason) from error
-        raise StorageError(f"The catalog cannot be used: {reason}.") from error
+        advice = " Check the disk and its free space." if "I/O" in reason else ""
+        raise StorageError(f"The catalog cannot be used: {reason}.{advice}") from error
 
 
 def _on_connect(connection: Any, _record: object) -> None:
