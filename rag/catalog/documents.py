@@ -245,8 +245,9 @@ def still(task: Task) -> ColumnElement[bool]:
 def remove(catalog: Catalog, document_id: str) -> None:
     """Take a document out of the library: gone from the next answer on. Raises NotFound.
 
-    A synced document leaves a row without text behind, so that the next sync does not bring it
-    back before its bytes change.
+    A synced document leaves a row behind, with the name of the file and the hash of its bytes but
+    no text, so that the next sync does not bring it back before its bytes change. With the file
+    that row goes too.
     """
     with catalog.write() as connection:
         row = connection.execute(
@@ -264,7 +265,13 @@ def remove(catalog: Catalog, document_id: str) -> None:
             connection.execute(
                 update(documents)
                 .where(documents.c.id == document_id)
-                .values(state="removed", content_key=None, updated_at=now())
+                .values(
+                    state="removed",
+                    content_key=None,
+                    error=None,
+                    error_code=None,
+                    updated_at=now(),
+                )
             )
 
 

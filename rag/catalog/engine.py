@@ -27,6 +27,8 @@ def open_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        # an error's message, which may be logged, holds no text of a document
+        hide_parameters=True,
         pool_size=40,
         max_overflow=40,
     )
