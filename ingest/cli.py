@@ -8,6 +8,7 @@ import click
 
 from ingest.commands.check import check
 from ingest.commands.rebuild import rebuild
+from ingest.commands.restore import restore
 from ingest.commands.shared import (
     collection_option,
     create_option,
@@ -137,5 +138,5 @@ def status(settings: Settings, as_json: bool) -> None:
     click.echo(", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "empty library")
 
 
-for _command in (sync, check, rebuild, watch):
+for _command in (sync, check, rebuild, restore, watch):
     ingest.add_command(_command)

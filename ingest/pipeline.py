@@ -249,7 +249,8 @@ class Pipeline:
                 release(self._catalog, [task])
                 raise
             except Exception as error:  # whatever it is, it is about this document
-                log.exception("“%s” could not be read", task.source)
+                # by its id: a log is never erased, and a file's name is the document's
+                log.exception("document %s could not be read", task.document_id)
                 set_back(self._catalog, [task], self.recipe, _unexpected(error))
                 continue
             if draft is None or self._joined(draft.tasks, draft.key):

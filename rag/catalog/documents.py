@@ -250,8 +250,9 @@ def still(task: Task) -> ColumnElement[bool]:
 def remove(catalog: Catalog, document_id: str) -> None:
     """Take a document and its members out: gone from the next answer on. Raises NotFound.
 
-    A synced document or a member leaves a row without text behind, so that the next sync does not
-    bring it back before its bytes change.
+    A synced document or a member leaves a row behind, with its name and the hash of its bytes but
+    no text, so that the next sync does not bring it back before its bytes change. With the file
+    that row goes too.
     """
     with catalog.write() as connection:
         row = connection.execute(
@@ -270,7 +271,13 @@ def remove(catalog: Catalog, document_id: str) -> None:
             connection.execute(
                 update(documents)
                 .where(documents.c.id == document_id)
-                .values(state="removed", content_key=None, updated_at=now())
+                .values(
+                    state="removed",
+                    content_key=None,
+                    error=None,
+                    error_code=None,
+                    updated_at=now(),
+                )
             )
 
 

@@ -27,6 +27,8 @@ def open_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        # an error's message, which may be logged, holds no text of a document
+        hide_parameters=True,
         pool_size=40,
         max_overflow=40,
     )
@@ -53,7 +55,8 @@ def translated() -> Iterator[None]:
             ) from error
         if "unable to open" in reason or "readonly" in reason:
             raise unusable(reason) from error
-        raise StorageError(f"The catalog cannot be used: {reason}.") from error
+        advice = " Check the disk and its free space." if "I/O" in reason else ""
+        raise StorageError(f"The catalog cannot be used: {reason}.{advice}") from error
 
 
 def _on_connect(connection: Any, _record: object) -> None:

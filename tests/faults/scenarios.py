@@ -50,19 +50,19 @@ def ingest(disk: Disk, home: str, size: int, fault: list[Any], again: bool) -> M
     """Take a document in on a failing disk; `again`: then once more, on a sound one."""
     library = _open(home)
     with disk.failing(Path(home), *fault):
-        outcome = _tried(lambda: _take_in(library, size))
-        _check_between(library)
+        outcome = tried(lambda: take_in(library, size))
+        check_between(library)
         if outcome != "done":  # a lasting fault is met again
-            outcome = _tried(lambda: _take_in(library, size))
-            _check_between(library)
+            outcome = tried(lambda: take_in(library, size))
+            check_between(library)
         if outcome == "done":
             assert library.search("giraffe leaf")[0].source == "new.txt"
         if not again:
-            outcome_of_closing = _tried(library.close)
+            outcome_of_closing = tried(library.close)
             assert outcome_of_closing in ("done", "storage-error"), outcome_of_closing
     if again:
-        _take_in(library, size)
-        _check_after(library, size)
+        take_in(library, size)
+        check_after(library, size)
         library.close()
     return {"outcome": outcome, "seen": disk.seen, "failed": disk.failed}
 
@@ -70,9 +70,9 @@ def ingest(disk: Disk, home: str, size: int, fault: list[Any], again: bool) -> M
 def look(disk: Disk, home: str, size: int) -> Mapping[str, Any]:
     """The next process: as before or as after; and trying again works."""
     library = _open(home)
-    _check_between(library)
-    _take_in(library, size)
-    _check_after(library, size)
+    check_between(library)
+    take_in(library, size)
+    check_after(library, size)
     library.close()
     return {}
 
@@ -80,12 +80,12 @@ def look(disk: Disk, home: str, size: int) -> Mapping[str, Any]:
 def erase(disk: Disk, home: str, fault: list[Any]) -> Mapping[str, Any]:
     """Remove the new document and erase it on a failing disk; then once more, on a sound one."""
     library = _open(home)
-    _take_in(library, 2)
+    take_in(library, 2)
     (new,) = [d for d in list_documents(library.catalog) if d.source == "new.txt"]
     with disk.failing(Path(home), *fault):
-        removed = _tried(lambda: remove(library.catalog, new.id))
+        removed = tried(lambda: remove(library.catalog, new.id))
         gone = removed == "done"
-        outcome = _tried(lambda: _erase(library)) if gone else removed
+        outcome = tried(lambda: _erase(library)) if gone else removed
         assert library.search("zebras herd")[0].source == "old.txt"
         if gone:
             assert all(p.source == "old.txt" for p in library.search("giraffe leaf"))
@@ -106,12 +106,12 @@ def _erase(library: Library) -> None:
     Worker(library).do(Job("", "erase", {}), lambda done, total: None)
 
 
-def _take_in(library: Library, size: int) -> None:
+def take_in(library: Library, size: int) -> None:
     add_text(library, "new.txt", text(size))
     read_all(library)
 
 
-def _tried(act: Any) -> str:
+def tried(act: Any) -> str:
     try:
         act()
     except CloisterError as error:
@@ -119,7 +119,7 @@ def _tried(act: Any) -> str:
     return "done"
 
 
-def _check_between(library: Library) -> None:
+def check_between(library: Library) -> None:
     """The old document answers, and the new one wholly or not at all."""
     assert library.search("zebras herd")[0].source == "old.txt"
     documents = {d.source: d for d in list_documents(library.catalog)}
@@ -130,7 +130,7 @@ def _check_between(library: Library) -> None:
     assert ("new.txt" in found) == (new is not None and new.searchable)
 
 
-def _check_after(library: Library, size: int) -> None:
+def check_after(library: Library, size: int) -> None:
     documents = list_documents(library.catalog)
     assert [(d.source, d.state) for d in documents] == [("new.txt", "live"), ("old.txt", "live")]
     assert documents[0].chunks >= size / 2

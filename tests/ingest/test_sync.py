@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -215,6 +216,26 @@ def test_what_a_person_removed_stays_out_when_it_is_renamed(estate: Estate) -> N
     assert estate.finds("giraffes") == ["b.txt"]
     held = [p for p in (estate.library.settings.home / "originals").glob("*/*") if p.is_file()]
     assert len(held) == 1
+
+
+def test_what_a_person_removed_can_be_restored(estate: Estate) -> None:
+    estate.write("a.txt", "About giraffes.")
+    estate.sync()
+    name, home = estate.sources()["a.txt"], estate.library.settings.home
+
+    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
+        command = ["--home", str(home), "ingest", "restore", *arguments, "--json"]
+        result = CliRunner().invoke(main, command)
+        return result.exit_code, json.loads(result.stdout)
+
+    assert run() == (0, {"restored": [], "removed": [], "failures": []})
+    assert run(name)[0] == 1, "it was not removed"
+    remove(estate.library.catalog, name)
+    listed = {"id": name, "source": "a.txt", "folder": str(estate.folder)}
+    assert run()[1]["removed"] == [listed]
+    assert run(name) == (0, {"restored": [name], "removed": [], "failures": []})
+    assert estate.sync().new == 1
+    assert estate.finds("giraffes") == ["a.txt"]
 
 
 def test_a_file_dated_in_the_future_is_not_read_at_each_sync(tmp_path: Path) -> None:
