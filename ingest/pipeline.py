@@ -322,10 +322,15 @@ class Pipeline:
         vectors = self._embedding.submit(self._embedder.texts, texts, progress) if texts else None
         try:
             self._try(self._finish, [draft for draft in self._drafts if not draft.left])
-        finally:
-            # published or not, what was embedded stays
-            if vectors:
-                self._try(lambda _: self._add_vectors(parts, vectors.result()), _drafts_of(parts))
+        except Exception:
+            self._keep(parts, vectors)  # published or not, what was embedded stays
+            raise
+        self._keep(parts, vectors)
+
+    def _keep(self, parts: Sequence[_Part], vectors: Future[Vectors] | None) -> None:
+        if vectors:
+            drafts = [part.draft for part in parts]
+            self._try(lambda _: self._add_vectors(parts, vectors.result()), drafts)
 
     def _try(self, work: Callable[[Sequence[Draft]], None], drafts: Sequence[Draft]) -> None:
         """Work on drafts; where that fails unexpectedly each is tried again by itself."""
@@ -365,10 +370,6 @@ class Pipeline:
         finished = [(task, draft.key) for draft in drafts for task in draft.tasks]
         publish(self._catalog, finished, self.recipe)
         self._drafts = [draft for draft in self._drafts if draft not in drafts]
-
-
-def _drafts_of(parts: Sequence[_Part]) -> list[Draft]:
-    return [part.draft for part in parts]
 
 
 def _unexpected(error: Exception) -> str:
