@@ -29,7 +29,6 @@ from rag.catalog import Catalog
 from rag.catalog.attempts import set_back
 from rag.catalog.contents import (
     Content,
-    IndexRow,
     chunk_ids,
     content_key,
     dead_contents,
@@ -37,6 +36,7 @@ from rag.catalog.contents import (
     is_indexed,
     publish,
     put_contents,
+    rows_for_indexes,
     wanted_hashes,
 )
 from rag.catalog.documents import STARTED, Task, claim, fail, release, report
@@ -366,7 +366,8 @@ class Pipeline:
             for d in drafts
         ]
         put_contents(self._catalog, contents)
-        self._indexes.add([row for content in contents for row in _index_rows(content)])
+        for rows in rows_for_indexes(contents):
+            self._indexes.add(rows)
         finished = [(task, draft.key) for draft in drafts for task in draft.tasks]
         publish(self._catalog, finished, self.recipe)
         self._drafts = [draft for draft in self._drafts if draft not in drafts]
@@ -387,10 +388,3 @@ def recipe(settings: Settings, fingerprint: str) -> str:
     sizes = f"{settings.chunk_tokens}-{settings.chunk_overlap}"
     ocr = "" if settings.ingest_ocr == "auto" else "-no-ocr"
     return f"p{PARSER_VERSION}{ocr}.c{CHUNKER_VERSION}-{sizes}.{fingerprint}"
-
-
-def _index_rows(content: Content) -> list[IndexRow]:
-    return [
-        IndexRow(chunk.id, chunk.text, chunk.context, vector)
-        for chunk, vector in zip(content.chunks, content.vectors, strict=True)
-    ]
