@@ -36,6 +36,7 @@ class Options:
 
     json: bool
     small: bool
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,20 @@ class Figure:
 Measure = Callable[[Options], Sequence[Figure]]
 
 
-def run_benchmark(name: str, about: str, measure: Measure) -> int:
-    """Read the options, measure, print; returns the exit code."""
+def run_benchmark(name: str, about: str, measure: Measure, files: int = 0) -> int:
+    """Read the options, measure, print; returns the exit code.
+
+    One that works on a number of files gives it as `files`, which `--files` changes.
+    """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON line instead")
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it work at all?")
+    if files:
+        parser.add_argument(
+            "--files", type=int, default=files, help="so many (default %(default)s)"
+        )
     given = parser.parse_args()
-    options = Options(given.json, given.small)
+    options = Options(given.json, given.small, given.files if files else 0)
     os.environ.setdefault("TQDM_DISABLE", "1")
     started = time.monotonic()
     load = os.getloadavg()[0]

@@ -60,6 +60,19 @@ class Writer:
         return [head, *body]
 
 
+def make_estate(folder: Path, count: int, seed: int = 1) -> None:
+    """Write `count` documents as a folder of an office holds them: many short, few long.
+
+    Their words are log-normal around 120, at most 5,000; formats as `make_documents` has them.
+    """
+    writer, sizes = Writer(seed), random.Random(seed)
+    for number in range(count):
+        kind = _CYCLE[number % len(_CYCLE)]
+        path = folder / f"part{number // 100}" / f"document{number:05}.{kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _MAKERS[kind](path, writer, min(5000, round(sizes.lognormvariate(4.8, 1.0))))
+
+
 def make_documents(folder: Path, count: int, words: int, seed: int = 1) -> None:
     """Write `count` documents of about `words` words each, in nine formats, in subfolders."""
     writer = Writer(seed)

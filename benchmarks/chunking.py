@@ -24,16 +24,17 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from _common import QUESTIONS, ROOT, SAMPLES, say
+from _common import QUESTIONS, ROOT, SAMPLES
 from _indexed import Indexed, indexed
+from _rows import KeptRows, Row
 from _spans import Place, Span, scores
 
+from ingest.chunking import CHUNKER_VERSION
 from rag.catalog.passages import live_passages, live_vectors
 from rag.condensing import condense
 from rag.errors import CloisterError, NotFound
 from rag.evaluation.metrics import retrieval_scores
 from rag.evaluation.questions import Item, read_questions
-from rag.library import Library
 from rag.records import Passage, to_json
 from rag.reranking import Reranker
 from rag.retrieval import Retriever
@@ -74,17 +75,6 @@ class Asked:
     references: tuple[Span, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a table: how it was cut and searched, and the mean scores."""
-
-    method: str
-    search: str
-    chunks: int
-    characters: float
-    values: Mapping[str, float]
-
-
 Search = Callable[[str], Sequence[Passage]]
 
 
@@ -95,10 +85,17 @@ def main() -> int:
     parser.add_argument("--kept", type=Path, help="a file that keeps vectors for the next run")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/quality.md")
     parser.add_argument("--only", type=int, help="only the cases of this chunk size")
+    parser.add_argument("--part", choices=["evaluation", "samples"], help="only one of the tables")
+    parser.add_argument(
+        "--every", type=int, default=1, help="whole retrieval gets each so-manieth question alone"
+    )
     given = parser.parse_args()
     try:
-        cases = [case for case in CASES if given.only in (None, case.tokens)]
-        text = _tables(given.data, given.kept, cases)
+        with tempfile.TemporaryDirectory(prefix="cloister-chunking-") as folder:
+            kept = given.kept or Path(folder) / "kept.sqlite"
+            cases = [case for case in CASES if given.only in (None, case.tokens)]
+            run = Run(Path(folder), kept, given.data, given.every, cases)
+            text = "\n\n".join(run.tables(given.part))
     except CloisterError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
@@ -111,26 +108,67 @@ def main() -> int:
     return 0
 
 
-def _tables(data: Path, kept: Path | None, cases: Sequence[Case]) -> str:
-    asked = read_evaluation(data / "questions_df.csv")
-    dev = [i for i in read_questions(QUESTIONS) if i.split == "dev" and i.evidence]
-    outer, own = [], []
-    with tempfile.TemporaryDirectory(prefix="cloister-chunking-") as folder:
-        for number, case in enumerate(cases):
-            file = kept or Path(folder) / "vectors.sqlite"
-            cut = (case.tokens, case.overlap)
-            home = Path(folder) / f"evaluation{number}"
-            with indexed(home, data / "corpora", file, *cut) as held:
-                outer += list(_evaluated(held, case, asked))
-            if case.whole:
-                with indexed(Path(folder) / f"samples{number}", SAMPLES, file, *cut) as held:
-                    own += list(_on_samples(held, case, dev))
-    names = {"recall": "recall", "precision": "precision", "omega": "precision Ω", "iou": "IoU"}
-    return (
-        f"{len(asked)} questions, {_FOUND} passages each.\n\n{_table(outer, names)}\n\n"
-        f"{len(dev)} `dev` questions of `sample_docs/questions.jsonl`, whole retrieval:\n\n"
-        f"{_table(own, {name: name for name in ('hit@1', 'hit@5', 'recall@5', 'mrr@10')})}"
-    )
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where to work, what to measure; rows that were measured before are kept like vectors."""
+
+    folder: Path
+    kept: Path
+    data: Path
+    every: int
+    cases: Sequence[Case]
+
+    def tables(self, part: str | None) -> Iterator[str]:
+        """The tables in Markdown, below what each is about."""
+        if part != "samples":
+            asked = read_evaluation(self.data / "questions_df.csv")
+            rows = [row for case in self.cases for row in self._evaluated(case, asked)]
+            some = f"; whole retrieval gets every {self.every}th of them" * (self.every > 1)
+            yield f"{len(asked)} questions, {_FOUND} passages each{some}."
+            names = {"recall": "recall", "precision": "precision"}
+            yield _table(rows, names | {"omega": "precision Ω", "iou": "IoU"})
+        if part != "evaluation":
+            dev = [i for i in read_questions(QUESTIONS) if i.split == "dev" and i.evidence]
+            rows = [row for case in self.cases for row in self._on_samples(case, dev)]
+            yield f"{len(dev)} `dev` questions of `sample_docs/questions.jsonl`, whole retrieval:"
+            yield _table(rows, {name: name for name in ("hit@1", "hit@5", "recall@5", "mrr@10")})
+
+    def _evaluated(self, case: Case, asked: Sequence[Asked]) -> Iterator[Row]:
+        searches = [("whole", around) for around in case.whole]
+        searches += [("dense", around) for around in case.dense]
+        yield from self._rows("evaluation", self.data / "corpora", case, searches, asked)
+
+    def _on_samples(self, case: Case, dev: Sequence[Item]) -> Iterator[Row]:
+        searches = [("whole", around) for around in case.whole]
+        yield from self._rows("samples", SAMPLES, case, searches, dev)
+
+    def _rows(
+        self,
+        part: str,
+        source: Path,
+        case: Case,
+        searches: Sequence[tuple[str, int]],
+        items: Sequence[Any],
+    ) -> Iterator[Row]:
+        rows = KeptRows(self.kept, f"{part} {CHUNKER_VERSION} every {self.every}")
+        missing = [one for one in searches if not rows.get(_method(case, one[1]), one[0])]
+        if missing:
+            home = self.folder / f"{part}-{case.tokens}-{case.overlap}"
+            with indexed(home, source, self.kept, case.tokens, case.overlap) as held:
+                chunks = all_chunks(held)
+                dense = dense_search(held)
+                for name, around in missing:
+                    search = _whole(held, around)
+                    if name == "dense":
+                        search = _widening(held, dense, around)
+                    few = items[:: self.every] if (part, name) == ("evaluation", "whole") else items
+                    score = _score_evaluation if part == "evaluation" else _score_samples
+                    values = score(few, chunks, search)
+                    length = mean(chunk.end - chunk.start for chunk in chunks)
+                    rows.put(Row(_method(case, around), name, len(chunks), length, values))
+        for name, around in searches:
+            if row := rows.get(_method(case, around), name):
+                yield row
 
 
 def read_evaluation(path: Path) -> list[Asked]:
@@ -154,34 +192,32 @@ def read_evaluation(path: Path) -> list[Asked]:
     ]
 
 
-def _evaluated(held: Indexed, case: Case, asked: Sequence[Asked]) -> Iterator[Row]:
-    library = held.library
-    ids, vectors = live_vectors(library.catalog, None, library.embedder.fingerprint)
-    chunks = list(live_passages(library.catalog, ids).values())
-    dense = dense_search(held, ids, vectors)
-    for around in case.dense:
-        yield _row(case, around, "dense", chunks, asked, _widening(library, dense, around))
-    for around in case.whole:
-        yield _row(case, around, "whole", chunks, asked, _whole(held, around))
+def all_chunks(held: Indexed) -> list[Passage]:
+    """Every chunk of the library."""
+    catalog = held.library.catalog
+    ids, _ = live_vectors(catalog, None, held.embedder.fingerprint)
+    return list(live_passages(catalog, ids).values())
 
 
-def dense_search(held: Indexed, ids: Sequence[str], vectors: np.ndarray) -> Search:
+def dense_search(held: Indexed) -> Search:
     """The nearest chunks of a question, best first, searched exactly; each question once."""
+    catalog = held.library.catalog
+    ids, vectors = live_vectors(catalog, None, held.embedder.fingerprint)
     known: dict[str, list[Passage]] = {}
 
     def search(question: str) -> list[Passage]:
         if question not in known:
             order = np.argsort(-(vectors @ held.embedder.query(question)), kind="stable")
             near = [ids[i] for i in order[:_NEAREST]]
-            found = live_passages(held.library.catalog, near)
+            found = live_passages(catalog, near)
             known[question] = [found[name] for name in near]
         return known[question]
 
     return search
 
 
-def _widening(library: Library, search: Search, around: int) -> Search:
-    return lambda question: widened(library.catalog, search(question), around, _FOUND)
+def _widening(held: Indexed, search: Search, around: int) -> Search:
+    return lambda question: widened(held.library.catalog, search(question), around, _FOUND)
 
 
 def _whole(held: Indexed, around: int) -> Search:
@@ -193,14 +229,9 @@ def _whole(held: Indexed, around: int) -> Search:
     return lambda question: retriever.passages(question, None, 10)
 
 
-def _row(
-    case: Case,
-    around: int,
-    name: str,
-    chunks: Sequence[Passage],
-    asked: Sequence[Asked],
-    search: Search,
-) -> Row:
+def _score_evaluation(
+    asked: Sequence[Asked], chunks: Sequence[Passage], search: Search
+) -> Mapping[str, float]:
     spans: dict[str, list[Span]] = {}
     for chunk in chunks:
         spans.setdefault(chunk.source, []).append((chunk.start, chunk.end))
@@ -210,28 +241,17 @@ def _row(
         places = [Place(p.source, (p.start, p.end)) for p in passages]
         corpus = question.corpus
         found.append(asdict(scores(corpus, question.references, places, spans[corpus])))
-    say(f"{_method(case, around)}, {name}: recall {mean(row['recall'] for row in found):.3f}")
-    values = {key: 100 * mean(row[key] for row in found) for key in found[0]}
-    return Row(_method(case, around), name, len(chunks), _mean_length(chunks), values)
+    return {key: 100 * mean(row[key] for row in found) for key in found[0]}
 
 
-def _on_samples(held: Indexed, case: Case, dev: Sequence[Item]) -> Iterator[Row]:
-    library = held.library
-    ids, _ = live_vectors(library.catalog, None, library.embedder.fingerprint)
-    chunks = list(live_passages(library.catalog, ids).values())
-    for around in case.whole:
-        search = _whole(held, around)
-        found = []
-        for item in dev:
-            passages = search(condense(item.question, item.history))
-            found.append(retrieval_scores(item, [to_json(passage) for passage in passages]))
-        values = {key: 100 * mean(row[key] for row in found) for key in found[0]}
-        say(f"{_method(case, around)}, samples: hit@5 {values['hit@5']:.1f}")
-        yield Row(_method(case, around), "whole", len(chunks), _mean_length(chunks), values)
-
-
-def _mean_length(chunks: Sequence[Passage]) -> float:
-    return mean(chunk.end - chunk.start for chunk in chunks)
+def _score_samples(
+    dev: Sequence[Item], _chunks: Sequence[Passage], search: Search
+) -> Mapping[str, float]:
+    found = []
+    for item in dev:
+        passages = search(condense(item.question, item.history))
+        found.append(retrieval_scores(item, [to_json(passage) for passage in passages]))
+    return {key: 100 * mean(row[key] for row in found) for key in found[0]}
 
 
 def _method(case: Case, around: int) -> str:

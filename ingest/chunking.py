@@ -15,7 +15,7 @@ from ingest.pieces import Piece, Pieces
 from rag.records import Chunk, Page, Parsed
 from rag.tokens import LIMIT, Offsets
 
-CHUNKER_VERSION = "1"
+CHUNKER_VERSION = "2"
 
 _LEAST_CONTEXT = 18
 # no chunk is longer than this many characters for each token of its target, whatever it holds
@@ -48,7 +48,7 @@ class Chunker:
     """
 
     def __init__(
-        self, offsets: Offsets, tokens: int = 200, overlap: int = 0, limit: int = LIMIT
+        self, offsets: Offsets, tokens: int = 100, overlap: int = 0, limit: int = LIMIT
     ) -> None:
         self._offsets = offsets
         # titles, paths and headers come again and again

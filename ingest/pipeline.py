@@ -30,7 +30,6 @@ from rag.catalog import Catalog
 from rag.catalog.attempts import set_back
 from rag.catalog.contents import (
     Content,
-    IndexRow,
     chunk_ids,
     content_key,
     dead_contents,
@@ -38,6 +37,7 @@ from rag.catalog.contents import (
     is_indexed,
     publish,
     put_contents,
+    rows_for_indexes,
     wanted_hashes,
 )
 from rag.catalog.documents import STARTED, Task, claim, fail, release, report
@@ -317,10 +317,15 @@ class Pipeline:
         vectors = self._embedding.submit(self._embedder.texts, texts, progress) if texts else None
         try:
             self._try(self._finish, [draft for draft in self._drafts if not draft.left])
-        finally:
-            # published or not, what was embedded stays
-            if vectors:
-                self._try(lambda _: self._add_vectors(parts, vectors.result()), _drafts_of(parts))
+        except Exception:
+            self._keep(parts, vectors)  # published or not, what was embedded stays
+            raise
+        self._keep(parts, vectors)
+
+    def _keep(self, parts: Sequence[_Part], vectors: Future[Vectors] | None) -> None:
+        if vectors:
+            drafts = [part.draft for part in parts]
+            self._try(lambda _: self._add_vectors(parts, vectors.result()), drafts)
 
     def _try(self, work: Callable[[Sequence[Draft]], None], drafts: Sequence[Draft]) -> None:
         """Work on drafts; where that fails unexpectedly each is tried again by itself."""
@@ -356,17 +361,14 @@ class Pipeline:
             for d in drafts
         ]
         put_contents(self._catalog, contents)
-        self._indexes.add([row for content in contents for row in _index_rows(content)])
+        for rows in rows_for_indexes(contents):
+            self._indexes.add(rows)
         finished = [(task, draft.key) for draft in drafts for task in draft.tasks]
         self._publish(finished)
         self._drafts = [draft for draft in self._drafts if draft not in drafts]
 
     def _publish(self, finished: Sequence[tuple[Task, str]]) -> None:
         publish(self._catalog, finished, self.recipe, self._nesting)
-
-
-def _drafts_of(parts: Sequence[_Part]) -> list[Draft]:
-    return [part.draft for part in parts]
 
 
 def _unexpected(error: Exception) -> str:
@@ -384,10 +386,3 @@ def recipe(settings: Settings, fingerprint: str) -> str:
     sizes = f"{settings.chunk_tokens}-{settings.chunk_overlap}"
     ocr = "" if settings.ingest_ocr == "auto" else "-no-ocr"
     return f"p{PARSER_VERSION}{ocr}.c{CHUNKER_VERSION}-{sizes}.{fingerprint}"
-
-
-def _index_rows(content: Content) -> list[IndexRow]:
-    return [
-        IndexRow(chunk.id, chunk.text, chunk.context, vector, content.parsed.language or "")
-        for chunk, vector in zip(content.chunks, content.vectors, strict=True)
-    ]

@@ -84,7 +84,10 @@ class Settings:
         -1.0, "Answerability below which Cloister declines; negative: the calibrated value."
     )
 
-    chunk_tokens: int = _setting(200, "Target size of a chunk in the embedder's tokens.")
+    chunk_tokens: int = _setting(
+        100,
+        "Target size of a chunk in the embedder's tokens; `retrieval.around` widens what is shown.",
+    )
     chunk_overlap: int = _setting(0, "Tokens that neighbouring chunks of a long text share.")
 
     ingest_max_bytes: int = _setting(200_000_000, "Largest file taken, in bytes.")

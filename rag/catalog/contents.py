@@ -23,6 +23,7 @@ from rag.records import Chunk, Parsed
 
 Vectors = NDArray[np.float32]
 _BATCH = 500
+_ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,21 @@ class IndexRow:
     context: str
     vector: Vectors
     language: str = ""
+
+
+def rows_for_indexes(batch: Sequence[Content]) -> Iterator[list[IndexRow]]:
+    """What of contents goes into the indexes, in parts: a large document has very many chunks."""
+    rows: list[IndexRow] = []
+    for content in batch:
+        for chunk, vector in zip(content.chunks, content.vectors, strict=True):
+            rows.append(
+                IndexRow(chunk.id, chunk.text, chunk.context, vector, content.parsed.language or "")
+            )
+            if len(rows) == _ROWS_AT_ONCE:
+                yield rows
+                rows = []
+    if rows:
+        yield rows
 
 
 def content_key(bytes_hash: str, kind: str, recipe: str) -> str:

@@ -288,3 +288,14 @@ def test_mail_with_a_malformed_header(tmp_path: Path) -> None:
 def test_what_is_no_mail(tmp_path: Path) -> None:
     with pytest.raises(CorruptDocument, match="no mail headers"):
         parse(tmp_path, "a.eml", "just a note\n")
+
+
+def test_markdown_is_not_named_by_a_heading_far_into_it(tmp_path: Path) -> None:
+    text = "Some notes. " * 300 + "\n\n# Appendix\n\nMore.\n"
+    assert parse(tmp_path, "notes.md", text).title == ""
+
+
+def test_a_rule_below_a_paragraph_makes_no_heading_of_it(tmp_path: Path) -> None:
+    parsed = parse(tmp_path, "n.md", "Title\n=====\n\nOne line\nand another\n====\n\nText.\n")
+    kinds = [(block.kind, block.level) for block in parsed.pages[0].blocks]
+    assert kinds == [("heading", 1), ("paragraph", 0), ("paragraph", 0)]

@@ -317,3 +317,71 @@ def test_the_same_bytes_in_hand_twice_are_embedded_once(
     read_all(library)
     assert {_state(library, one), _state(library, two)} == {"live"}
     assert sum(slow.calls) == 1
+
+
+def test_the_next_slice_is_embedded_while_the_last_one_is_published(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publishing = threading.Event()
+    embedding = threading.Event()
+    texts, add = library.embedder.texts, library.indexes.add
+
+    def embed(some: list[str], progress: Callable[[int], None] | None = None) -> Any:
+        if any("zebras" in text for text in some):
+            embedding.set()
+            assert publishing.wait(20)
+        return texts(some, progress)
+
+    def publish(rows: Any) -> None:
+        publishing.set()
+        assert embedding.wait(20)
+        add(rows)
+
+    small = add_text(library, "small.txt", "About giraffes.")
+    with Worker(library)._working() as pipeline:
+        while not any(not draft.left for draft in pipeline._drafts):
+            assert pipeline.run(lambda: False)
+        other = add_text(library, "other.txt", "About zebras.")
+        monkeypatch.setattr(library.embedder, "texts", embed)
+        monkeypatch.setattr(library.indexes, "add", publish)
+        pipeline._claim()
+        _until(lambda: all(future.done() for future in pipeline._parsing))
+        assert pipeline.run(lambda: False)
+        assert _state(library, small) == "live"
+        monkeypatch.setattr(library.indexes, "add", add)
+        while pipeline.run(lambda: False):
+            pass
+    assert _state(library, other) == "live"
+
+
+def test_what_was_embedded_is_kept_where_publishing_fails(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rag.errors import StorageError
+
+    calls: list[int] = []
+    texts = library.embedder.texts
+
+    def counted(some: list[str], progress: Callable[[int], None] | None = None) -> Any:
+        calls.append(len(some))
+        return texts(some, progress)
+
+    def full(_rows: Any) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(library.embedder, "texts", counted)
+    one = add_text(library, "one.txt", "About giraffes.")
+    with Worker(library)._working() as pipeline:
+        while not any(not draft.left for draft in pipeline._drafts):
+            pipeline.run(lambda: False)
+        two = add_text(library, "two.txt", "About zebras.")
+        pipeline._claim()
+        _until(lambda: all(future.done() for future in pipeline._parsing))
+        with monkeypatch.context() as patch:
+            patch.setattr(library.indexes, "add", full)
+            with pytest.raises(StorageError):
+                pipeline.run(lambda: False)
+        while pipeline.run(lambda: False):
+            pass
+    assert (_state(library, one), _state(library, two)) == ("live", "live")
+    assert calls == [1, 1]

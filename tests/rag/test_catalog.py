@@ -21,6 +21,7 @@ from rag.catalog.contents import (
     index_rows,
     publish,
     put_contents,
+    rows_for_indexes,
     unpack_vector,
 )
 from rag.catalog.documents import (
@@ -322,3 +323,25 @@ def _at_revision(path: Path, revision: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     made.dispose()
+
+
+def test_a_write_that_need_not_last_waits_for_no_disk_and_the_next_one_does(
+    catalog: Catalog,
+) -> None:
+    seen = []
+    for lasting in (True, False, True, False):
+        with catalog.write(lasting) as connection:
+            seen.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+    assert seen == [2, 1, 2, 1]  # FULL is 2, NORMAL is 1
+
+
+def test_a_large_document_goes_into_the_indexes_in_parts() -> None:
+    count = 4500
+    chunk = Chunk("c", 0, 1, 0, 4, "text")
+    vectors = np.arange(count, dtype=np.float32)[:, None]
+    task = Task("d", "s", "text", "h", 1, 0)
+    large = Content("k", task, RECIPE, Parsed(()), (chunk,) * count, vectors)
+    small = Content("l", task, RECIPE, Parsed(()), (chunk,), vectors[:1])
+    parts = list(rows_for_indexes([large, small]))
+    assert [len(part) for part in parts] == [2000, 2000, 501]
+    assert [row.vector[0] for part in parts for row in part] == [*range(count), 0]
