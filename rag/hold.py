@@ -45,11 +45,10 @@ class Hold(Generic[T]):
         return before.value
 
     def renew(self, meanwhile: T, make: Callable[[T], T]) -> None:
-        """Hold what `make` makes of the value, which nobody uses then; others wait for it.
+        """Hold what `make` makes of the value once nobody uses it; until then, `meanwhile`.
 
-        Where it raises, `meanwhile` is held.
+        Where it raises, `meanwhile` stays. One thread at a time may call this or `replace`.
         """
+        made = make(self.replace(meanwhile))
         with self._changed:
-            self._changed.wait_for(lambda: self._held.users == 0)
-            before, self._held = self._held.value, _Held(meanwhile)
-            self._held = _Held(make(before))
+            self._held = _Held(made)

@@ -46,7 +46,7 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, body, {"Content-Type": kind} if kind else {})
         response = connection.getresponse()
-        answer = json.loads(response.read())
+        answer = json.loads(response.read() or b"null")
         connection.close()
         return response.status, answer
 

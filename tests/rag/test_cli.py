@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -163,3 +164,19 @@ class TestModels:
         assert result.exit_code == 0
         assert len(json.loads(result.stdout)["models"]) == 2
         assert "already here" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(errno.ENOSPC, "The disk is full"), (errno.EIO, "cannot be written")]
+)
+def test_a_failing_disk_is_explained_whoever_meets_it(
+    code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(code, "what the system says")
+
+    monkeypatch.setattr("rag.library.open_catalog", fail)
+    result = CliRunner().invoke(main, ["--home", str(tmp_path), "ingest", "status", "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["code"] == "storage-error"
+    assert told in result.stderr
