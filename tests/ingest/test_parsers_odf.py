@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.errors import CorruptDocument, ParserStopped, ProtectedDocument
+from rag.errors import CorruptDocument, ProtectedDocument
 from rag.records import Page
 from tests.ingest.parsed import blocks, outside, read, text
 
@@ -166,8 +166,9 @@ def test_a_sheet_that_repeats_without_end(tmp_path: Path) -> None:
         '<table:table-cell table:number-columns-repeated="90000"><text:p>x</text:p>'
         "</table:table-cell></table:table-row></table:table>"
     )
-    with pytest.raises(ParserStopped, match="more than 5,000,000 cells"):
-        read(odf(tmp_path / "a.ods", body))
+    parsed = read(odf(tmp_path / "a.ods", body))
+    assert parsed.pages[0].text.startswith("x | x | x")
+    assert len(parsed.pages[0].text) < 100_000
 
 
 def frame(words: str, role: str = "") -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ingest.parsers.pdf_lines import _ALEF_LAM, _in_order, _Measure, _word_spans
 from rag.errors import CorruptDocument, EmptyDocument, ProtectedDocument
 from tests.ingest.parsed import blocks, outside, read, text
 
@@ -258,3 +259,23 @@ def test_no_pages(tmp_path: Path) -> None:
 def test_a_scan(tmp_path: Path) -> None:
     with pytest.raises(EmptyDocument, match="3 pages but no text, nor did OCR find any"):
         read(draw(tmp_path / "scan.pdf", [], [], []))
+
+
+def test_words_end_where_the_direction_of_writing_changes() -> None:
+    text = "R وPython من 12كم x\u05d0 abc"
+    words = [text[start:end] for start, end in _word_spans(text, 0, len(text))]
+    assert words == ["R", "و", "Python", "من", "12كم", "x", "\u05d0", "abc"]
+
+
+def test_one_glyph_for_two_arabic_letters_is_read_in_its_order() -> None:
+    class Boxes(_Measure):
+        def __init__(self, *boxes: float) -> None:
+            self.boxes = boxes
+
+        def box(self, first: int, last: int) -> tuple[float, float, float, float]:
+            return (self.boxes[first], 0.0, self.boxes[last] + 1, 1.0)
+
+    text = "\u0625\u0644"
+    (found,) = _ALEF_LAM.finditer(text)
+    assert _in_order(found, range(2), Boxes(5.0, 5.0)) == "\u0644\u0625"
+    assert _in_order(found, range(2), Boxes(5.0, 4.0)) == text
