@@ -86,6 +86,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/quality.md")
     parser.add_argument("--only", type=int, help="only the cases of this chunk size")
     parser.add_argument("--part", choices=["evaluation", "samples"], help="only one of the tables")
+    parser.add_argument("--search", choices=["dense", "whole"], help="only one of the searches")
     parser.add_argument(
         "--every", type=int, default=1, help="whole retrieval gets each so-manieth question alone"
     )
@@ -94,6 +95,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="cloister-chunking-") as folder:
             kept = given.kept or Path(folder) / "kept.sqlite"
             cases = [case for case in CASES if given.only in (None, case.tokens)]
+            if given.search == "dense":
+                cases = [replace(case, whole=()) for case in cases]
+            elif given.search == "whole":
+                cases = [replace(case, dense=()) for case in cases]
             run = Run(Path(folder), kept, given.data, given.every, cases)
             text = "\n\n".join(run.tables(given.part))
     except CloisterError as error:
