@@ -86,6 +86,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/quality.md")
     parser.add_argument("--only", type=int, help="only the cases of this chunk size")
     parser.add_argument("--part", choices=["evaluation", "samples"], help="only one of the tables")
+    parser.add_argument("--known", action="store_true", help="only what --kept holds already")
+    parser.add_argument("--search", choices=["dense", "whole"], help="only one of the searches")
     parser.add_argument(
         "--every", type=int, default=1, help="whole retrieval gets each so-manieth question alone"
     )
@@ -94,7 +96,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="cloister-chunking-") as folder:
             kept = given.kept or Path(folder) / "kept.sqlite"
             cases = [case for case in CASES if given.only in (None, case.tokens)]
-            run = Run(Path(folder), kept, given.data, given.every, cases)
+            if given.search == "dense":
+                cases = [replace(case, whole=()) for case in cases]
+            elif given.search == "whole":
+                cases = [replace(case, dense=()) for case in cases]
+            run = Run(Path(folder), kept, given.data, given.every, cases, given.known)
             text = "\n\n".join(run.tables(given.part))
     except CloisterError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -117,6 +123,7 @@ class Run:
     data: Path
     every: int
     cases: Sequence[Case]
+    known: bool
 
     def tables(self, part: str | None) -> Iterator[str]:
         """The tables in Markdown, below what each is about."""
@@ -152,7 +159,7 @@ class Run:
     ) -> Iterator[Row]:
         rows = KeptRows(self.kept, f"{part} {CHUNKER_VERSION} every {self.every}")
         missing = [one for one in searches if not rows.get(_method(case, one[1]), one[0])]
-        if missing:
+        if missing and not self.known:
             home = self.folder / f"{part}-{case.tokens}-{case.overlap}"
             with indexed(home, source, self.kept, case.tokens, case.overlap) as held:
                 chunks = all_chunks(held)
