@@ -72,7 +72,7 @@ class House:
         return json.dumps(answer)
 
     def wait_until_live(self, count: int) -> None:
-        deadline = time.monotonic() + 250
+        deadline = time.monotonic() + 600
         states: list[str] = []
         while states != ["live"] * count:
             assert time.monotonic() < deadline, states
@@ -81,7 +81,7 @@ class House:
             states = [document["state"] for document in answer["documents"]]
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 250
+        deadline = time.monotonic() + 600
         while self.server.request("GET", "/readyz")[0] != 200:
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -94,7 +94,7 @@ class House:
         return since is not None
 
     def wait_until_erased(self) -> None:
-        deadline = time.monotonic() + 250
+        deadline = time.monotonic() + 600
         while self.is_to_erase():
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -122,7 +122,7 @@ def house(tmp_path: Path, models_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     house.server.kill()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize(
     "killed_at", [None, *(pytest.param(n, marks=pytest.mark.slow) for n in ("chroma", "words"))]
 )
