@@ -250,9 +250,8 @@ def still(task: Task) -> ColumnElement[bool]:
 def remove(catalog: Catalog, document_id: str) -> None:
     """Take a document and its members out: gone from the next answer on. Raises NotFound.
 
-    A synced document or a member leaves a row behind, with its name and the hash of its bytes but
-    no text, so that the next sync does not bring it back before its bytes change. With the file
-    that row goes too.
+    A synced document or a member leaves a row with its name and hash but no text, which goes with
+    the file, so that no sync brings it back before its bytes change.
     """
     with catalog.write() as connection:
         row = connection.execute(
