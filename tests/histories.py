@@ -73,8 +73,8 @@ class Mortal:
 
     def _transaction(self, write: Callable[..., Any]) -> Callable[..., Any]:
         @contextmanager
-        def writing(catalog: Catalog) -> Iterator[Any]:
-            with write(catalog) as connection:
+        def writing(catalog: Catalog, lasting: bool = True) -> Iterator[Any]:
+            with write(catalog, lasting) as connection:
                 yield connection
                 self.point()  # before the commit
             self.point()  # after it

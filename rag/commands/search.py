@@ -37,7 +37,7 @@ def search(
         click.secho(f"{source}, page {passage['page']}", bold=True, nl=False)
         click.secho(f"  {passage['score']:.2f}", dim=True)
         click.echo("  " + printable(" ".join(passage["text"].split())[:300]))
-        for twin in passage["twins"]:
+        for twin in passage.get("twins", ()):
             click.secho(f"  {_relation(twin)} in {printable(twin['source'])}", dim=True)
 
 

@@ -27,14 +27,20 @@ class Lanes:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._threads = ThreadPoolExecutor(count, "lane")
-        _start(self._threads, count)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._threads = ThreadPoolExecutor(self.count, "lane")
+        _start(self._threads, self.count)
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """The results in the order of the items. What has not begun is dropped when it is closed.
 
         It ends, and raises what `work` raised, only when no thread works for it any more.
         """
+        if self._process != os.getpid():
+            self._begin()  # a fork has none of its parent's threads
         futures = [self._threads.submit(work, item) for item in items]
         try:
             for future in futures:

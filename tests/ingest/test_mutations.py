@@ -34,7 +34,9 @@ def _many_files_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_kind_has_a_valid_file(tmp_path: Path) -> None:
     files = valid_files(tmp_path)
-    assert {suffix_kind(path.name) for path in files} == set(KINDS)
+    # archives are damaged in test_archive_bombs.py; what is converted has no parser of its own
+    read = {name for name, kind in KINDS.items() if kind.parser}
+    assert {suffix_kind(path.name) for path in files} == read
     with Sandbox(seconds=60) as sandbox:
         # the images are read in the tests of OCR, where it is loaded anyway
         for path in (path for path in files if path.suffix not in _RARE):

@@ -42,6 +42,7 @@ ROUTES = {
     "DELETE /api/v1/documents/<document_id>": 404,
     "POST /api/v1/documents/<document_id>/retry": 404,
     "GET /api/v1/documents/<document_id>/content": 404,
+    "GET /api/v1/documents/<document_id>/left-out": 404,
     "GET /api/v1/documents/<document_id>/pages/<int:number>": 404,
     "GET /api/v1/documents/<document_id>/pages/<int:number>/image": 404,
 }

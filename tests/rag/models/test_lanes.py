@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import closing
@@ -70,3 +71,13 @@ def test_an_error_is_raised_where_the_results_are_read() -> None:
 def test_a_gpu_has_one_lane() -> None:
     assert lanes_for("cuda:0") == 1
     assert lanes_for("cpu") >= 1
+
+
+@pytest.mark.timeout(30)
+def test_a_fork_computes_in_threads_of_its_own() -> None:
+    lanes = Lanes(2)
+    assert list(lanes.map(abs, [-1, -2])) == [1, 2]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if list(lanes.map(abs, [-3, -4, -5])) == [3, 4, 5] else 1)
+    assert os.waitpid(child, 0)[1] == 0
