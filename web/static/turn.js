@@ -70,7 +70,7 @@ export class Turn {
     const quoted = answer.sentences.length > 0 && answer.sentences.every(({ support }) => support === "quoted");
     find(".judge", this.root).hidden = !quoted;
     find(".judge", this.root).after(...newerVersions(answer).map((twin) =>
-      make("p", { class: "newer" }, "A newer document says nearly the same: ", placeLink(twin))));
+      make("p", { class: "newer" }, "A newer document has a version of what is cited here: ", placeLink(twin))));
     const { question, standalone_question: standalone } = answer;
     if (!standalone || standalone === question) return;
     const line = find(".looked-up", this.root);
