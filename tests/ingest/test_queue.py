@@ -212,7 +212,8 @@ def test_an_interrupted_command_puts_its_documents_back(
 
 
 _SLOW_SYNC = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from rag import testing
 from rag.cli import main
 text = testing.FakeEmbedding._get_text_embedding
