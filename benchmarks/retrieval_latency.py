@@ -102,7 +102,8 @@ def _contents(
     import hashlib
 
     from rag.catalog.contents import Content, content_key
-    from rag.catalog.documents import Upload, add_upload, claim
+    from rag.catalog.documents import Upload, add_upload
+    from rag.catalog.queue import claim
 
     while count > 0:
         size = min(count, _DOCUMENT_CHUNKS)

@@ -40,7 +40,7 @@ from rag.catalog.contents import (
     rows_for_indexes,
     wanted_hashes,
 )
-from rag.catalog.documents import STARTED, Task, claim, fail, release, report
+from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.embedding import Embedder, Vectors
 from rag.errors import (
     CloisterError,

@@ -14,8 +14,8 @@ from ingest.intake import Intake
 from ingest.parsers.packed import UnpackLimits
 from ingest.sandbox import Sandbox
 from rag.catalog import Catalog
-from rag.catalog.documents import Task
 from rag.catalog.family import Nesting, room_within
+from rag.catalog.queue import Task
 from rag.catalog.versions import too_deep
 from rag.errors import CorruptDocument
 from rag.originals import incoming, original_path

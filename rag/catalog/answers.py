@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, select
 
 from rag.catalog import Catalog, now
+from rag.catalog.family import batched
 from rag.catalog.schema import answer_documents, answers, documents
 from rag.errors import NotFound
 from rag.records import Answer, to_json
@@ -54,3 +55,10 @@ def read_answer(catalog: Catalog, answer_id: str) -> Mapping[str, Any]:
         raise NotFound(f"There is no answer {answer_id[:80]}.")
     found: Mapping[str, Any] = json.loads(record)
     return found
+
+
+def forget_answers(connection: Connection, document_ids: Iterable[str]) -> None:
+    """Delete the recorded answers that hold text of these documents."""
+    for some in batched(document_ids):
+        held = select(answer_documents.c.answer_id).where(answer_documents.c.document_id.in_(some))
+        connection.execute(delete(answers).where(answers.c.id.in_(held)))

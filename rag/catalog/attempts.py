@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from rag.catalog import Catalog, now
-from rag.catalog.documents import STARTED, Task, put_back, requeue, still
+from rag.catalog.queue import STARTED, Task, put_back, requeue, still
 from rag.catalog.schema import documents
 from rag.errors import UnsupportedFormat
 

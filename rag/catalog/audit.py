@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, Table, select, update
 from rag.catalog import Catalog, now
 from rag.catalog.checksums import content_checksum
 from rag.catalog.contents import Vectors, pack_vector, unpack_vector
-from rag.catalog.documents import requeue
+from rag.catalog.queue import requeue
 from rag.catalog.schema import chunks, contents, documents, folders, members, pages
 
 _BATCH = 500

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Row, Select, delete, exists, func, select, up
 
 from rag.catalog import Catalog, now
 from rag.catalog.checksums import content_checksum
-from rag.catalog.documents import Task, make_live
 from rag.catalog.family import Nesting
 from rag.catalog.pages import page_row
+from rag.catalog.queue import Task, make_live
 from rag.catalog.schema import chunks, contents, documents, members, pages
 from rag.catalog.versions import seat
 from rag.records import Chunk, Parsed

@@ -1,4 +1,4 @@
-"""Documents as the library lists them, and the queue that they are."""
+"""Documents as the library lists them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    Connection,
     Row,
     Select,
-    Update,
     case,
     delete,
     func,
@@ -23,31 +20,18 @@ from sqlalchemy import (
 )
 
 from rag.catalog import Catalog, now, queue_time
+from rag.catalog.answers import forget_answers
 from rag.catalog.collections import collection_id, collection_ids
-from rag.catalog.family import batched, below
+from rag.catalog.family import below
+from rag.catalog.queue import requeue
 from rag.catalog.removals import note_removal
-from rag.catalog.schema import answer_documents, answers, collections, contents, documents, folders
+from rag.catalog.schema import collections, contents, documents, folders
 from rag.errors import NotFound
-from rag.records import Document, State
+from rag.records import Document
 
-# the progress of a document whose parsing has begun; a claimed one that waits has none
-STARTED = 0.05
-UNFINISHED: tuple[State, ...] = ("pending", "parsing", "embedding")
 # a path's parts are sorted one by one: what is in “a.zip” comes before “a.zip.txt”
 _FIRST = "\x01"
 _ORDER = func.replace(documents.c.source, "/", _FIRST)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A document that waits to be read."""
-
-    document_id: str
-    source: str
-    kind: str
-    bytes_hash: str
-    size: int
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,138 +99,6 @@ def fresh_state() -> dict[str, Any]:
     }
 
 
-def requeue(connection: Connection, document_ids: Iterable[str]) -> None:
-    """Put documents back at the end of the queue, their errors forgotten."""
-    connection.execute(
-        update(documents)
-        .where(documents.c.id.in_(list(document_ids)))
-        .values(
-            state="pending",
-            error=None,
-            error_code=None,
-            attempts=0,
-            progress=0.0,
-            updated_at=now(),
-            queued_at=queue_time(),
-        )
-    )
-
-
-def claim(
-    catalog: Catalog,
-    limit: int,
-    bytes_limit: int,
-    largest: int | None = None,
-    first: int | None = None,
-    alone: bool = True,
-) -> list[Task]:
-    """Take documents from the queue, oldest first: one, or up to both limits together.
-
-    Those larger than `largest` bytes are passed over; those of the synced folder `first` come
-    before all others. One that did harm before comes after the others, by itself, and only where
-    it will be `alone`.
-    """
-    tried = documents.c.attempts > 0
-    order = [case((tried, 1), else_=0), documents.c.queued_at]
-    if first is not None:
-        order.insert(0, case((documents.c.folder_id == first, 0), else_=1))
-    statement = select(documents).where(documents.c.state == "pending")
-    if largest is not None:
-        statement = statement.where(documents.c.size <= largest)
-    with catalog.write(lasting=False) as connection:
-        rows = connection.execute(statement.order_by(*order).limit(limit)).all()
-        total, taken = 0, 0
-        for row in rows:
-            total += row.size
-            if (taken and total > bytes_limit) or (row.attempts and (taken or not alone)):
-                break
-            taken += 1
-            if row.attempts:
-                break
-        rows = rows[:taken]
-        if rows:
-            connection.execute(
-                update(documents)
-                .where(documents.c.id.in_([row.id for row in rows]))
-                .values(state="parsing", progress=0.0, updated_at=now())
-            )
-    return [
-        Task(row.id, row.source, row.kind, row.bytes_hash, row.size, row.attempts) for row in rows
-    ]
-
-
-def report(catalog: Catalog, progress: Iterable[tuple[Task, float]], state: State) -> None:
-    """Say how far claimed documents are, each as a share from 0 to 1."""
-    with catalog.write(lasting=False) as connection:
-        for task, share in progress:
-            connection.execute(
-                update(documents)
-                .where(still(task))
-                .values(state=state, progress=share, updated_at=now())
-            )
-
-
-def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> None:
-    """Note that the task's bytes cannot be read. What answered for it before still does."""
-    with catalog.write() as connection:
-        connection.execute(
-            update(documents)
-            .where(still(task))
-            .values(state="failed", recipe=recipe, error_code=code, error=message, updated_at=now())
-        )
-
-
-def release(catalog: Catalog, tasks: Iterable[Task]) -> None:
-    """Put claimed tasks back untried (the worker stops, or the disk is full)."""
-    with catalog.write() as connection:
-        connection.execute(put_back(tasks))
-
-
-def put_back(tasks: Iterable[Task]) -> Update:
-    """The statement that puts claimed tasks back."""
-    return (
-        update(documents)
-        .where(
-            documents.c.id.in_([task.document_id for task in tasks]),
-            documents.c.state.in_(("parsing", "embedding")),
-        )
-        .values(state="pending", progress=0.0)
-    )
-
-
-def make_live(connection: Connection, task: Task, recipe: str, content_key: str) -> bool:
-    """Let `content_key` answer for the task's document; False where it changed meanwhile."""
-    before = connection.execute(select(documents.c.content_key).where(still(task))).scalar()
-    if before not in (None, content_key):
-        note_removal(connection)
-    result = connection.execute(
-        update(documents)
-        .where(still(task))
-        .values(
-            content_key=content_key,
-            state="live",
-            recipe=recipe,
-            progress=1.0,
-            error=None,
-            error_code=None,
-            attempts=0,
-            updated_at=now(),
-        )
-    )
-    forget_answers(connection, [task.document_id])
-    return bool(result.rowcount)
-
-
-def still(task: Task) -> ColumnElement[bool]:
-    """Whether a claimed task is what its document is still about."""
-    return (
-        (documents.c.id == task.document_id)
-        & (documents.c.bytes_hash == task.bytes_hash)
-        & (documents.c.kind == task.kind)
-        & documents.c.state.in_(("parsing", "embedding"))
-    )
-
-
 def remove(catalog: Catalog, document_id: str) -> None:
     """Take a document and its members out: gone from the next answer on. Raises NotFound.
 
@@ -278,13 +130,6 @@ def remove(catalog: Catalog, document_id: str) -> None:
                     updated_at=now(),
                 )
             )
-
-
-def forget_answers(connection: Connection, document_ids: Iterable[str]) -> None:
-    """Delete the recorded answers that hold text of these documents."""
-    for some in batched(document_ids):
-        held = select(answer_documents.c.answer_id).where(answer_documents.c.document_id.in_(some))
-        connection.execute(delete(answers).where(answers.c.id.in_(held)))
 
 
 def get_document(catalog: Catalog, document_id: str) -> Document:

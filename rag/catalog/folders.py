@@ -10,9 +10,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from rag.catalog import Catalog
 from rag.catalog.collections import collection_id
-from rag.catalog.documents import UNFINISHED
 from rag.catalog.failures import try_again
 from rag.catalog.family import Nesting
+from rag.catalog.queue import UNFINISHED
 from rag.catalog.schema import documents, folders
 from rag.catalog.versions import FileVersion, drop_documents, put_version
 

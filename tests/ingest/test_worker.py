@@ -10,8 +10,9 @@ import pytest
 
 from ingest.uploads import clean_name
 from ingest.worker import Worker
-from rag.catalog.documents import claim, get_document, remove
+from rag.catalog.documents import get_document, remove
 from rag.catalog.pages import page_numbers, read_page
+from rag.catalog.queue import claim
 from rag.errors import EmptyDocument, StorageError, TooLarge, UnknownCollection, UsageError
 from rag.library import Library
 from rag.originals import original_path

@@ -24,21 +24,10 @@ from rag.catalog.contents import (
     rows_for_indexes,
     unpack_vector,
 )
-from rag.catalog.documents import (
-    STARTED,
-    Task,
-    Upload,
-    add_upload,
-    claim,
-    fail,
-    get_document,
-    list_documents,
-    release,
-    remove,
-    report,
-)
+from rag.catalog.documents import Upload, add_upload, get_document, list_documents, remove
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_passages, live_vectors
+from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.catalog.schema import metadata
 from rag.errors import NotFound, StorageError, UnknownCollection, UsageError
 from rag.records import Answer, Block, Chunk, ModelInfo, Page, Parsed, Passage, Place

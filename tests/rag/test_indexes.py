@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rag.catalog.contents import Content, IndexRow, publish, put_contents, vectors_of
-from rag.catalog.documents import Task
+from rag.catalog.queue import Task
 from rag.comparison import compare_vectors
 from rag.embedding import Vectors
 from rag.library import Library

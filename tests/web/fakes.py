@@ -14,8 +14,9 @@ from rag.catalog import Catalog
 from rag.catalog.answers import record_answer
 from rag.catalog.collections import create_collection
 from rag.catalog.contents import Content, content_key, publish, put_contents
-from rag.catalog.documents import Task, Upload, add_upload, claim, fail, report
+from rag.catalog.documents import Upload, add_upload
 from rag.catalog.pages import boxes_of, read_page
+from rag.catalog.queue import Task, claim, fail, report
 from rag.errors import Busy, UnknownCollection
 from rag.library import Library
 from rag.originals import original_path, store_original

@@ -15,7 +15,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from ingest.formats import KINDS
-from rag.catalog.documents import claim, fail, get_document
+from rag.catalog.documents import get_document
+from rag.catalog.queue import claim, fail
 from rag.errors import NotFound
 from rag.originals import store_original
 from rag.records import Member, Page, Place
