@@ -6,10 +6,10 @@ reads it, need more text than that. docs/quality.md has the measurement.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from rag.catalog import Catalog
 from rag.catalog.schema import chunks, pages
@@ -65,32 +65,33 @@ def _holds(better: Passage, passage: Passage) -> bool:
 
 def _span(passage: Passage, near: Iterable[_Neighbour], characters: int) -> tuple[int, int]:
     """How far a passage may reach, both ways."""
-    start, end = passage.start, passage.end
     by_step = {neighbour.step: neighbour for neighbour in near}
-    own = passage.context
-    for step in range(-1, -_REACH - 1, -1):
-        before = by_step.get(step)
-        # a chunk that a heading begins has that heading in its text, and not in its context
-        if before is None or not own.startswith(before.context) or start - before.end > _GAP:
-            break
-        spans = sentence_spans(before.text)
-        fitting = [at for at, _ in spans if passage.start - (before.start + at) <= characters]
-        start = min([start, *(before.start + at for at in fitting)])
-        if len(fitting) < len(spans):
-            break
-        own = before.context
-    own = passage.context
+    return _edge(passage, by_step, -1, characters), _edge(passage, by_step, 1, characters)
+
+
+def _edge(passage: Passage, by_step: Mapping[int, _Neighbour], way: int, characters: int) -> int:
+    """Where a passage may end that way: -1 towards the page's beginning, 1 towards its end."""
+    origin = edge = passage.end if way > 0 else passage.start
+    context = passage.context
     for step in range(1, _REACH + 1):
-        after = by_step.get(step)
-        if after is None or not after.context.startswith(own) or after.start - end > _GAP:
+        other = by_step.get(way * step)
+        if other is None or _gap(edge, other, way) > _GAP:
             break
-        spans = sentence_spans(after.text)
-        fitting = [at for _, at in spans if after.start + at - passage.end <= characters]
-        end = max([end, *(after.start + at for at in fitting)])
-        if len(fitting) < len(spans):
+        # a chunk that a heading begins has that heading in its text, and not in its context
+        upper, lower = (context, other.context) if way > 0 else (other.context, context)
+        if not lower.startswith(upper):
             break
-        own = after.context
-    return start, end
+        ends = [other.start + span[way > 0] for span in sentence_spans(other.text)]
+        fitting = [at for at in ends if way * (at - origin) <= characters]
+        edge = max([edge, *fitting], key=lambda at: way * at)
+        if len(fitting) < len(ends):
+            break
+        context = other.context
+    return edge
+
+
+def _gap(edge: int, other: _Neighbour, way: int) -> int:
+    return other.start - edge if way > 0 else edge - other.end
 
 
 def _neighbours(catalog: Catalog, ids: Sequence[str]) -> Mapping[str, list[_Neighbour]]:
@@ -121,18 +122,26 @@ def _with_text(
 ) -> list[Passage]:
     """The passages with the text of their new spans; one whose page went meanwhile as it was."""
     unchanged = {passage.chunk_id: passage for passage in before}
-    read: list[Passage] = []
+    by_page: dict[tuple[str, int], list[Passage]] = {}
+    for passage in passages:
+        if passage.end - passage.start > len(passage.text):
+            by_page.setdefault((passage.document_id, passage.page), []).append(passage)
+    read: dict[str, Passage] = {}
     with catalog.read() as connection:
+        for wider in by_page.values():
+            read |= {passage.chunk_id: passage for passage in _read(connection, wider)}
+    return [read.get(passage.chunk_id, unchanged[passage.chunk_id]) for passage in passages]
+
+
+def _read(connection: Connection, passages: Sequence[Passage]) -> Iterator[Passage]:
+    """Passages of one page with their text, in one look: a page may be all of a huge file."""
+    first = min(passage.start for passage in passages)
+    last = max(passage.end for passage in passages)
+    text = connection.execute(
+        select(func.substr(pages.c.text, first + 1, last - first))
+        .join(chunks, chunks.c.content_key == pages.c.content_key)
+        .where(chunks.c.id == passages[0].chunk_id, pages.c.number == passages[0].page)
+    ).scalar()
+    if text is not None:
         for passage in passages:
-            own = unchanged[passage.chunk_id]
-            length = passage.end - passage.start
-            if length == len(own.text):
-                read.append(own)
-                continue
-            text = connection.execute(
-                select(func.substr(pages.c.text, passage.start + 1, length))
-                .join(chunks, chunks.c.content_key == pages.c.content_key)
-                .where(chunks.c.id == passage.chunk_id, pages.c.number == passage.page)
-            ).scalar()
-            read.append(own if text is None else replace(passage, text=text))
-    return read
+            yield replace(passage, text=text[passage.start - first : passage.end - first])
