@@ -213,3 +213,9 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Put a text between two marks of a page of the docs, in place of what stands there."""
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}", "utf-8")

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from _common import ROOT, shown
+from _common import ROOT, shown, write_between
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 _BEGIN, _END = "<!-- figures -->", "<!-- /figures -->"
@@ -48,9 +48,7 @@ def main() -> int:
     if not write:
         print(text)
         return 0
-    before, _, rest = PAGE.read_text("utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    PAGE.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", "utf-8")
+    write_between(PAGE, _BEGIN, _END, text)
     return 0
 
 

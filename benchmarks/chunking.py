@@ -24,7 +24,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from _common import QUESTIONS, ROOT, SAMPLES
+from _common import QUESTIONS, ROOT, SAMPLES, write_between
 from _indexed import Indexed, indexed
 from _rows import KeptRows, Row
 from _spans import Place, Span, scores
@@ -108,9 +108,7 @@ def main() -> int:
     if not given.write:
         print(text)
         return 0
-    before, _, rest = PAGE.read_text("utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    PAGE.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", "utf-8")
+    write_between(PAGE, _BEGIN, _END, text)
     return 0
 
 

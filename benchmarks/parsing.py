@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _common import ROOT, say
+from _common import ROOT, say, write_between
 from _parsing_corpus import Corpus, load_corpus
 from _parsing_readers import LIBRARIES, Reading, count_chunks, read_own, read_peer
 from _parsing_report import report, worst
@@ -49,8 +49,7 @@ def main() -> int:
     if given.json:
         print(json.dumps(results, ensure_ascii=False))
     elif given.write:
-        before, _, rest = PAGE.read_text("utf-8").partition(_BEGIN)
-        PAGE.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{rest.partition(_END)[2]}", "utf-8")
+        write_between(PAGE, _BEGIN, _END, text)
     else:
         print(text)
     if given.worst:

@@ -6,11 +6,8 @@ After a restart everything is as it is after a sync that nothing disturbed.
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.talking import Talking
+
 KILLS = 20
 
 
@@ -26,22 +24,12 @@ class Victims:
     """The process of tests/kills/victims.py."""
 
     def __init__(self, models: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.kills.victims"],
-            cwd=ROOT,
-            # one thread: what forks must have no others
-            env=os.environ | {"MODELS": str(models), "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        # one thread: what forks must have no others
+        given = {"MODELS": str(models), "OMP_NUM_THREADS": "1"}
+        self._child = Talking("tests.kills.victims", given=given)
 
     def ask(self, what: str, home: Path, folder: Path, seconds: float | None = None) -> Any:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps([what, str(home), str(folder), seconds]) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        return self._child.ask(what, str(home), str(folder), seconds)
 
     def state(self, home: Path, folder: Path) -> Mapping[str, Any]:
         """The library after a sync that is let end."""
@@ -51,11 +39,7 @@ class Victims:
         return state
 
     def close(self) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        self._child.close()
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from tests.talking import Talking
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRITE, SYNC, RENAME = 1, 2, 4
 
@@ -38,32 +40,17 @@ class Nursery:
         subprocess.run(
             [compiler, "-O1", "-shared", "-fPIC", "-o", str(built), str(source), "-ldl"], check=True
         )
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery", str(built)],
-            cwd=ROOT,
-            env=os.environ | {"LD_PRELOAD": str(built)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._child = Talking(__name__, str(built), given={"LD_PRELOAD": str(built)})
 
     def run(self, scenario: str, **arguments: Any) -> Mapping[str, Any]:
         """What the scenario returned. Fails the test where it raised or died."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps([scenario, arguments]) + "\n")
-        self._process.stdin.flush()
-        result: Mapping[str, Any] = json.loads(self._process.stdout.readline())
+        result: Mapping[str, Any] = self._child.ask(scenario, arguments)
         assert "trace" not in result, result["trace"]
         return result
 
     def close(self) -> None:
         """End it."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        self._child.close()
 
 
 class Disk:

@@ -42,6 +42,19 @@ class Estate:
         """Wait until the files' times are old enough to be trusted."""
         time.sleep(RACY_NANOSECONDS / 10**9 + 0.1)
 
+    def stays_as_it_is(self, files: int) -> None:
+        """Sync ten times over a folder of so many unchanged files: not a byte of it changes."""
+        self.rest()
+        self.sync()
+        held = self.library.settings.home / "catalog.sqlite"
+        self.library.catalog.truncate_log()
+        before, documents = held.read_bytes(), list_documents(self.library.catalog)
+        for _ in range(10):
+            assert counts(self.sync()) == (0, 0, 0, files, 0)
+        self.library.catalog.truncate_log()
+        assert list_documents(self.library.catalog) == documents
+        assert held.read_bytes() == before
+
     def sources(self) -> dict[str, str]:
         return {d.source: d.id for d in list_documents(self.library.catalog, 1000)}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.discover import stat_key, walk
-from rag.catalog.documents import list_documents, remove
+from rag.catalog.documents import remove
 from rag.catalog.folders import folder_key, known_files, retry_files
 from rag.cli import main
 from rag.errors import NotFound, UsageError
 from rag.lock import take_library_lock
-from rag.testing import fake_library, fake_settings
+from rag.testing import fake_settings
 from tests.ingest.estates import OLD, Estate, counts
-
-
-@pytest.fixture
-def estate(tmp_path: Path) -> Iterator[Estate]:
-    (tmp_path / "folder").mkdir()
-    library = fake_library(tmp_path / "home")
-    yield Estate(tmp_path / "folder", library)
-    library.close()
 
 
 def test_each_kind_of_change_is_told_apart(estate: Estate) -> None:
@@ -67,17 +58,7 @@ def test_ten_runs_over_an_unchanged_folder_change_nothing(estate: Estate) -> Non
     for number in range(5):
         estate.write(f"{number}.txt", f"File {number}.")
     estate.sync()
-    estate.rest()
-    estate.sync()
-    home = estate.library.settings.home
-    estate.library.catalog.truncate_log()
-    before = (home / "catalog.sqlite").read_bytes()
-    documents = list_documents(estate.library.catalog)
-    for _ in range(10):
-        assert counts(estate.sync()) == (0, 0, 0, 5, 0)
-    estate.library.catalog.truncate_log()
-    assert list_documents(estate.library.catalog) == documents
-    assert (home / "catalog.sqlite").read_bytes() == before
+    estate.stays_as_it_is(5)
 
 
 def test_a_touched_file_with_the_same_bytes_is_unchanged(estate: Estate) -> None:

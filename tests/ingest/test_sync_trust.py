@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,8 @@ from click.testing import CliRunner, Result
 from rag.cli import main
 from rag.errors import UsageError
 from rag.originals import Incoming
-from rag.testing import fake_library
 from tests.ingest.estates import OLD, Estate, counts
 from tests.ingest.packing import zipped
-
-
-@pytest.fixture
-def estate(tmp_path: Path) -> Iterator[Estate]:
-    (tmp_path / "folder").mkdir()
-    library = fake_library(tmp_path / "home")
-    yield Estate(tmp_path / "folder", library)
-    library.close()
 
 
 def _edited_while_read(
