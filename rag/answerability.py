@@ -135,13 +135,13 @@ class Judge:
         """The reader's answer within each sentence, and its score; no scores without a reader."""
         if self._reader is None:
             return [""] * len(spans), None
-        contexts = [passage.embedded_text for passage in passages]
+        contexts = [passage.text_in_context for passage in passages]
         pages = dict(
             zip((p.chunk_id for p in passages), self._reader.read(question, contexts), strict=True)
         )
         answers, scores = [], []
         for span in spans:
-            shift = len(span.passage.embedded_text) - len(span.passage.text)
+            shift = len(span.passage.text_in_context) - len(span.passage.text)
             reading = pages[span.passage.chunk_id].within(shift + span.start, shift + span.end)
             answers.append(span.passage.text[reading.start - shift : reading.end - shift])
             scores.append(reading.score)

@@ -166,9 +166,10 @@ class Twin:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that a question found. Ranks count from 1; None where that half missed it.
+    """A chunk that a question found, with what stands around it.
 
-    `dated` is the day on which its file was last changed, or else added (ISO 8601).
+    Ranks count from 1; None where that half missed it. `dated` is the day on which its file was
+    last changed, or else added (ISO 8601).
     """
 
     chunk_id: str
@@ -188,8 +189,8 @@ class Passage:
     twins: tuple[Twin, ...] = ()
 
     @property
-    def embedded_text(self) -> str:
-        """What the embedder saw of it: its context, then its text."""
+    def text_in_context(self) -> str:
+        """What models are given of it: its context, then its text."""
         return with_context(self.context, self.text)
 
 

@@ -35,10 +35,10 @@ class Reranker:
         if reader is None:
             return list(passages)
         few = passages[: self._first]
-        pages = reader.read(query, [p.embedded_text for p in few])
+        pages = reader.read(query, [p.text_in_context for p in few])
         found = np.array(
             [
-                page.within(len(p.embedded_text) - len(p.text), len(p.embedded_text)).score
+                page.within(len(p.text_in_context) - len(p.text), len(p.text_in_context)).score
                 for p, page in zip(few, pages, strict=True)
             ]
         )
