@@ -82,6 +82,12 @@ class Words:
     language: str = ""
 
 
+def _own_stems(row: Words) -> Iterator[tuple[str, list[str]]]:
+    """A chunk's language and the stems in it, where that is one whose stems are indexed."""
+    if (language := primary(row.language)) in _OTHERS:
+        yield language, stems(row.text, language)
+
+
 class WordIndex:
     """The words of all chunks, found by BM25 (k1 = 1.2, b = 0.75, tantivy's own)."""
 
@@ -116,8 +122,8 @@ class WordIndex:
                 document = tantivy.Document()
                 document.add_text(_ID, row.id)
                 document.add_text(_FIELD, segmented(row.text))
-                if (language := primary(row.language)) in _OTHERS:
-                    document.add_text(_STEMS, " ".join(stems(row.text, language)))
+                for language, found in _own_stems(row):
+                    document.add_text(_STEMS, " ".join(found))
                     document.add_text(_LANGUAGE, language)
                 writer.add_document(document)
 
@@ -195,9 +201,11 @@ class WordIndex:
         searcher, lost = self._searcher(), []
         for row in rows:
             wanted = [(_ID, row.id), *((_FIELD, word) for word in dict.fromkeys(terms(row.text)))]
-            if (language := primary(row.language)) in _OTHERS:
-                found = dict.fromkeys(stems(row.text, language))
-                wanted += [(_LANGUAGE, language), *((_STEMS, word) for word in found)]
+            for language, found in _own_stems(row):
+                wanted += [
+                    (_LANGUAGE, language),
+                    *((_STEMS, word) for word in dict.fromkeys(found)),
+                ]
             query = tantivy.Query.boolean_query(
                 [
                     (tantivy.Occur.Must, tantivy.Query.term_query(self._schema, field, word))
