@@ -63,12 +63,12 @@ class Retriever:
         passages = [
             replace(
                 found[name],
-                score=score,
+                score=fused[name],
                 similarity=similarity.get(name, 0.0),
                 dense_rank=dense_rank.get(name),
                 lexical_rank=lexical_rank.get(name),
             )
-            for name, score in sorted(fused.items(), key=lambda item: (-item[1], item[0]))
+            for name in ranked(fused, [half[0][0] for half in (dense, lexical) if half], limit)
         ]
         passages = distinct(passages)
         around, most = self._settings.retrieval_around, max(limit, self._settings.retrieval_rerank)
@@ -128,8 +128,21 @@ class Retriever:
         return [(ids[i], float(similarity[i])) for i in best]
 
 
-def _among(ranked: _Ranked, found: Mapping[str, Passage]) -> _Ranked:
-    return [pair for pair in ranked if pair[0] in found]
+def ranked(fused: Mapping[str, float], firsts: Sequence[str], most: int) -> list[str]:
+    """The ids of `fused`, best first, but each of `firsts` among the first `most`.
+
+    Where the other half finds many nearly alike, the one passage that has a rare word would
+    else stand behind them all. The best of all stays the first.
+    """
+    order = sorted(fused, key=lambda name: (-fused[name], name))
+    late = [name for name in order[most:] if name in firsts]
+    early = [name for name in order if name not in late]
+    at = max(1, most - len(late))
+    return [*early[:at], *late, *early[at:]]
+
+
+def _among(half: _Ranked, found: Mapping[str, Passage]) -> _Ranked:
+    return [pair for pair in half if pair[0] in found]
 
 
 def fuse(dense: _Ranked, lexical: _Ranked, dense_weight: float) -> Mapping[str, float]:

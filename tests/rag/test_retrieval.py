@@ -11,8 +11,8 @@ from rag.catalog.collections import create_collection
 from rag.catalog.documents import remove
 from rag.errors import TooLarge, UnknownCollection, UsageError
 from rag.library import Library
-from rag.retrieval import fuse
-from rag.testing import fake_library
+from rag.retrieval import fuse, ranked
+from rag.testing import FakeEmbedding, fake_library
 from tests.ingest.reading import add_text, read_all
 
 
@@ -30,6 +30,25 @@ def test_fusion_is_a_weighted_sum_of_min_max_scores() -> None:
     assert fuse([], lexical, 0.6) == pytest.approx({"b": 0.4, "d": 0.0})
     assert fuse([("a", 0.3)], [], 0.6) == pytest.approx({"a": 0.6})
     assert fuse([], [], 0.6) == {}
+
+
+def test_the_best_of_each_half_is_never_behind_many_of_the_other() -> None:
+    fused = {name: 0.9 - number / 100 for number, name in enumerate("abcdef")} | {"rare": 0.4}
+    assert ranked(fused, ["a", "rare"], 4) == ["a", "b", "c", "rare", "d", "e", "f"]
+    assert ranked(fused, ["a", "b"], 4) == [*"abcdef", "rare"]
+    assert ranked(fused, ["rare"], 1)[:2] == ["a", "rare"]
+    assert ranked({}, [], 4) == []
+
+
+def test_a_word_that_stands_once_is_found_among_much_that_is_alike(library: Library) -> None:
+    vector = FakeEmbedding().get_query_embedding
+    twin = next(w for n in range(999) if vector(w := f"w{n}") == vector("zq86k8q"))
+    filler = "Week pressure seal team pump valve. " * 12
+    add_text(library, "rare.txt", f"The valve zq86k8q. {filler}")
+    for number in range(60):
+        add_text(library, f"{number}.txt", f"{twin}{'!' * number}")
+    read_all(library)
+    assert "rare.txt" in [p.source for p in library.search("zq86k8q", limit=10)]
 
 
 def test_a_passage_says_where_it_stands_and_which_half_found_it(library: Library) -> None:
