@@ -54,12 +54,20 @@ class Asked:
 
 
 def squad(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
-    """SQuAD 2.0 without the test articles, at most so many questions."""
+    """SQuAD 2.0 or 1.1 without the test articles, at most so many questions.
+
+    The questions are those of a few articles, so that most distractors are of their question's.
+    """
     contexts: list[str] = []
     asked: list[Asked] = []
-    for article in json.loads(gzip.decompress(path.read_bytes()))["data"]:
+    data = path.read_bytes()
+    articles = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)["data"]
+    rng.shuffle(articles)
+    for article in articles:
         if article["title"] in SQUAD_TEST:
             continue
+        if len(asked) >= most:
+            break
         title = article["title"].replace("_", " ") + "\n"
         for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:

@@ -1,7 +1,8 @@
 """Trains the reader: `python -m rag.reading.train --data FOLDER --embedder FOLDER`.
 
 Public sets first, then twice the texts written for this project, mixed with a share of the public
-ones. A checkpoint is written every few minutes and taken up again after an interruption.
+ones; `--stages` says which of these. A checkpoint is written every few minutes and taken up again
+after an interruption.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from rag.reading.examples import (
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, best_span
 
 SEED = 20261121
+STAGES = ("public", "own", "again")
 _CHECKPOINT_SECONDS = 240
 _HELD_OUT_EVERY = 9
 # one of so many examples is a public one while the own texts are learned
@@ -190,8 +192,17 @@ def evaluate(network: ReaderNetwork, tokenizer: Any, examples: Sequence[Example]
     return {"examples": len(scores), "exact": exact, "auc": pairs}
 
 
-def public_examples(data: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
-    """At most `most` examples of the public sets, in a folder with one folder for each set."""
+def public_examples(
+    data: Path, squad_train: Path | None, embed: Embed, rng: random.Random, most: int
+) -> list[Example]:
+    """At most `most` examples of the public sets, in a folder with one folder for each set.
+
+    With the training part of SQuAD 1.1 two thirds are from it.
+    """
+    if squad_train:
+        first = squad(squad_train, embed, rng, most // 3)
+        others = public_examples(data, None, embed, rng, most - min(len(first), 2 * most // 3))
+        return rng.sample([*first[: 2 * most // 3], *others], most)
     found = [
         *squad(data / "squad2" / "dev-v2.0.json.gz", embed, rng, most // 3),
         *natural_questions(data / "nq_oracle" / "nq-open-oracle.jsonl.gz", embed, rng, most // 4),
@@ -200,19 +211,16 @@ def public_examples(data: Path, embed: Embed, rng: random.Random, most: int) -> 
     return rng.sample(found, min(most, len(found)))
 
 
-def own_examples(
-    embed: Embed, rng: random.Random, parts: str = PARTS
-) -> tuple[list[Example], list[Example]]:
-    """The examples written for this project: to train on, and whole libraries held out.
+def own_examples(embed: Embed, rng: random.Random, held_out: bool, parts: str) -> list[Example]:
+    """The examples written for this project to train on, or those of the libraries held out.
 
     `parts` says which of the files, as a pattern of `fnmatch`.
     """
-    kept: list[Example] = []
-    held: list[Example] = []
+    found: list[Example] = []
     for number, library in enumerate(own_libraries(parts=parts)):
-        part = held if number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 else kept
-        part += own(library, embed, rng)
-    return kept, held
+        if held_out == (number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1):
+            found += own(library, embed, rng)
+    return found
 
 
 def main() -> None:
@@ -220,10 +228,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--embedder", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="weights to go on from, without the first stage")
+    parser.add_argument("--squad-train", type=Path, help="train-v1.1.json of SQuAD, if at hand")
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--freeze", type=int, default=0, help="lowest layers that stay as they are")
+    parser.add_argument("--own", type=int, default=100_000, help="most examples of the own texts")
     parser.add_argument("--public", type=int, default=15_000, help="most examples of public sets")
-    parser.add_argument("--stages", type=int, default=3, help="end after so many stages")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--checkpoint", type=Path, default=Path("reader.checkpoint"))
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
@@ -242,8 +252,14 @@ def main() -> None:
         vectors = embedder.get_text_embedding_batch([texts[i] for i in order])
         return np.asarray(vectors, dtype=np.float32)[np.argsort(order)]
 
-    kept, held = own_examples(embed, random.Random(SEED), arguments.parts)
-    public = public_examples(arguments.data, embed, random.Random(SEED), arguments.public)
+    rng = random.Random(SEED)
+    public_only = list(arguments.stages) == ["public"]
+    kept = [] if public_only else own_examples(embed, rng, False, arguments.parts)
+    kept = rng.sample(kept, min(arguments.own, len(kept)))
+    held = own_examples(embed, rng, True, PARTS)
+    public = public_examples(
+        arguments.data, arguments.squad_train, embed, random.Random(SEED), arguments.public
+    )
     sizes = {"public": len(public), "own": len(kept), "held": len(held)}
     print(json.dumps(sizes), flush=True)
     network = ReaderNetwork(arguments.embedder)
@@ -253,12 +269,11 @@ def main() -> None:
     stages = [
         Stage("public", public, 1.5e-4, 1),
         Stage("own", [*kept, *share], 1.2e-4, 1),
-        Stage("own again", [*kept, *share], 6e-5, 1),
+        Stage("again", [*kept, *share], 6e-5, 1),
     ]
     if arguments.start:
         network.load_state_dict(load_file(arguments.start), strict=False)
-        stages = stages[1:]
-    stages = stages[: arguments.stages]
+    stages = [stage for stage in stages if stage.name in arguments.stages]
     log = train(network, tokenizer, stages, arguments.checkpoint, mixed=arguments.mixed)
     scores = {"held_out": evaluate(network, tokenizer, held)}
     print(json.dumps(scores, default=float))
