@@ -61,12 +61,16 @@ class Chunker:
         self._longest = _CHARACTERS_PER_TOKEN * self._tokens
 
     def chunks(self, parsed: Parsed, key: str) -> list[Chunk]:
-        """The chunks of a document in order; `key` names its content, for the ids.
+        """The chunks of a document in order: see `each`."""
+        return list(self.each(parsed, key))
+
+    def each(self, parsed: Parsed, key: str) -> Iterator[Chunk]:
+        """The chunks of a document in order, one by one; `key` names its content, for the ids.
 
         `page.text[start:end] == text` for each, and every visible character of every block is
         in one. No chunk crosses pages.
         """
-        chunks: list[Chunk] = []
+        ordinal = 0
         section = Section(parsed.title)
         for page in parsed.pages:
             if page.label:
@@ -77,10 +81,8 @@ class Chunker:
                     identity = f"{key}\0{page.number}\0{start}\0{end}"
                     digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
                     text = page.text[start:end]
-                    chunks.append(
-                        Chunk(f"c_{digest}", len(chunks), page.number, start, end, text, context)
-                    )
-        return chunks
+                    yield Chunk(f"c_{digest}", ordinal, page.number, start, end, text, context)
+                    ordinal += 1
 
     def _groups(self, page: Page, section: Section) -> Iterator[tuple[_Group, Section]]:
         """The groups of a page, each with the section that holds after it."""

@@ -4,7 +4,8 @@ Parsers work in threads, and one thread embeds, a slice of chunks at a time. Wha
 is published while the next one is embedded: a small document does not wait for a large one, and the
 embedder not for the disk. The order of commits, for the documents that a slice finishes:
 
-1. contents, pages and chunks with their vectors into the catalog (nothing answers from them yet),
+1. contents, pages and chunks with their vectors into the catalog (nothing answers from them yet;
+   those of a large document go there as they come: see `drafts.py`),
 2. words and vectors into the indexes, each chunk read back by its own vector,
 3. one catalog transaction lets the new contents answer and drops the old ones,
 4. what answers for nothing any more leaves the indexes, then the catalog (`sweep`).
@@ -16,13 +17,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ingest.chunking import CHUNKER_VERSION, Chunker
+from ingest.drafts import Draft, LongDraft, ShortDraft
 from ingest.languages import language_of
 from ingest.parsers import PARSER_VERSION
 from ingest.reading import Reader, nesting
@@ -34,12 +37,14 @@ from rag.catalog.contents import (
     content_key,
     dead_contents,
     delete_contents,
+    is_answering,
     is_indexed,
     publish,
     put_contents,
     rows_for_indexes,
     wanted_hashes,
 )
+from rag.catalog.portions import Begun, begin, begun, checksum_of, index_portions
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.embedding import Embedder, Vectors
 from rag.errors import (
@@ -50,7 +55,7 @@ from rag.errors import (
 )
 from rag.indexes import Indexes
 from rag.originals import check_free_space, sweep_originals
-from rag.records import Chunk, Parsed
+from rag.records import Parsed
 from rag.settings import Settings
 
 log = logging.getLogger("cloister.ingest")
@@ -67,6 +72,8 @@ _BYTES_AT_ONCE = 4_000_000
 # a larger file is large: few of them are in hand, and small ones pass them
 _SMALL_BYTES = 500_000
 _LARGE_IN_HAND = 2
+# a document of more characters is not held in memory
+LONG_TEXT = 400_000
 _WAIT_SECONDS = 0.1
 _PARSED = 0.3
 
@@ -75,49 +82,12 @@ class _Stopped(Exception):  # no error: what was in hand goes back
     """Told to stop."""
 
 
-@dataclass(slots=True, eq=False)
-class Draft:
-    """A parsed and chunked content that waits for its vectors, and the documents it is for."""
-
-    tasks: list[Task]
-    key: str
-    parsed: Parsed
-    chunks: tuple[Chunk, ...]
-    vectors: list[Vectors] = field(default_factory=list)
-
-    @property
-    def done(self) -> int:
-        """How many chunks have vectors."""
-        return sum(map(len, self.vectors))
-
-    @property
-    def left(self) -> int:
-        """How many chunks wait."""
-        return len(self.chunks) - self.done
-
-    @property
-    def all_vectors(self) -> Vectors:
-        """Its vectors, a row a chunk; an archive has none."""
-        return np.concatenate(self.vectors) if self.chunks else np.zeros((0, 0), np.float32)
-
-    @property
-    def tried_before(self) -> bool:
-        """Whether one of its documents did harm before, perhaps."""
-        return any(task.attempts for task in self.tasks)
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
     """The next chunks of a draft, in a slice."""
 
     draft: Draft
     count: int
-
-    @property
-    def texts(self) -> list[str]:
-        begin = self.draft.done
-        chunks = self.draft.chunks[begin : begin + self.count]
-        return [chunk.embedded_text for chunk in chunks]
 
 
 class Pipeline:
@@ -150,6 +120,8 @@ class Pipeline:
         self._embedding = ThreadPoolExecutor(1, "embed")
         self._parsing: dict[Future[Draft | None], Task] = {}
         self._drafts: list[Draft] = []
+        # one document at a time is written in portions
+        self._portions = threading.Lock()
         self.recipe = recipe(settings, embedder.fingerprint)
 
     def run(self, stopping: Callable[[], bool]) -> bool:
@@ -287,20 +259,43 @@ class Pipeline:
 
     def _draft(self, task: Task, key: str) -> Draft | None:
         """The document parsed and chunked, in a parser's thread; None where it failed."""
+        if not task.attempts and (there := begun(self._catalog, key)):  # before a stop
+            report(self._catalog, [(task, _PARSED)], "embedding")
+            return LongDraft.of(task, key, there, self._catalog)
         # a death from here on is put down to this document
         report(self._catalog, [(task, STARTED)], "parsing")
         try:
             parsed = self._reader.read(task)
             parsed = dataclasses.replace(parsed, language=language_of(parsed, task.kind))
-            chunks = tuple(self._chunker.chunks(parsed, key))
-            if not chunks and not parsed.members:
-                raise EmptyDocument(f"“{task.source}” holds no text that could be searched.")
+            draft = self._written(task, key, parsed) or self._short(task, key, parsed)
         except DocumentError as error:
             if not self._closing:
                 fail(self._catalog, task, self.recipe, error.code, str(error))
             return None
         report(self._catalog, [(task, _PARSED)], "embedding")
-        return Draft([task], key, parsed, chunks)
+        return draft
+
+    def _short(self, task: Task, key: str, parsed: Parsed) -> Draft:
+        chunks = tuple(self._chunker.chunks(parsed, key))
+        if not chunks and not parsed.members:
+            raise EmptyDocument(f"“{task.source}” holds no text that could be searched.")
+        return ShortDraft.of(task, key, parsed, chunks)
+
+    def _written(self, task: Task, key: str, parsed: Parsed) -> Draft | None:
+        """A long document's draft, in the catalog by now; None where that is not its way."""
+        if sum(len(page.text) for page in parsed.pages) <= LONG_TEXT:
+            return None
+        with self._portions:
+            # another document of the same bytes may have been here
+            there = Begun(0, 0) if is_indexed(self._catalog, key) else begun(self._catalog, key)
+            if there is None or task.attempts:
+                if is_answering(self._catalog, key):
+                    return None  # until it is read again, whole, its rows stay as they are
+                head = Content(key, task, self.recipe, parsed, (), np.zeros((0, 0), np.float32))
+                there = Begun(begin(self._catalog, head, self._chunker.each(parsed, key)), 0)
+                if not there.count:
+                    return None
+            return LongDraft.of(task, key, there, self._catalog)
 
     def _embed(self, parts: Sequence[_Part], stopping: Callable[[], bool]) -> None:
         """Embed a slice in a thread; here, meanwhile, what the slices before finished is published.
@@ -313,7 +308,7 @@ class Pipeline:
                 raise _Stopped
 
         progress(0)
-        texts = [text for part in parts for text in part.texts]
+        texts = [text for part in parts for text in part.draft.texts(part.count)]
         vectors = self._embedding.submit(self._embedder.texts, texts, progress) if texts else None
         try:
             self._try(self._finish, [draft for draft in self._drafts if not draft.left])
@@ -342,10 +337,10 @@ class Pipeline:
     def _add_vectors(self, parts: Sequence[_Part], vectors: Vectors) -> None:
         at = 0
         for part in parts:
-            part.draft.vectors.append(vectors[at : at + part.count])
+            part.draft.add(vectors[at : at + part.count])
             at += part.count
         shares = [
-            (task, _PARSED + 0.6 * draft.done / len(draft.chunks))
+            (task, _PARSED + 0.6 * draft.done / draft.count)
             for draft in (part.draft for part in parts)
             if draft.left
             for task in draft.tasks
@@ -356,19 +351,24 @@ class Pipeline:
     def _finish(self, drafts: Sequence[Draft]) -> None:
         if not drafts:
             return
-        contents = [
-            Content(d.key, d.tasks[0], self.recipe, d.parsed, d.chunks, d.all_vectors)
-            for d in drafts
-        ]
+        contents = [draft.content(self.recipe) for draft in drafts if isinstance(draft, ShortDraft)]
         put_contents(self._catalog, contents)
         for rows in rows_for_indexes(contents):
             self._indexes.add(rows)
+        checksums = {}
+        for draft in drafts:
+            if isinstance(draft, LongDraft):
+                for rows in index_portions(self._catalog, draft.key):
+                    self._indexes.add(rows)
+                checksums[draft.key] = checksum_of(self._catalog, draft.key)
         finished = [(task, draft.key) for draft in drafts for task in draft.tasks]
-        self._publish(finished)
+        self._publish(finished, checksums)
         self._drafts = [draft for draft in self._drafts if draft not in drafts]
 
-    def _publish(self, finished: Sequence[tuple[Task, str]]) -> None:
-        publish(self._catalog, finished, self.recipe, self._nesting)
+    def _publish(
+        self, finished: Sequence[tuple[Task, str]], checksums: Mapping[str, str] | None = None
+    ) -> None:
+        publish(self._catalog, finished, self.recipe, self._nesting, checksums)
 
 
 def _unexpected(error: Exception) -> str:

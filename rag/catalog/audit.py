@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, Table, select, update
+from sqlalchemy import ColumnElement, Select, select, update
 
 from rag.catalog import Catalog, now
 from rag.catalog.checksums import content_checksum
@@ -211,16 +211,16 @@ def _answering(catalog: Catalog) -> list[str]:
 def _rows(catalog: Catalog, key: str) -> tuple[Values, list[Values], list[Values], list[Values]]:
     with catalog.read() as connection:
 
-        def rows(table: Table, column: ColumnElement[Any]) -> list[Values]:
-            found = connection.execute(select(table).where(column == key)).mappings()
-            return [dict[str, Any](row) for row in found]
+        def rows(column: ColumnElement[Any], *order: ColumnElement[Any]) -> list[Values]:
+            statement = select(column.table).where(column == key).order_by(*order)
+            return [dict[str, Any](row) for row in connection.execute(statement).mappings()]
 
-        (content,) = rows(contents, contents.c.key)
+        (content,) = rows(contents.c.key)
         return (
             content,
-            rows(pages, pages.c.content_key),
-            rows(chunks, chunks.c.content_key),
-            rows(members, members.c.content_key),
+            rows(pages.c.content_key, pages.c.number),
+            rows(chunks.c.content_key, chunks.c.ordinal, chunks.c.id),
+            rows(members.c.content_key, members.c.ordinal),
         )
 
 

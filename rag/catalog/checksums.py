@@ -17,11 +17,13 @@ def content_checksum(
     chunks: Iterable[Mapping[str, Any]],
     members: Iterable[Mapping[str, Any]] = (),
 ) -> str:
-    """SHA-256 over the rows, pages in the order of their numbers, chunks and members in theirs."""
+    """SHA-256 over the rows: pages by their numbers, chunks and members by their ordinals.
+
+    They are given in that order, and need not be in memory together.
+    """
     digest = hashlib.sha256(repr(title).encode())
-    kinds = ((_PAGE, pages, "number"), (_CHUNK, chunks, "ordinal"), (_MEMBER, members, "ordinal"))
-    for names, rows, order in kinds:
-        for row in sorted(rows, key=lambda row: (row[order], str(row.get("id", "")))):
+    for names, rows in ((_PAGE, pages), (_CHUNK, chunks), (_MEMBER, members)):
+        for row in rows:
             # repr tells texts, numbers and bytes apart, and where one ends
             digest.update(repr([row[name] for name in names]).encode())
     return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from rag.catalog import Catalog, now
 from rag.catalog.checksums import content_checksum
 from rag.catalog.family import Nesting
 from rag.catalog.pages import page_row
-from rag.catalog.queue import Task, make_live
+from rag.catalog.queue import UNFINISHED, Task, make_live
 from rag.catalog.schema import chunks, contents, documents, members, pages
 from rag.catalog.versions import seat
 from rag.records import Chunk, Parsed
@@ -87,53 +87,70 @@ def is_indexed(catalog: Catalog, key: str) -> bool:
     return bool(found)
 
 
+def is_answering(catalog: Catalog, key: str) -> bool:
+    """Whether this content answers for a document now, whole or not."""
+    with catalog.read() as connection:
+        named = select(documents.c.id).where(documents.c.content_key == key).limit(1)
+        return connection.execute(named).first() is not None
+
+
 def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
     """Write contents with their pages and chunks; nothing answers from them yet."""
     with catalog.write() as connection:
-        # a content that is read again is still named by its documents until the new rows are in
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        for content in batch:
-            _delete(connection, [content.key])
-            page_rows = [page_row(content.key, page) for page in content.parsed.pages]
-            chunk_rows = [_chunk_row(content, i) for i in range(len(content.chunks))]
-            member_rows = [
-                {"content_key": content.key, "ordinal": i, **asdict(member)}
-                for i, member in enumerate(content.parsed.members)
-            ]
-            connection.execute(
-                contents.insert().values(
-                    key=content.key,
-                    bytes_hash=content.task.bytes_hash,
-                    kind=content.task.kind,
-                    recipe=content.recipe,
-                    title=content.parsed.title,
-                    language=content.parsed.language,
-                    page_count=len(content.parsed.pages),
-                    chunk_count=len(content.chunks),
-                    indexed=0,
-                    checksum=content_checksum(
-                        content.parsed.title, page_rows, chunk_rows, member_rows
-                    ),
-                    created_at=now(),
-                )
+        insert_contents(connection, batch)
+
+
+def insert_contents(connection: Connection, batch: Sequence[Content]) -> None:
+    """As `put_contents`, within a transaction; what was there of these contents goes."""
+    # a content that is read again is still named by its documents until the new rows are in
+    connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    each = {content.key: content for content in batch}
+    there = connection.execute(select(contents.c.key).where(contents.c.key.in_(list(each))))
+    if known := list(there.scalars()):
+        _delete(connection, known)
+    for content in each.values():
+        in_order = sorted(content.parsed.pages, key=lambda page: page.number)
+        page_rows = [page_row(content.key, page) for page in in_order]
+        chunk_rows = [
+            chunk_row(content.key, chunk, pack_vector(vector))
+            for chunk, vector in zip(content.chunks, content.vectors, strict=True)
+        ]
+        member_rows = [
+            {"content_key": content.key, "ordinal": i, **asdict(member)}
+            for i, member in enumerate(content.parsed.members)
+        ]
+        connection.execute(
+            contents.insert().values(
+                key=content.key,
+                bytes_hash=content.task.bytes_hash,
+                kind=content.task.kind,
+                recipe=content.recipe,
+                title=content.parsed.title,
+                language=content.parsed.language,
+                page_count=len(content.parsed.pages),
+                chunk_count=len(content.chunks),
+                indexed=0,
+                checksum=content_checksum(content.parsed.title, page_rows, chunk_rows, member_rows),
+                created_at=now(),
             )
-            for table, rows in ((pages, page_rows), (chunks, chunk_rows), (members, member_rows)):
-                if rows:
-                    connection.execute(table.insert(), rows)
+        )
+        for table, rows in ((pages, page_rows), (chunks, chunk_rows), (members, member_rows)):
+            if rows:
+                connection.execute(table.insert(), rows)
 
 
-def _chunk_row(content: Content, index: int) -> dict[str, object]:
-    chunk = content.chunks[index]
+def chunk_row(key: str, chunk: Chunk, packed: bytes) -> dict[str, object]:
+    """A chunk of content `key` as a row of the table, with its packed vector."""
     return {
         "id": chunk.id,
-        "content_key": content.key,
+        "content_key": key,
         "ordinal": chunk.ordinal,
         "page": chunk.page,
         "start": chunk.start,
         "end": chunk.end,
         "text": chunk.text,
         "context": chunk.context,
-        "vector": pack_vector(content.vectors[index]),
+        "vector": packed,
     }
 
 
@@ -142,15 +159,21 @@ def publish(
     finished: Sequence[tuple[Task, str]],
     recipe: str,
     nesting: Nesting | None = None,
+    checksums: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Let contents answer for documents, all in one transaction; returns the documents' ids.
 
     Each content must be in the indexes already. A document that changed or was removed meanwhile
-    is left out. Their members take the places of those that they had.
+    is left out. Their members take the places of those that they had. `checksums` are those of
+    contents that were written in portions, by their keys.
     """
     with catalog.write() as connection:
         keys = sorted({key for _, key in finished})
         connection.execute(update(contents).where(contents.c.key.in_(keys)).values(indexed=1))
+        for key, checksum in (checksums or {}).items():
+            connection.execute(
+                update(contents).where(contents.c.key == key).values(checksum=checksum)
+            )
         published = [
             task.document_id for task, key in finished if make_live(connection, task, recipe, key)
         ]
@@ -162,11 +185,18 @@ def publish(
 def dead_contents(catalog: Catalog) -> list[str]:
     """Contents that answer for no document: left by a change, a removal or a killed worker.
 
-    Only the worker may ask, between two batches: what it is writing is not referred to yet.
+    Those of bytes that still wait to be read may be on their way, and are not dead. Only the
+    worker may ask, between two batches: what it is writing is not referred to yet.
     """
     with catalog.read() as connection:
         used = exists().where(documents.c.content_key == contents.c.key)
-        return list(connection.execute(select(contents.c.key).where(~used)).scalars())
+        awaited = exists().where(
+            documents.c.bytes_hash == contents.c.bytes_hash,
+            documents.c.kind == contents.c.kind,
+            documents.c.state.in_(UNFINISHED),
+        )
+        statement = select(contents.c.key).where(~used, ~awaited)
+        return list(connection.execute(statement).scalars())
 
 
 def chunk_ids(catalog: Catalog, keys: Iterable[str]) -> list[str]:
