@@ -3,12 +3,11 @@
 Each ingest is a process of its own. A stand-in gives the vectors, of the size of the starter
 embedder's, so that the figures are those of the rest: parsing, cutting, catalog, indexes. A process
 that takes in one tiny file shows what loading alone takes, and is subtracted. Parsers are processes
-of their own, and are shown by themselves.
+of their own, under a limit (`ingest.parse_memory_mb`), and do not count.
 """
 
 from __future__ import annotations
 
-import json
 import resource
 import subprocess
 import sys
@@ -54,20 +53,14 @@ def measure(options: Options) -> Sequence[Figure]:
     """The figures of this benchmark."""
     counts, sizes = ((10, 50), (1,)) if options.small else ((500, 5000), (1, 10, 50))
     with scratch() as folder:
-        least, parser = _peak(folder, _many(folder / "one", 1))
+        least = _peak(folder, _many(folder / "one", 1))
         figures = [Figure("one tiny file: the process, everything loaded", least, "MiB")]
         for count in counts:
-            peak, parser = _peak(folder, _many(folder / f"many{count}", count))
-            figures += [
-                Figure(f"{count:,} small files, above that", peak - least, "MiB"),
-                Figure(f"{count:,} small files, the largest parser", parser, "MiB"),
-            ]
+            peak = _peak(folder, _many(folder / f"many{count}", count))
+            figures.append(Figure(f"{count:,} small files, above that", peak - least, "MiB"))
         for size in sizes:
-            peak, parser = _peak(folder, _large(folder / f"large{size}", size))
-            figures += [
-                Figure(f"one text of {size} MB, above that", peak - least, "MiB"),
-                Figure(f"one text of {size} MB, its parser", parser, "MiB"),
-            ]
+            peak = _peak(folder, _large(folder / f"large{size}", size))
+            figures.append(Figure(f"one text of {size} MB, above that", peak - least, "MiB"))
     return figures
 
 
@@ -90,8 +83,8 @@ def _large(folder: Path, megabytes: int) -> Path:
     return folder
 
 
-def _peak(folder: Path, documents: Path) -> tuple[float, float]:
-    """The largest memory in MiB of a process that takes in a folder, and of its children."""
+def _peak(folder: Path, documents: Path) -> float:
+    """The largest memory in MiB of a process that takes in a folder."""
     home = folder / f"home-{documents.name}"
     done = subprocess.run(
         [sys.executable, str(Path(__file__).resolve()), "--child", str(documents), str(home)],
@@ -102,9 +95,9 @@ def _peak(folder: Path, documents: Path) -> tuple[float, float]:
     )
     if done.returncode:
         raise CloisterError(f"The ingest of {documents.name} failed:\n{done.stderr[-1500:]}")
-    own, children = json.loads(done.stdout.splitlines()[-1])
-    say(f"{documents.name}: {own:.0f} MiB, its parsers {children:.0f} MiB")
-    return own, children
+    peak = float(done.stdout.splitlines()[-1])
+    say(f"{documents.name}: {peak:.0f} MiB")
+    return peak
 
 
 def _child(documents: str, home: str) -> None:
@@ -117,9 +110,7 @@ def _child(documents: str, home: str) -> None:
     if set(states := count_states(library.catalog)) != {"live"}:
         raise CloisterError(f"Not every generated document could be read: {states}.")
     library.close()
-    scale = _KIB / _MIB
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    print(json.dumps([resource.getrusage(one).ru_maxrss * scale for one in who]))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB / _MIB)
 
 
 if __name__ == "__main__":

@@ -154,11 +154,13 @@ class Sandbox:
             self._children.discard(child)
         child.close()
 
-    def _read(self, reply: bytes, name: str) -> Parsed:
+    def _read(self, reply: bytearray, name: str) -> Parsed:
+        mark = reply[:1]
+        del reply[:1]  # in place: it may be large
         try:
-            if reply[:1] == b"+":
-                return unpack(reply[1:])
-            found, where = unpack_error(reply[1:])
+            if mark == b"+":
+                return unpack(reply)
+            found, where = unpack_error(reply)
         except ValueError as error:
             raise ParserStopped(
                 f"Reading “{name}” was stopped: its parser's reply makes no sense. Do not trust "
@@ -235,7 +237,7 @@ class _Child:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    def ask(self, request: bytes, limits: _Limits, name: str, intake: Intake | None) -> bytes:
+    def ask(self, request: bytes, limits: _Limits, name: str, intake: Intake | None) -> bytearray:
         """The reply to a request. Raises ParserStopped at the deadline or when the child ends."""
         self.served += 1
         deadline = _Deadline(limits, name)
@@ -248,12 +250,12 @@ class _Child:
             raise self._crashed(name) from error
         while intake and (frame := self._frame(deadline, name))[:1] == b"m":
             deadline.next_member()
-            stream = MemberStream(lambda: self._frame(deadline, name))
-            intake.take(member_name(frame[1:]), stream)
+            stream = MemberStream(lambda: bytes(self._frame(deadline, name)))
+            intake.take(member_name(bytes(frame[1:])), stream)
             stream.drain()
         return frame if intake else self._frame(deadline, name)
 
-    def _frame(self, deadline: _Deadline, name: str) -> bytes:
+    def _frame(self, deadline: _Deadline, name: str) -> bytearray:
         """What the child says next."""
         # a reply of no length is the sign that a page is about to be read by OCR
         while not (size := struct.unpack(">Q", self._take(8, deadline, name))[0]):
@@ -279,7 +281,7 @@ class _Child:
             if pipe is not None:
                 pipe.close()
 
-    def _take(self, size: int, deadline: _Deadline, name: str) -> bytes:
+    def _take(self, size: int, deadline: _Deadline, name: str) -> bytearray:
         stdout = self._process.stdout
         data = bytearray()
         while len(data) < size:
@@ -293,7 +295,7 @@ class _Child:
             if not block:
                 raise self._crashed(name)
             data += block
-        return bytes(data)
+        return data
 
     def _crashed(self, name: str) -> ParserStopped:
         try:

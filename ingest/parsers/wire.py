@@ -23,7 +23,7 @@ def pack(parsed: Parsed) -> bytes:
     ).encode("ascii")
 
 
-def unpack(data: bytes) -> Parsed:
+def unpack(data: bytes | bytearray) -> Parsed:
     """What `pack` made. Raises ValueError for anything else."""
     try:
         values = json.loads(data)
@@ -33,7 +33,7 @@ def unpack(data: bytes) -> Parsed:
         raise ValueError(f"not a parsed document: {type(error).__name__}") from error
 
 
-def unpack_error(data: bytes) -> tuple[DocumentError, str]:
+def unpack_error(data: bytes | bytearray) -> tuple[DocumentError, str]:
     """The error that a child tells, and where it came from. Raises ValueError for anything else."""
     try:
         values = json.loads(data)
