@@ -21,6 +21,8 @@ from rag.errors import DocumentError, ProtectedDocument, UnsupportedFormat
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _UNIX = 3
+# in a member's flags (PKWARE's APPNOTE, 4.4.4, bit 11); else its name should be in CP437
+_SAYS_UTF8 = 0x800
 
 
 def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
@@ -44,26 +46,37 @@ def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
             raise damaged(name, "its members overlap")
         check_expansion(name, size, packed, largest=limits.size)
         for info in infos:
-            if refusal := _refused(info, limits):
-                yield Packed(info.filename, error=refusal)
+            member = _name(info)
+            if refusal := _refused(info, member, limits):
+                yield Packed(member, error=refusal)
             else:
-                yield Packed(info.filename, lambda info=info: _open(archive, info))  # type: ignore[misc]
+                yield Packed(member, lambda info=info: _open(archive, info))  # type: ignore[misc]
 
 
-def _refused(info: zipfile.ZipInfo, limits: UnpackLimits) -> DocumentError | None:
+def _name(info: zipfile.ZipInfo) -> str:
+    """A member's name. Many programs write UTF-8 and do not say so; it is seldom anything else."""
+    if info.flag_bits & _SAYS_UTF8:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except ValueError:
+        return info.filename
+
+
+def _refused(info: zipfile.ZipInfo, name: str, limits: UnpackLimits) -> DocumentError | None:
     if info.create_system == _UNIX and _is_special(info.external_attr >> 16):
-        return UnsupportedFormat(f"“{info.filename}” is a link or a device, no file.")
+        return UnsupportedFormat(f"“{name}” is a link or a device, no file.")
     if is_encrypted(info):
         return ProtectedDocument(
-            f"“{info.filename}” is locked with a password. Pack it again without one."
+            f"“{name}” is locked with a password. Pack it again without one."
         )
     if info.compress_type not in _METHODS:
         return UnsupportedFormat(
-            f"“{info.filename}” is packed by a method (number {info.compress_type}) that is not "
+            f"“{name}” is packed by a method (number {info.compress_type}) that is not "
             "read. Pack it again as an ordinary ZIP file."
         )
     if info.file_size > limits.largest:
-        return too_large(info.filename, limits)
+        return too_large(name, limits)
     return None
 
 

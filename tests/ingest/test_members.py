@@ -54,6 +54,18 @@ def test_an_archive_is_a_folder(estate: Estate, name: str) -> None:
     )
 
 
+def test_names_in_a_zip_that_are_utf_8_and_do_not_say_so(estate: Estate) -> None:
+    packed = zipped({"XXbersicht.txt": "About giraffes.", "plain.txt": "About zebras."})
+    said = zipped({"Öl.txt": "About lions."})
+    old = zipped({"X.txt": "About tigers."})
+    estate.write("utf8.zip", packed.replace(b"XXbersicht", "Übersicht".encode()))
+    estate.write("said.zip", said)
+    estate.write("old.zip", old.replace(b"X.txt", "é.txt".encode("cp437")))
+    estate.sync()
+    names = {"utf8.zip/Übersicht.txt", "utf8.zip/plain.txt", "said.zip/Öl.txt", "old.zip/é.txt"}
+    assert names <= set(estate.sources())
+
+
 def test_attachments_of_a_mail_and_what_is_within_them(estate: Estate) -> None:
     inner = mail(
         "The old offer", "We offered elephants.", {"old.csv": "animal,price\nelephant,5\n"}
