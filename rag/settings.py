@@ -8,6 +8,7 @@ Order of precedence, last wins: the default, `cloister.toml` in the data directo
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,8 +23,10 @@ HOME_VARIABLE = "CLOISTER_HOME"
 MODELS_VARIABLE = "CLOISTER_MODELS"
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _setting(
+    default: Any, text: str, choices: tuple[str, ...] = (), least: float | None = None
+) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices, "least": least})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,10 @@ class Settings:
     )
 
     server_host: str = _setting("127.0.0.1", "Address to serve on; loopback only as yet.")
-    server_port: int = _setting(8000, "Port to serve on.")
-    server_threads: int = _setting(32, "Requests served at once; each open stream holds one.")
+    server_port: int = _setting(8000, "Port to serve on.", least=0)
+    server_threads: int = _setting(
+        32, "Requests served at once; each open stream holds one.", least=1
+    )
     server_hosts: tuple[str, ...] = _setting(
         (), "Further host names the server answers to (localhost and loopback always)."
     )
@@ -47,38 +52,49 @@ class Settings:
     )
     embedder_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     embedder_precision: str = _setting(
-        "auto", "auto, float32 or bfloat16; auto takes bfloat16 where a probe finds it faster."
+        "auto",
+        "auto, float32 or bfloat16; auto takes bfloat16 where a probe finds it faster.",
+        choices=("auto", "float32", "bfloat16"),
     )
-    embedder_batch: int = _setting(8, "Texts embedded at once.")
+    embedder_batch: int = _setting(8, "Texts embedded at once.", least=1)
 
     llm_model: str = _setting(
         "SmolLM2-135M-Instruct", "LLM: a name in the models folder, a folder, or a fetched hub id."
     )
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
-    llm_precision: str = _setting("auto", "auto, float32, bfloat16 or float16.")
-    llm_concurrency: int = _setting(4, "Answers generated at once; further ones queue.")
-    llm_queue: int = _setting(32, "Answers that may wait for a turn; more are refused.")
-    llm_max_prompt_tokens: int = _setting(1536, "Token budget of a prompt, passages included.")
-    llm_max_new_tokens: int = _setting(128, "Tokens of a generated answer.")
-    llm_temperature: float = _setting(0.0, "0 is greedy and repeatable.")
+    llm_precision: str = _setting(
+        "auto",
+        "auto, float32, bfloat16 or float16.",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    llm_concurrency: int = _setting(4, "Answers generated at once; further ones queue.", least=1)
+    llm_queue: int = _setting(32, "Answers that may wait for a turn; more are refused.", least=0)
+    llm_max_prompt_tokens: int = _setting(
+        1536, "Token budget of a prompt, passages included.", least=1
+    )
+    llm_max_new_tokens: int = _setting(128, "Tokens of a generated answer.", least=1)
+    llm_temperature: float = _setting(0.0, "0 is greedy and repeatable.", least=0)
 
     reader_model: str = _setting(
         "all-MiniLM-L6-v2", "Model folder that the reader builds on; none: judge without a reader."
     )
 
-    retrieval_candidates: int = _setting(50, "Chunks that each half of the retriever proposes.")
+    retrieval_candidates: int = _setting(
+        50, "Chunks that each half of the retriever proposes.", least=1
+    )
     retrieval_dense_weight: float = _setting(
         0.6, "Weight of the dense half in the fused score; the lexical half has the rest."
     )
     retrieval_rerank: int = _setting(
-        16, "Passages that the reader looks at to put the best first; 0: none."
+        16, "Passages that the reader looks at to put the best first; 0: none.", least=0
     )
     retrieval_around: int = _setting(
         380,
         "Characters before and after a found chunk that its passage has as well, in whole "
         "sentences of the same section.",
+        least=0,
     )
-    retrieval_passages: int = _setting(5, "Passages given to the LLM.")
+    retrieval_passages: int = _setting(5, "Passages given to the LLM.", least=1)
 
     answer_threshold: float = _setting(
         -1.0, "Answerability below which Cloister declines; negative: the calibrated value."
@@ -87,36 +103,58 @@ class Settings:
     chunk_tokens: int = _setting(
         100,
         "Target size of a chunk in the embedder's tokens; `retrieval.around` widens what is shown.",
+        least=1,
     )
-    chunk_overlap: int = _setting(0, "Tokens that neighbouring chunks of a long text share.")
+    chunk_overlap: int = _setting(
+        0, "Tokens that neighbouring chunks of a long text share.", least=0
+    )
 
-    ingest_max_bytes: int = _setting(200_000_000, "Largest file taken, in bytes.")
-    ingest_max_files: int = _setting(100, "Most files in one upload request.")
-    ingest_max_chars: int = _setting(50_000_000, "Most characters of text taken from one file.")
-    ingest_parsers: int = _setting(2, "Files parsed at once, each in a process of its own.")
+    ingest_max_bytes: int = _setting(
+        200_000_000,
+        "Largest file taken, and all files of one upload request together, in bytes.",
+        least=1,
+    )
+    ingest_max_files: int = _setting(100, "Most files in one upload request.", least=1)
+    ingest_max_chars: int = _setting(
+        50_000_000, "Most characters of text taken from one file.", least=1
+    )
+    ingest_parsers: int = _setting(
+        2, "Files parsed at once, each in a process of its own.", least=1
+    )
     ingest_parse_seconds: int = _setting(
-        120, "Time that parsing one file may take; each page read by OCR begins it anew."
+        120,
+        "Time that parsing one file may take; each page read by OCR, and each file taken out of "
+        "it, begins it anew.",
+        least=1,
     )
-    ingest_parse_memory_mb: int = _setting(2048, "Memory for parsing one file, in MiB.")
+    ingest_parse_memory_mb: int = _setting(2048, "Memory for parsing one file, in MiB.", least=1)
     ingest_ocr: str = _setting(
-        "auto", "auto: read scanned pages and images by OCR; off: leave them out."
+        "auto",
+        "auto: read scanned pages and images by OCR; off: leave them out.",
+        choices=("auto", "off"),
     )
-    ingest_ocr_pages: int = _setting(500, "Most pages of one file that are read by OCR.")
+    ingest_ocr_pages: int = _setting(500, "Most pages of one file that are read by OCR.", least=0)
     ingest_converter: str = _setting(
         "auto",
         "What converts DOC, XLS and PPT: auto finds LibreOffice, off leaves such files out, else "
         "the path of its soffice.",
     )
     ingest_members: int = _setting(
-        10_000, "Most files taken out of one archive or mail, those within them included."
+        10_000, "Most files taken out of one archive or mail, those within them included.", least=0
     )
     ingest_members_bytes: int = _setting(
-        2_000_000_000, "Most bytes taken out of one archive or mail, those within them included."
+        2_000_000_000,
+        "Most bytes taken out of one archive or mail, those within them included.",
+        least=0,
     )
     ingest_depth: int = _setting(
-        3, "How deep archives and mails may be within each other; 0: nothing is taken out of them."
+        3,
+        "How deep archives and mails may be within each other; 0: nothing is taken out of them.",
+        least=0,
     )
-    ingest_free_bytes: int = _setting(200_000_000, "Bytes that must stay free on the disk.")
+    ingest_free_bytes: int = _setting(
+        200_000_000, "Bytes that must stay free on the disk.", least=0
+    )
 
     sync_include: tuple[str, ...] = _setting(
         (), "Patterns of the files that a sync takes, as *.pdf; none: all that can be read."
@@ -126,16 +164,19 @@ class Settings:
     )
     sync_hidden: bool = _setting(False, "true: sync hidden files and folders too.")
     sync_removed_share: float = _setting(
-        0.5, "Share of a synced folder's files that may vanish at once without --confirm-deletions."
+        0.5,
+        "Share of a synced folder's files that may vanish at once without --confirm-deletions.",
+        least=0,
     )
 
     erase_after_seconds: float = _setting(
         21_600.0,
         "Longest wait from a removal until the next idle moment builds the indexes anew, so that "
         "no file holds what was removed; answers are without it at once.",
+        least=0,
     )
 
-    question_max_chars: int = _setting(2000, "Longest question or query, in characters.")
+    question_max_chars: int = _setting(2000, "Longest question or query, in characters.", least=1)
 
     @property
     def models_path(self) -> Path:
@@ -143,12 +184,15 @@ class Settings:
         return self.models or self.home / "models"
 
 
+_METADATA = {item.name: item.metadata for item in fields(Settings)}
+
+
 def load_settings(
     overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
 ) -> Settings:
     """Read the settings; `overrides` (by attribute name, None left out) come last.
 
-    Raises UnknownSetting for a key that no setting has, UsageError for a value of a wrong type.
+    Raises UnknownSetting for a key that no setting has, UsageError for a value that it cannot have.
     """
     environ = os.environ if environ is None else environ
     given = {k: v for k, v in (overrides or {}).items() if v is not None}
@@ -157,7 +201,7 @@ def load_settings(
     values.update(_from_environment(environ))
     values.update(given)
     values["home"] = home.absolute()
-    if values.get("models"):
+    if isinstance(values.get("models"), str | Path):
         values["models"] = Path(values["models"]).expanduser().absolute()
     types = get_type_hints(Settings)
     return Settings(**{name: _convert(name, value, types) for name, value in values.items()})
@@ -225,6 +269,23 @@ def _truth(value: Any) -> bool:
     return known[str(value).lower()]
 
 
+def _chosen(name: str, value: str) -> str:
+    """The value, where it is one of the setting's choices. Raises UsageError."""
+    choices = _METADATA[name]["choices"]
+    if choices and value not in choices:
+        known = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise UsageError(f"The setting {_dotted(name)} must be {known}, not {value!r}.")
+    return value
+
+
+def _in_range(name: str, value: float) -> float:
+    """The value, where it is not below the setting's least. Raises UsageError."""
+    least = _METADATA[name]["least"]
+    if math.isnan(value) or (least is not None and value < least):
+        raise UsageError(f"The setting {_dotted(name)} must be at least {least}, not {value}.")
+    return value
+
+
 def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
     if name not in types:
         raise UnknownSetting(_unknown(name, name, list(types)))
@@ -233,18 +294,20 @@ def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
         if wanted is bool:
             return _truth(value)
         if wanted is int and not isinstance(value, bool):
-            return int(value)
+            if isinstance(value, float) and not value.is_integer():
+                raise ValueError(value)
+            return _in_range(name, int(value))
         if wanted is float and not isinstance(value, bool):
-            return float(value)
+            return _in_range(name, float(value))
         if wanted == tuple[str, ...]:
             items = value.split(",") if isinstance(value, str) else value
             return tuple(str(item).strip() for item in items if str(item).strip())
         if wanted is str and isinstance(value, str):
-            return value
+            return _chosen(name, value)
         if isinstance(value, Path):
             return value
         raise ValueError(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         kind = getattr(wanted, "__name__", str(wanted))
         message = f"The setting {_dotted(name)} must be of type {kind}, not {value!r}."
         raise UsageError(message) from error

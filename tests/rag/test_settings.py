@@ -40,6 +40,39 @@ def test_a_wrong_type_is_told(tmp_path: Path) -> None:
         load_settings({"home": tmp_path}, {"CLOISTER_SERVER_PORT": "many"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("CLOISTER_INGEST_OCR", "on", r"ingest\.ocr must be auto or off, not 'on'"),
+        ("CLOISTER_LLM_PRECISION", "int8", r"llm\.precision must be auto, .* or float16"),
+        ("CLOISTER_INGEST_PARSERS", "0", r"ingest\.parsers must be at least 1, not 0"),
+        ("CLOISTER_SYNC_REMOVED_SHARE", "nan", r"sync\.removed_share must be at least 0"),
+        ("CLOISTER_RETRIEVAL_AROUND", "-1", r"retrieval\.around must be at least 0, not -1"),
+    ],
+)
+def test_a_value_that_a_setting_cannot_have_is_told(
+    tmp_path: Path, name: str, value: str, told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        load_settings({"home": tmp_path}, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("models = 3\n", "models must be of type"),
+        ("[ingest]\nparsers = 2.9\n", r"ingest\.parsers must be of type int, not 2\.9"),
+        ("[llm]\nqueue = inf\n", r"llm\.queue must be of type int"),
+    ],
+)
+def test_a_value_in_the_file_that_is_no_such_thing_is_told(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    (tmp_path / "cloister.toml").write_text(line)
+    with pytest.raises(UsageError, match=told):
+        load_settings({"home": tmp_path}, {})
+
+
 def test_a_broken_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "cloister.toml").write_text("[server\n")
     with pytest.raises(UsageError, match=r"cloister\.toml cannot be read"):
