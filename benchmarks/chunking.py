@@ -128,7 +128,7 @@ class Run:
         if part != "samples":
             asked = read_evaluation(self.data / "questions_df.csv")
             rows = [row for case in self.cases for row in self._evaluated(case, asked)]
-            some = f"; whole retrieval gets every {self.every}th of them" * (self.every > 1)
+            some = f"; whole retrieval gets one in {self.every} of them" * (self.every > 1)
             yield f"{len(asked)} questions, {_FOUND} passages each{some}."
             names = {"recall": "recall", "precision": "precision"}
             yield _table(rows, names | {"omega": "precision Ω", "iou": "IoU"})

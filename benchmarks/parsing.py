@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="Cloister only, each PDF timed once")
     given = parser.parse_args()
     if given.data is None:
-        print("parsing: left out, as it needs --data FOLDER (documents beside truths)")
+        say("parsing: left out, as it needs --data FOLDER (documents beside truths)")
         return 0
     corpus = load_corpus(given.data)
     readings = _read_all(corpus, small=given.small)

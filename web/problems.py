@@ -98,10 +98,13 @@ def _of_http(error: HTTPException) -> Response:
     if isinstance(error, RequestEntityTooLarge):
         drain()
         most = request.max_content_length or 0
-        detail = (
-            f"The request is over a limit: {most:,} bytes in all, and a set number of parts. "
-            "Send less at once, or ask the operator to raise ingest.max_bytes or ingest.max_files."
-        )
+        detail = f"The request is over the limit of {most:,} bytes. Send less at once."
+        if request.mimetype == "multipart/form-data":
+            detail = (
+                f"The request is over a limit: {most:,} bytes in all, and a set number of parts. "
+                "Send less at once, or ask the operator to raise ingest.max_bytes or "
+                "ingest.max_files."
+            )
     document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

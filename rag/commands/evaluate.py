@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rag.errors import UsageError
 from rag.printing import json_line, printable
 from rag.settings import Settings
 
@@ -25,7 +26,8 @@ from rag.settings import Settings
 @click.option(
     "--calibrate",
     type=click.Path(path_type=Path),
-    help="Fit the judge on the split dev and write it to this file; nothing is scored.",
+    help="Fit the judge on the split dev and write it to this file; nothing is scored. To use it, "
+    "put it in place of rag/calibration.json.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 @click.pass_obj
@@ -44,9 +46,15 @@ def evaluate(
     from rag.library import open_catalog
     from rag.session import open_session
 
+    if calibrate and (split or details):
+        raise UsageError("A fit is made on the split dev: leave out --split and --details.")
+    for target in (details, calibrate):
+        if target and not target.absolute().parent.is_dir():
+            raise UsageError(f"The folder of {target} is not there. Make it, or name another.")
     items = [i for i in read_questions(questions) if split in (None, i.split)]
     if calibrate:
-        _calibrate(settings, questions, [i for i in items if i.split == "dev"], calibrate)
+        dev = [i for i in items if i.split == "dev"]
+        _calibrate(settings, questions, dev, collections or None, calibrate)
         return
     with open_session(settings, "cloister evaluate") as session:
         results = run(session, items, collections or None, _counter(len(items)))
@@ -55,11 +63,18 @@ def evaluate(
     catalog.close()
     if details:
         rows = ({"id": r.item.id, "gold": r.item.answers, "answer": r.answer} for r in results)
-        details.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+        lines = (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+        details.write_text("".join(lines), "utf-8")
     click.echo(json_line(scores) if as_json else _table(scores))
 
 
-def _calibrate(settings: Settings, source: Path, items: Sequence[Any], target: Path) -> None:
+def _calibrate(
+    settings: Settings,
+    source: Path,
+    items: Sequence[Any],
+    collections: Sequence[str] | None,
+    target: Path,
+) -> None:
     from rag.answerability import Judge
     from rag.condensing import condense
     from rag.evaluation.calibrate import fit, write
@@ -74,7 +89,7 @@ def _calibrate(settings: Settings, source: Path, items: Sequence[Any], target: P
         rows = []
         for item in items:
             standalone = condense(item.question, item.history)
-            passages = library.search(standalone, None, settings.retrieval_passages)
+            passages = library.search(standalone, collections, settings.retrieval_passages)
             rows.append(judge.evidence(standalone, passages).features)
         library.close()
     calibration = fit(rows, [item.answerable for item in items], source)

@@ -30,8 +30,8 @@ Floats = NDArray[np.float64]
 def fit(rows: Sequence[Mapping[str, float]], labels: Sequence[bool], source: Path) -> Calibration:
     """The calibration fitted on features and labels (True: answerable).
 
-    The threshold is where the balanced error is least among those that decline at most a tenth
-    of the answerable. Raises UsageError unless there are ten of each.
+    The threshold is where the balanced error is least among those that decline at most
+    15 % of the answerable. Raises UsageError unless there are ten of each.
     """
     if min(sum(labels), len(labels) - sum(labels)) < 10:
         raise UsageError("Calibration needs ten answerable and ten unanswerable questions.")
