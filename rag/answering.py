@@ -20,7 +20,7 @@ from rag.catalog.answers import new_answer_id, record_answer
 from rag.citing import Citations, Verdict, Verifier
 from rag.condensing import condense
 from rag.drafting import Draft
-from rag.evidence import Span, coverage, held_terms
+from rag.evidence import Span, coverage, held_terms, is_cut
 from rag.generation import Generator
 from rag.prompting import PROMPT_VERSION, Prompt, build_prompt
 from rag.records import Answer, Event, Passage, Question, Sentence, Usage, to_json
@@ -36,6 +36,7 @@ _MOST_SENTENCES = 4
 _PATIENCE = 2
 _NUMBERING = re.compile(r"^\W*(?:\d+[.)]?)+\s+")
 _LEAST_WORDS = 4
+_MARK = re.compile(r"\[(\d{1,9})\]")
 
 
 @dataclass(slots=True)
@@ -122,8 +123,8 @@ class Answerer:
             yield from self._generate(run, stop)
             if stop.is_set():
                 return
-            if not run.sentences:
-                yield self._quote(run)
+            if not run.sentences and (quote := self._quote(run)):
+                yield quote
         yield Event("done", to_json(self._finish(run)))
 
     def _retrieve(self, question: Question) -> _Run:
@@ -162,7 +163,7 @@ class Answerer:
         run.usage = Usage(prompt.tokens, 0)
         if not prompt.passages:
             return
-        draft, misses, tokens = Draft(), 0, 0
+        draft, misses, tokens = Draft([p.text for p in prompt.passages]), 0, 0
         with self._generator.generate(prompt.text, arguments, stop) as stream:
             for delta in stream:
                 if not tokens:
@@ -201,16 +202,25 @@ class Answerer:
         needed = max(_RELEVANT, coverage(weights, held_terms(best.text, best.passage)))
         return coverage(weights, held_terms(span.text, span.passage)) >= needed
 
-    def _quote(self, run: _Run) -> Event:
-        """The best evidence itself, word for word; a heading alone says nothing."""
-        spans = run.evidence.spans
-        best = next((span for span in spans if _says_something(span.text)), spans[0])
-        text = " ".join(best.text.split())
-        return self._add(run, text, Verdict("quoted", 1.0, best), best)
+    def _quote(self, run: _Run) -> Event | None:
+        """The best evidence itself, word for word; a heading alone says nothing.
 
-    def _add(self, run: _Run, text: str, verdict: Verdict, span: Span) -> Event:
+        None where none is in its document any more.
+        """
+        spans = run.evidence.spans
+        telling = [span for span in spans if _says_something(span.text)] or spans[:1]
+        for span in telling:
+            text = " ".join(span.text.split()) + (" …" if is_cut(span) else "")
+            event = self._add(run, text, Verdict("quoted", 1.0, span), span)
+            if event:
+                return event
+        return None
+
+    def _add(self, run: _Run, text: str, verdict: Verdict, span: Span) -> Event | None:
         known = len(run.citations.all)
         citation = run.citations.cite(span)
+        if citation is None:
+            return None
         sentence = Sentence(text, verdict.support, verdict.score, (citation.n,))
         run.sentences.append(sentence)
         return Event(
@@ -225,7 +235,7 @@ class Answerer:
 
     def _finish(self, run: _Run) -> Answer:
         abstained = not run.sentences
-        text = NOT_SAID if abstained else " ".join(_with_marks(s) for s in run.sentences)
+        text = NOT_SAID if abstained else " ".join(_marked(run.sentences))
         short = None
         if not abstained:
             quotes = [citation.quote for citation in run.citations.all]
@@ -281,5 +291,13 @@ def _withdrawn(text: str) -> Event:
     )
 
 
-def _with_marks(sentence: Sentence) -> str:
-    return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
+def _marked(sentences: Sequence[Sentence]) -> Iterator[str]:
+    """The sentences with their citations' numbers; nothing else in them looks like one."""
+    known = {n for sentence in sentences for n in sentence.citations}
+
+    def other(found: re.Match[str]) -> str:
+        return f"({found[1]})" if int(found[1]) in known else found[0]
+
+    for sentence in sentences:
+        marks = "".join(f" [{n}]" for n in sentence.citations)
+        yield _MARK.sub(other, sentence.text) + marks

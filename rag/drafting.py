@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rag.sentences import sentence_spans
 
 # marks that a model puts where it means to cite; Cloister sets its own
 _MARKS = re.compile(r"\s*(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|\(passage \d+\))", re.IGNORECASE)
+_BEFORE = 12
 _PREFIX = re.compile(r"^\s*(?:answer|a)\s*:\s*", re.IGNORECASE)
 
 
 class Draft:
-    """Generated text so far; `take` gives each sentence once it is finished."""
+    """Generated text so far; `take` gives each sentence once it is finished.
 
-    def __init__(self) -> None:
+    `passages` are the texts that the model was given.
+    """
+
+    def __init__(self, passages: Sequence[str] = ()) -> None:
+        self._passages = passages
         self._text = ""
         self._taken = 0
 
@@ -30,10 +36,19 @@ class Draft:
             spans = spans[:-1]
         if spans:
             self._taken += spans[-1][1]
-        return [text for start, end in spans if (text := clean(rest[start:end]))]
+        return [text for start, end in spans if (text := clean(rest[start:end], self._passages))]
 
 
-def clean(sentence: str) -> str:
-    """A generated sentence without citation marks and lead-ins of the model's own."""
-    bare = _PREFIX.sub("", _MARKS.sub("", sentence)).strip()
+def clean(sentence: str, passages: Sequence[str] = ()) -> str:
+    """A generated sentence without citation marks and lead-ins of the model's own.
+
+    What stands so in a passage after the same words, as the year of a judgment may, is no mark.
+    """
+    held = [" ".join(passage.split()) for passage in passages]
+
+    def without(mark: re.Match[str]) -> str:
+        with_words = " ".join(sentence[max(0, mark.start() - _BEFORE) : mark.end()].split())
+        return mark.group() if any(with_words in passage for passage in held) else ""
+
+    bare = _PREFIX.sub("", _MARKS.sub(without, sentence)).strip()
     return bare if any(c.isalnum() for c in bare) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +14,8 @@ from rag.words import WordIndex, content_terms, terms
 
 # Evidence longer than this is no quote that a person would want to check.
 LONGEST_QUOTE = 700
+# where a longer sentence is cut, the first that is there: between clauses, or words
+_CUTS = (re.compile(r"[;:]\s"), re.compile(r",\s"), re.compile(r"\s"))
 _FULL_STOP = re.compile(r"[.!?…:。！？][\"'”’»)\]]*\d{0,2}$")
 
 
@@ -32,11 +34,24 @@ class Span:
 
 
 def passage_sentences(passage: Passage) -> list[Span]:
-    """The sentences (or lines of lists and tables) of a passage."""
+    """The sentences (or lines of lists and tables) of a passage; a very long one in parts."""
     return [
-        Span(passage, start, min(end, start + LONGEST_QUOTE))
+        Span(passage, first, last)
         for start, end in sentence_spans(passage.text)
+        for first, last in _parts(passage.text, start, end)
     ]
+
+
+def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while end - start > LONGEST_QUOTE:
+        cut = start + LONGEST_QUOTE
+        for mark in _CUTS:
+            if found := list(mark.finditer(text, start + LONGEST_QUOTE // 2, cut)):
+                cut = found[-1].end()
+                break
+        yield start, start + len(text[start:cut].rstrip())
+        start = cut
+    yield start, end
 
 
 def windows(passage: Passage) -> list[Span]:
@@ -54,13 +69,38 @@ def windows(passage: Passage) -> list[Span]:
 
 
 def find_quote(passage: Passage, text: str) -> Span | None:
-    """Where a passage holds a text word for word, white space and case aside."""
+    """Where a passage holds a text word for word, white space and case aside.
+
+    Words and numbers are whole: “12” is not in “120”, “1.20” or “3.12”.
+    """
     words = text.split()
     if not words:
         return None
     pattern = r"\s+".join(re.escape(word) for word in words)
-    found = re.search(pattern, passage.text, re.IGNORECASE)
+    whole = rf"(?<!\w)(?<!\d[.,]){pattern}(?!\w)(?![.,]\d)"
+    found = re.search(whole, passage.text, re.IGNORECASE)
     return Span(passage, found.start(), found.end()) if found else None
+
+
+def is_cut(span: Span) -> bool:
+    """Whether a stretch ends within a sentence that is too long for a quote."""
+    text = span.passage.text
+    return any(start < span.end < end for start, end in sentence_spans(text))
+
+
+def whole_sentences(span: Span) -> Span | None:
+    """The sentences that a stretch touches, from the first one's start to the last one's end.
+
+    None where they are longer than a quote may be.
+    """
+    touched = [
+        one
+        for one in passage_sentences(span.passage)
+        if one.start < span.end and span.start < one.end
+    ]
+    if not touched or touched[-1].end - touched[0].start > LONGEST_QUOTE:
+        return None
+    return Span(span.passage, touched[0].start, touched[-1].end)
 
 
 class TermWeights:

@@ -41,8 +41,13 @@ def terms(text: str) -> list[str]:
 
 def content_terms(text: str) -> list[str]:
     """`terms` without English function words; all of them where nothing else is left."""
+    return telling_terms(text) or terms(text)
+
+
+def telling_terms(text: str) -> list[str]:
+    """`terms` without English function words."""
     found: list[str] = _analyzer(stop=True).analyze(segmented(text))
-    return found or terms(text)
+    return found
 
 
 def _surface(text: str) -> list[str]:

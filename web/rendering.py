@@ -12,7 +12,6 @@ from typing import Any
 
 from rag.records import Block, Page
 
-_NUMBERS = re.compile(r"\s*\[\d+\]")
 # parsers write a table's row as `A | B`; Markdown's own rows are `| A | B |` over `|---|---|`
 _BETWEEN_CELLS = re.compile(r"(?:^|(?<=\s))\|(?=\s)")
 _BETWEEN_MARKDOWN_CELLS = re.compile(r"(?<!\\)\|")
@@ -184,11 +183,6 @@ def _cut(text: str, span: tuple[int, int], start: int, end: int) -> Iterator[Pie
     yield Piece(text[a:b], marked=True)
     if b < span[1]:
         yield Piece(text[b : span[1]])
-
-
-def without_numbers(sentence: str) -> str:
-    """A sentence without the citation numbers that its text may hold; marks are set instead."""
-    return _NUMBERS.sub("", sentence).strip()
 
 
 def human_bytes(size: int) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select
 
 from rag.catalog import Catalog, now
 from rag.catalog.family import batched
-from rag.catalog.schema import answer_documents, answers, documents
+from rag.catalog.schema import answer_documents, answers, chunks, documents
 from rag.errors import NotFound
 from rag.records import Answer, to_json
 
@@ -22,7 +22,7 @@ def new_answer_id() -> str:
 
 
 def record_answer(catalog: Catalog, answer: Answer) -> bool:
-    """Store an answer; False where a document it holds text of has gone since it was asked."""
+    """Store an answer; False where a document it holds text of has gone or changed since."""
     held = {p.document_id for p in answer.passages} | {c.document_id for c in answer.citations}
     held |= {twin.document_id for passage in answer.passages for twin in passage.twins}
     with catalog.write() as connection:
@@ -33,7 +33,7 @@ def record_answer(catalog: Catalog, answer: Answer) -> bool:
                 )
             ).scalars()
         )
-        if here != held:
+        if here != held or not _still_there(connection, answer):
             return False
         record = json.dumps(to_json(answer), ensure_ascii=False)
         connection.execute(answers.insert().values(id=answer.id, created_at=now(), record=record))
@@ -43,6 +43,17 @@ def record_answer(catalog: Catalog, answer: Answer) -> bool:
                 [{"answer_id": answer.id, "document_id": name} for name in sorted(held)],
             )
     return True
+
+
+def _still_there(connection: Connection, answer: Answer) -> bool:
+    """Whether the passages' chunks are of the contents that answer for their documents now."""
+    wanted = {(passage.chunk_id, passage.document_id) for passage in answer.passages}
+    rows = connection.execute(
+        select(chunks.c.id, documents.c.id)
+        .join(documents, documents.c.content_key == chunks.c.content_key)
+        .where(chunks.c.id.in_([chunk_id for chunk_id, _ in wanted]))
+    )
+    return wanted <= {(chunk_id, document_id) for chunk_id, document_id in rows}
 
 
 def read_answer(catalog: Catalog, answer_id: str) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from rag.catalog import Catalog
 from rag.catalog.collections import collection_ids
 from rag.catalog.contents import Vectors
 from rag.catalog.documents import shown_title
+from rag.catalog.family import batched
 from rag.catalog.schema import chunks, contents, documents
 from rag.records import Passage
 from rag.twins import twin
@@ -29,15 +30,15 @@ def live_passages(
     """
     found: dict[str, Passage] = {}
     with catalog.read() as connection:
-        allowed = collection_ids(connection, collections)
-        statement = _live().where(
-            chunks.c.id.in_(list(ids)), documents.c.collection_id.in_(allowed)
-        )
-        for row in connection.execute(statement.order_by(documents.c.created_at)):
-            passage = _passage(row)
-            first = found.setdefault(row.id, passage)
-            if first is not passage:
-                found[row.id] = replace(first, twins=(*first.twins, twin(first, passage, "same")))
+        allowed = documents.c.collection_id.in_(collection_ids(connection, collections))
+        for some in batched(ids):
+            statement = _live().where(chunks.c.id.in_(some), allowed)
+            for row in connection.execute(statement.order_by(documents.c.created_at)):
+                passage = _passage(row)
+                first = found.setdefault(row.id, passage)
+                if first is not passage:
+                    twins = (*first.twins, twin(first, passage, "same"))
+                    found[row.id] = replace(first, twins=twins)
     return found
 
 

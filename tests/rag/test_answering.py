@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from rag.answerability import Evidence
+from rag.answering import NOT_SAID
+from rag.catalog import schema
 from rag.catalog.answers import read_answer
-from rag.catalog.documents import remove
+from rag.catalog.documents import list_documents, remove
 from rag.catalog.pages import read_page
 from rag.errors import Busy, NotFound, TooLarge, UsageError
+from rag.evidence import Span, passage_sentences
 from rag.library import Library
 from rag.prompting import build_prompt
 from rag.records import Question
+from rag.short_answer import short_answer
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.reading import add_text, read_all
 
@@ -68,6 +74,60 @@ def test_an_invented_sentence_is_withdrawn_and_the_best_quote_stands_in(library:
     answer = events[-1][1]
     assert answer["text"] == f"{LEAVE} [1]"
     assert [s["support"] for s in answer["sentences"]] == ["quoted"]
+
+
+@pytest.mark.parametrize("change", ["removed", "changed"])
+def test_a_document_that_goes_or_changes_while_it_is_answered_is_not_quoted(
+    library: Library, change: str
+) -> None:
+    FakeLLM.replies = ["You may carry over up to five unused days of leave until 31 March."]
+    events = []
+    for event in library.ask(ASKED):
+        events.append((event.name, event.data))
+        if event.name == "sources":
+            (found,) = list_documents(library.catalog)
+            if change == "removed":
+                remove(library.catalog, found.id)
+            else:
+                other = (
+                    "The director earns 90,000 euros. No leave may be carried over at all, ever."
+                )
+                with library.catalog.write() as connection:
+                    pages = {"text": f"{other} {other}"}
+                    connection.execute(update(schema.pages).values(pages))
+                    connection.execute(update(schema.chunks).values(id="c_other"))
+    name, answer = events[-1]
+    assert name == "done"
+    assert answer["abstained"]
+    assert (answer["text"], answer["citations"]) == (NOT_SAID, [])
+    with pytest.raises(NotFound):
+        read_answer(library.catalog, answer["id"])
+
+
+def test_numbers_in_brackets_of_a_document_are_no_marks(library: Library) -> None:
+    text = "The court held in Smith v Jones [2019] UKSC 12, as in [1] above, that renewal is void."
+    add_text(library, "court.txt", text)
+    read_all(library)
+    FakeLLM.replies = [f"{text[:-1]} [1]. So it is."]
+    answer = _events(library, Question("What did the court hold in Smith v Jones?"))[-1][1]
+    assert answer["sentences"][0]["text"] == text
+    assert answer["text"] == f"{text.replace('[1]', '(1)')} [1]"
+
+
+def test_the_short_answer_is_what_the_reader_took_also_of_a_quote(library: Library) -> None:
+    text = "Since 2019, staff may carry over up to ten unused days of leave. Ask Ada."
+    add_text(library, "carry.txt", text)
+    read_all(library)
+    evidence = Evidence((_span(library, text),), ("ten",), {})
+    FakeLLM.replies = [text.partition(" Ask")[0]]
+    answer = _events(library, Question("How many days may staff carry over since 2019?"))[-1][1]
+    quotes = [citation["quote"] for citation in answer["citations"]]
+    assert short_answer("How many days may staff carry over?", quotes, evidence) == "ten"
+
+
+def _span(library: Library, text: str) -> Span:
+    found = next(p for p in library.search(text, limit=3) if p.text == text)
+    return passage_sentences(found)[0]
 
 
 def test_a_heading_alone_is_no_answer(library: Library) -> None:

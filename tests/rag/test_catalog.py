@@ -249,7 +249,8 @@ def test_listing_goes_on_after_its_last(catalog: Catalog) -> None:
 def test_an_answer_goes_with_the_document_that_it_quotes(catalog: Catalog) -> None:
     name = _upload(catalog, "a.txt", "h1")
     _make_live(catalog)
-    passage = Passage("c", name, "t", "a.txt", 1, 0, 3, "Ada", 1.0)
+    ((row,),) = index_rows(catalog)
+    passage = Passage(row.id, name, "t", "a.txt", 1, 0, 3, "Ada", 1.0)
     answer = Answer(
         new_answer_id(), "q", "q", (), "Ada [1]", None, False, 1.0, (), (), (passage,),
         ModelInfo("m", "r", "cpu"), "1",

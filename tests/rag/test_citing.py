@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.citing import Verifier, passage_url
-from rag.evidence import TermWeights, find_quote
+from rag.evidence import TermWeights, find_quote, is_cut, passage_sentences
 from rag.records import Passage
 from rag.words import WordIndex, Words
 
@@ -15,6 +15,10 @@ TEXT = (
     "The managing director is Niamh Carrow. Up to five unused days of leave may be carried over "
     "until 31 March.\nVisitors must not enter the workshop without a guide. "
     "A hotel night in Oslo may cost 1,800 kroner."
+)
+LONG = (
+    "all travel requests above the limit within three working days after the written request of "
+    "the department reached the finance office of the company"
 )
 PASSAGE = Passage("c1", "d1", "Handbook", "handbook.pdf", 1, 100, 400, TEXT, 1.0)
 
@@ -54,6 +58,106 @@ def test_support(verifier: Verifier, sentence: str, support: str) -> None:
     assert (verdict.evidence is None) == (support == "unsupported")
 
 
+# what a small change of a sentence's words must not be able to do: evidence, sentence
+WRONG = [
+    # a part of a number, or of a word
+    ("The hotel limit in Rome is 120 euros per night.", "The hotel limit in Rome is 12."),
+    ("The price is 1.5 million.", "The price is 1."),
+    ("25 days of leave are granted.", "5 days of leave are granted."),
+    ("The value is often high.", "Ten."),
+    # what stands before a part of a sentence
+    ("Under no circumstances visitors may enter the hall.", "Visitors may enter the hall."),
+    ("All departments except Sales staff get a bonus.", "Sales staff get a bonus."),
+    ("Nobody from the sales team may enter the hall.", "The sales team may enter the hall."),
+    # negations
+    ("Staff without a badge may not enter the hall.", "Staff without a badge may enter the hall."),
+    ("Under rule No. 3, staff may not park here.", "Under rule No. 3, staff may park here."),
+    ("Form No. 7 must be filed by visitors on arrival.", "No visitors must file form 7."),
+    ("The tenant must pay unless heating fails.", "The tenant must pay when heating fails."),
+    ("Niemals haftet der Verein für Schäden.", "Der Verein haftet für Schäden."),
+    # two sentences, or two clauses, as one
+    ("Staff may claim meals. This does not apply to contractors.", "Contractors may claim meals."),
+    ("Trains cost at most 20 euros. Flights are 300 euros.", "Trains cost at most 300 euros."),
+    ("Managers get 30 days of leave and staff get 25 days.", "Staff get 30 days of leave."),
+    ("Hotel limits: Oslo 180 euros, Rome 120 euros.", "The hotel limits: Oslo 120 euros."),
+    ("Tom Hill reports to Anna Berg.", "It says Anna Berg reports to Tom Hill."),
+    # words that are names as well
+    ("Leave may be taken in March.", "Leave must be taken in May."),
+    ("Employees in group B receive a bonus of 50.", "Employees in group A receive a bonus of 50."),
+    ("Ask us before the staff pay the travel costs.", "The US staff pay the travel costs."),
+    # numbers that look alike
+    ("The dose is 0.050 mg a day for adults.", "The dose is 50 mg a day for adults."),
+    ("The server needs Python 3.10 at least.", "The server needs Python 3.1 at least."),
+    ("The store is kept at -18 degrees.", "The store is kept at 18 degrees."),
+    ("The deposit is €500 for a key.", "The deposit is $500 for a key."),
+    ("The discount is 5 euros for members.", "The discount is 5% for members."),
+    ("The contract ends on 03/04/2026.", "The contract ends on 04/03/2026."),
+    ("The fund holds 5 million euros.", "The fund holds 5 billion euros."),
+    # a name that opens a long sentence, or follows a title
+    (f"Schmidt approves {LONG}.", f"Weber approves {LONG}."),
+    (f"It approves {LONG} by Dr. Schmidt.", f"It approves {LONG} by Dr. Weber."),
+]
+
+RIGHT = [
+    ("The limit in Rome is 120 euros per night.", "The limit in Rome is 120 euros."),
+    ("The limit is 1,200 euros per night.", "The limit is 1200 euros per night."),
+    ("Berlin | 150\nOslo | 180", "The limit in Oslo is 180 euros."),
+    ("You may not smoke in the yard.", "In the yard you may not smoke."),
+    ("Staff get 30 days of leave, and after 10 years 33 days.", "Staff get 30 days of leave."),
+    (
+        "Since 2019, staff may carry over 10 days of leave.",
+        "Staff may carry over 10 days of leave.",
+    ),
+    ("Dr. Weber approves the request.", "The request Dr. Weber approves."),
+    ("The fund holds 1.5 million euros.", "The fund holds 1,500,000 euros."),
+]
+
+
+def _passage(text: str) -> Passage:
+    return Passage("c3", "d1", "Limits in euros", "rules.pdf", 1, 0, len(text), text, 1.0)
+
+
+@pytest.mark.parametrize(("evidence", "sentence"), WRONG)
+def test_a_changed_fact_is_never_supported(
+    verifier: Verifier, evidence: str, sentence: str
+) -> None:
+    assert verifier.verify(sentence, [_passage(evidence)]).support == "unsupported"
+
+
+@pytest.mark.parametrize(("evidence", "sentence"), RIGHT)
+def test_the_same_fact_in_other_words_is(verifier: Verifier, evidence: str, sentence: str) -> None:
+    assert verifier.verify(sentence, [_passage(evidence)]).support == "supported"
+
+
+def test_a_part_of_a_sentence_is_cited_with_the_whole(verifier: Verifier) -> None:
+    text = "Since 2019, staff may carry over up to ten unused days of leave. Ask Ada."
+    verdict = verifier.verify("staff may carry over up to ten unused days", [_passage(text)])
+    assert verdict.support == "supported"
+    assert verdict.evidence is not None
+    assert verdict.evidence.text == text.partition(" Ask")[0]
+
+
+def test_a_passage_that_contradicts_hides_none_that_supports(verifier: Verifier) -> None:
+    wrong = "A night in a hotel in Rome costs 20 euros."
+    right = "A hotel night in Rome costs 25 euros."
+    sentence = "In Rome a night in a hotel costs 25 euros."
+    verdict = verifier.verify(sentence, [_passage(wrong), _passage(right)])
+    assert verdict.support == "supported"
+    assert verdict.evidence is not None
+    assert verdict.evidence.text == right
+
+
+def test_a_very_long_sentence_is_evidence_to_its_end_and_never_cut_within_a_word() -> None:
+    text = "It is agreed that " + "the pump of the basin is checked by two people, " * 30
+    text += "and costs 120000 euros."
+    parts = passage_sentences(_passage(text))
+    assert len(parts) > 1
+    assert "".join(part.text for part in parts).replace(" ", "") == text.replace(" ", "")
+    assert all(part.text.endswith((",", ".")) for part in parts)
+    assert is_cut(parts[0])
+    assert not is_cut(parts[-1])
+
+
 def test_the_evidence_is_the_sentence_that_supports(verifier: Verifier) -> None:
     verdict = verifier.verify("You may carry over five unused leave days to 31 March.", [PASSAGE])
     assert verdict.evidence is not None
@@ -66,6 +170,7 @@ def test_a_quote_is_found_across_line_breaks_and_never_as_a_pattern() -> None:
     found = find_quote(PASSAGE, "31 March. Visitors must")
     assert found is not None
     assert found.text == "31 March.\nVisitors must"
+    assert find_quote(PASSAGE, "1,80") is None
     assert find_quote(PASSAGE, "31.March") is None
     assert find_quote(PASSAGE, "") is None
 

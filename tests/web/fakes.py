@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import select
 
 from rag.catalog import Catalog
 from rag.catalog.answers import record_answer
@@ -17,6 +18,7 @@ from rag.catalog.contents import Content, content_key, publish, put_contents
 from rag.catalog.documents import Upload, add_upload
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.queue import Task, claim, fail, report
+from rag.catalog.schema import chunks, documents
 from rag.errors import Busy, UnknownCollection
 from rag.library import Library
 from rag.originals import original_path, store_original
@@ -153,10 +155,28 @@ class FakeLibrary(Library):
 
         found = [d for d in list_documents(self.catalog) if d.searchable]
         return [
-            Passage(f"c{i}", d.id, d.title, d.source, 1, *_span(self, d.id), score=0.9 - i / 10)
+            Passage(
+                self._chunk_of(d.id),
+                d.id,
+                d.title,
+                d.source,
+                1,
+                *_span(self, d.id),
+                score=0.9 - i / 10,
+            )
             for i, d in enumerate(found[:4])
             for _ in range(self.passages_each)
         ]
+
+    def _chunk_of(self, document_id: str) -> str:
+        statement = (
+            select(chunks.c.id)
+            .join(documents, documents.c.content_key == chunks.c.content_key)
+            .where(documents.c.id == document_id)
+            .order_by(chunks.c.ordinal)
+        )
+        with self.catalog.read() as connection:
+            return str(connection.execute(statement).scalars().first())
 
     def _events(self, question: Question) -> Iterator[Event]:
         passages = self._passages()

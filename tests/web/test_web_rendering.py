@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rag.records import Block, Page
-from web.rendering import Shown, by_page, human_bytes, show_page, without_numbers
+from web.rendering import Shown, by_page, human_bytes, show_page
 
 
 def rows_of(*lines: str, context: str = "") -> Page:
@@ -97,7 +97,6 @@ def test_passages_by_document_and_page() -> None:
 
 
 def test_small_words() -> None:
-    assert without_numbers("Up to five [1] [12].") == "Up to five."
     assert [human_bytes(n) for n in (0, 999, 1500, 99_900, 200_000_000, 3 * 10**9)] == [
         "0 B", "999 B", "1.5 kB", "100 kB", "200 MB", "3.0 GB",
     ]  # fmt: skip

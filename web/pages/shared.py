@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from rag.catalog.collections import collection_names
 from rag.records import DEFAULT_COLLECTION
 from web.readiness import LOADING, reason_not_ready
-from web.rendering import by_page, human_bytes, newer_versions, without_numbers
+from web.rendering import by_page, human_bytes, newer_versions
 from web.served import served
 
 SUPPORT_LABELS = {
@@ -47,7 +47,6 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["human_bytes"] = human_bytes
     app.jinja_env.filters["newer_versions"] = newer_versions
     app.jinja_env.filters["language_name"] = language_name
-    app.jinja_env.filters["without_numbers"] = without_numbers
     app.jinja_env.globals.update(
         source_url=source_url,
         support_labels=SUPPORT_LABELS,

@@ -47,7 +47,7 @@ export class Turn {
   }
 
   sentenceLine(sentence) {
-    const words = make("span", { class: "words" }, sentence.text.replace(/\s*\[\d+\]/g, "").trim());
+    const words = make("span", { class: "words" }, sentence.text);
     for (const n of sentence.citations) {
       if (this.citations.has(n)) words.append("\u00a0", citeLink(this.citations.get(n)));
     }
