@@ -67,9 +67,7 @@ def _refused(info: zipfile.ZipInfo, name: str, limits: UnpackLimits) -> Document
     if info.create_system == _UNIX and _is_special(info.external_attr >> 16):
         return UnsupportedFormat(f"“{name}” is a link or a device, no file.")
     if is_encrypted(info):
-        return ProtectedDocument(
-            f"“{name}” is locked with a password. Pack it again without one."
-        )
+        return ProtectedDocument(f"“{name}” is locked with a password. Pack it again without one.")
     if info.compress_type not in _METHODS:
         return UnsupportedFormat(
             f"“{name}” is packed by a method (number {info.compress_type}) that is not "
