@@ -257,11 +257,6 @@ class Indexes:
         serials.sweep()
 
 
-def mark_for_checking(catalog: Catalog) -> None:
-    """Have the next one that opens the indexes look at every chunk."""
-    catalog.note(_IN_USE, "yes")
-
-
 def apart_chunks(catalog: Catalog) -> set[str]:
     """The chunks that are searched exactly, since the graph does not reach them."""
     return set(json.loads(catalog.fact(_APART) or "[]"))

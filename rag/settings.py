@@ -19,7 +19,6 @@ from rag.errors import UnknownSetting, UsageError
 
 ENVIRONMENT_PREFIX = "CLOISTER_"
 HOME_VARIABLE = "CLOISTER_HOME"
-MODELS_VARIABLE = "CLOISTER_MODELS"
 
 
 def _setting(default: Any, text: str) -> Any:
