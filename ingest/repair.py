@@ -11,8 +11,9 @@ from pathlib import Path
 from ingest.check import Survey
 from rag.catalog import Catalog, audit
 from rag.catalog.contents import wanted_hashes
+from rag.files import hash_of
 from rag.library import Library
-from rag.originals import hash_of, store_original, sweep_originals
+from rag.originals import store_original, sweep_originals
 from rag.settings import Settings
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from rag.catalog import Catalog, now
-from rag.catalog.family import batched
+from rag.catalog.batching import batched
 from rag.catalog.schema import answer_documents, answers, documents
 from rag.errors import NotFound
 from rag.records import Answer, to_json

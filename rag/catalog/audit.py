@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Select, select, update
 
 from rag.catalog import Catalog, now
+from rag.catalog.batching import batched
 from rag.catalog.checksums import content_checksum
 from rag.catalog.contents import Vectors, pack_vector, unpack_vector
 from rag.catalog.queue import requeue
 from rag.catalog.schema import chunks, contents, documents, folders, members, pages
 
-_BATCH = 500
 # a float16 rounding of a vector of length 1 keeps its length within this
 _LENGTH_SLACK = 0.01
 _LOST_CODE = "original-lost"
@@ -259,10 +259,6 @@ def _sources(
     statement = select(documents.c.source) if statement is None else statement
     found: set[str] = set()
     with catalog.read() as connection:
-        for batch in _batches(list(values)):
+        for batch in batched(values):
             found.update(connection.execute(statement.where(column.in_(batch))).scalars())
     return sorted(found)
-
-
-def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (items[i : i + _BATCH] for i in range(0, len(items), _BATCH))
