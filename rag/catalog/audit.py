@@ -170,32 +170,39 @@ def containers_of(catalog: Catalog, bytes_hash: str, lost: Collection[str]) -> l
     """The contents that answer and list a member of these bytes, their own originals not lost."""
     with catalog.read() as connection:
         found = connection.execute(
-            select(contents.c.key)
+            select(contents.c.key, contents.c.bytes_hash)
             .join(members, members.c.content_key == contents.c.key)
             .join(documents, documents.c.content_key == contents.c.key)
-            .where(members.c.bytes_hash == bytes_hash, contents.c.bytes_hash.not_in(lost))
+            .where(members.c.bytes_hash == bytes_hash)
             .distinct()
         )
-        return list(found.scalars())
+        return [row.key for row in found if row.bytes_hash not in lost]
 
 
 def mark_lost_originals(catalog: Catalog, hashes: Sequence[str]) -> None:
     """Say so at the documents whose originals are lost, and nowhere else."""
     with catalog.write() as connection:
-        connection.execute(
+        marked = connection.execute(
+            select(documents.c.bytes_hash).where(documents.c.error_code == _LOST_CODE).distinct()
+        )
+        found = (
             update(documents)
-            .where(documents.c.error_code == _LOST_CODE, documents.c.bytes_hash.not_in(hashes))
+            .where(documents.c.error_code == _LOST_CODE)
             .values(error=None, error_code=None, updated_at=now())
         )
-        connection.execute(
+        for some in batched(set(marked.scalars()) - set(hashes)):
+            connection.execute(found.where(documents.c.bytes_hash.in_(some)))
+        lost = (
             update(documents)
-            .where(documents.c.bytes_hash.in_(hashes), documents.c.state == "live")
+            .where(documents.c.state == "live")
             .values(
                 error="The stored file is lost or damaged; its text still answers. Add it again.",
                 error_code=_LOST_CODE,
                 updated_at=now(),
             )
         )
+        for some in batched(hashes):
+            connection.execute(lost.where(documents.c.bytes_hash.in_(some)))
 
 
 def _answering(catalog: Catalog) -> list[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, delete, exists, func, select, update
 
 from rag.catalog import Catalog, now
+from rag.catalog.batching import batched
 from rag.catalog.checksums import content_checksum
 from rag.catalog.family import Nesting
 from rag.catalog.pages import page_row
@@ -105,9 +106,7 @@ def insert_contents(connection: Connection, batch: Sequence[Content]) -> None:
     # a content that is read again is still named by its documents until the new rows are in
     connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     each = {content.key: content for content in batch}
-    there = connection.execute(select(contents.c.key).where(contents.c.key.in_(list(each))))
-    if known := list(there.scalars()):
-        _delete(connection, known)
+    _delete(connection, each)
     for content in each.values():
         in_order = sorted(content.parsed.pages, key=lambda page: page.number)
         page_rows = [page_row(content.key, page) for page in in_order]
@@ -168,8 +167,8 @@ def publish(
     contents that were written in portions, by their keys.
     """
     with catalog.write() as connection:
-        keys = sorted({key for _, key in finished})
-        connection.execute(update(contents).where(contents.c.key.in_(keys)).values(indexed=1))
+        for some in batched(sorted({key for _, key in finished})):
+            connection.execute(update(contents).where(contents.c.key.in_(some)).values(indexed=1))
         for key, checksum in (checksums or {}).items():
             connection.execute(
                 update(contents).where(contents.c.key == key).values(checksum=checksum)
@@ -201,25 +200,25 @@ def dead_contents(catalog: Catalog) -> list[str]:
 
 def chunk_ids(catalog: Catalog, keys: Iterable[str]) -> list[str]:
     """The ids of all chunks of these contents."""
+    found: list[str] = []
     with catalog.read() as connection:
-        return list(
-            connection.execute(
-                select(chunks.c.id).where(chunks.c.content_key.in_(list(keys)))
-            ).scalars()
-        )
+        for some in batched(keys):
+            statement = select(chunks.c.id).where(chunks.c.content_key.in_(some))
+            found += connection.execute(statement).scalars()
+    return found
 
 
 def delete_contents(catalog: Catalog, keys: Iterable[str]) -> None:
     """Erase contents with their pages and chunks."""
     with catalog.write() as connection:
-        _delete(connection, list(keys))
+        _delete(connection, keys)
 
 
-def _delete(connection: Connection, keys: list[str]) -> None:
-    connection.execute(delete(chunks).where(chunks.c.content_key.in_(keys)))
-    connection.execute(delete(pages).where(pages.c.content_key.in_(keys)))
-    connection.execute(delete(members).where(members.c.content_key.in_(keys)))
-    connection.execute(delete(contents).where(contents.c.key.in_(keys)))
+def _delete(connection: Connection, keys: Iterable[str]) -> None:
+    for some in batched(keys):
+        for table in (chunks, pages, members):
+            connection.execute(delete(table).where(table.c.content_key.in_(some)))
+        connection.execute(delete(contents).where(contents.c.key.in_(some)))
 
 
 def wanted_hashes(catalog: Catalog) -> set[str]:
@@ -272,9 +271,11 @@ def index_ids(catalog: Catalog, embedded_by: str) -> list[str]:
 
 def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
     """These chunks, those that are there, as the indexes need them."""
+    rows: list[Row[Any]] = []
     with catalog.read() as connection:
-        rows = connection.execute(_chunks_to_index().where(chunks.c.id.in_(list(ids)))).all()
-        return [_index_row(row) for row in _of_one_length(rows)]
+        for some in batched(ids):
+            rows += connection.execute(_chunks_to_index().where(chunks.c.id.in_(some)))
+    return [_index_row(row) for row in _of_one_length(rows)]
 
 
 def _chunks_to_index() -> Select[Any]:
