@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ingest.findings import Fault, Findings, fault
 from rag.catalog import Catalog, audit
-from rag.catalog.contents import count_chunks, wanted_hashes
+from rag.catalog.contents import wanted_hashes
 from rag.catalog.documents import count_states
+from rag.catalog.index_rows import count_chunks
 from rag.comparison import Compared, Tell, compare_closed_vectors, compare_words
 from rag.errors import StorageError
 from rag.files import hash_of

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag.embedding import resolve
 from rag.errors import Busy, ModelError
+from rag.plugging import resolve
 from rag.records import ModelInfo
 from rag.settings import Settings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.catalog import Catalog
-from rag.catalog.contents import IndexRow, count_chunks, index_rows, vectors_of
+from rag.catalog.index_rows import IndexRow, count_chunks, index_rows, vectors_of
 from rag.comparison import (
     Compared,
     Tell,

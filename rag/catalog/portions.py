@@ -18,7 +18,6 @@ from rag.catalog.batching import batched
 from rag.catalog.checksums import content_checksum
 from rag.catalog.contents import (
     Content,
-    IndexRow,
     Vectors,
     chunk_row,
     delete_contents,
@@ -26,6 +25,7 @@ from rag.catalog.contents import (
     pack_vector,
     unpack_vector,
 )
+from rag.catalog.index_rows import IndexRow
 from rag.catalog.schema import chunks, contents, members, pages
 from rag.records import Chunk, with_context
 

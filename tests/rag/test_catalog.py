@@ -20,12 +20,9 @@ from rag.catalog.contents import (
     content_key,
     dead_contents,
     delete_contents,
-    index_rows,
     publish,
     put_contents,
-    rows_for_indexes,
     unpack_vector,
-    vectors_of,
 )
 from rag.catalog.documents import (
     Upload,
@@ -36,6 +33,7 @@ from rag.catalog.documents import (
     remove,
 )
 from rag.catalog.folders import drop_files, folder_key, known_files, put_files
+from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_passages, live_vectors
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
