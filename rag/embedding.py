@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelError
-from rag.plugging import resolve
+from rag.plugging import advice, resolve
 from rag.settings import Settings
 from rag.tokens import LIMIT, Offsets, guessed_offsets, tokenizer_offsets
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rag.models.lanes import Lanes
 
 Vectors = NDArray[np.float32]
+
+_SETTING = "embedder.model"
 
 
 class Embedder:
@@ -121,9 +123,9 @@ def embedder_fingerprint(settings: Settings) -> str:
 def _plugged(dotted: str) -> BaseEmbedding:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
-    model = resolve(dotted)()
+    model = resolve(dotted, _SETTING)()
     if not isinstance(model, BaseEmbedding):
-        raise ModelError(f"“{dotted}” is not a LlamaIndex BaseEmbedding.")
+        raise ModelError(f"“{dotted}” is not a LlamaIndex BaseEmbedding. {advice(_SETTING)}")
     return model
 
 

@@ -225,7 +225,7 @@ class Indexes:
                     return index
                 index.close()
             except (OSError, ValueError, StorageError) as error:
-                self._say(f"The lexical index cannot be opened ({error}).")
+                self._say(f"The lexical index cannot be opened ({error.__cause__ or error}).")
             self._say("The lexical index is not whole: rebuilding it from the catalog.")
         with self._fresh_words() as (path, index):
             serials.switch(path)
