@@ -30,9 +30,9 @@ from ingest_rate import Run, install_stock, raw_seconds, stock_ingest
 
 from ingest.sync import register
 from ingest.worker import Worker
-from rag.catalog.contents import index_rows
 from rag.catalog.documents import count_states
 from rag.catalog.folders import folder_key
+from rag.catalog.index_rows import index_rows
 from rag.errors import CloisterError
 from rag.library import Library
 from rag.records import with_context

@@ -86,9 +86,9 @@ def ingest(settings: Settings, documents: Path) -> tuple[Run, list[str]]:
     """Sync the folder into a fresh library; also returns what was embedded."""
     from ingest.sync import register
     from ingest.worker import Worker
-    from rag.catalog.contents import index_rows
     from rag.catalog.documents import count_states
     from rag.catalog.folders import folder_key
+    from rag.catalog.index_rows import index_rows
     from rag.library import Library
 
     library = Library(settings)

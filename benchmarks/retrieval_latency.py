@@ -69,7 +69,8 @@ def measure(options: Options) -> Sequence[Figure]:
 def fill(library: Library, seeds: Vectors, count: int, collection: str) -> None:
     """Write `count` synthetic chunks into a collection: random text, vectors near real ones."""
     from rag.catalog.collections import create_collection
-    from rag.catalog.contents import IndexRow, publish, put_contents
+    from rag.catalog.contents import publish, put_contents
+    from rag.catalog.index_rows import IndexRow
 
     create_collection(library.catalog, collection)
     writer = Writer(seed=count)
@@ -159,7 +160,7 @@ def _sync_samples(library: Library) -> None:
 
 
 def _stored(library: Library) -> Iterator[tuple[list[str], Vectors]]:
-    from rag.catalog.contents import index_rows
+    from rag.catalog.index_rows import index_rows
 
     for rows in index_rows(library.catalog):
         yield [row.id for row in rows], np.stack([row.vector for row in rows])

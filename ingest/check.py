@@ -13,13 +13,15 @@ from pathlib import Path
 
 from ingest.findings import Fault, Findings, fault
 from rag.catalog import Catalog, audit
-from rag.catalog.contents import count_chunks, wanted_hashes
+from rag.catalog.contents import wanted_hashes
 from rag.catalog.documents import count_states
+from rag.catalog.index_rows import count_chunks
 from rag.comparison import Compared, Tell, compare_closed_vectors, compare_words
 from rag.errors import StorageError
+from rag.files import hash_of
 from rag.indexes import NAMES, Indexes, apart_chunks
 from rag.lock import try_no_registration
-from rag.originals import hash_of, original_path, unwanted_originals
+from rag.originals import original_path, unwanted_originals
 from rag.serials import Serials
 from rag.settings import Settings
 from rag.words import WordIndex

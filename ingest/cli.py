@@ -25,7 +25,7 @@ from rag.printing import json_line, printable
 from rag.settings import Settings
 
 
-@click.group(short_help="Add, sync, list and remove documents.")
+@click.group()
 def ingest() -> None:
     """Add, sync, list and remove documents."""
 

@@ -15,7 +15,7 @@ from rag.catalog import Catalog
 from rag.catalog.folders import unfinished
 from rag.errors import Busy
 from rag.library import Library
-from rag.lock import find_holder, take_library_lock
+from rag.lock import find_holder, in_use, take_library_lock
 from rag.settings import Settings
 
 POLL_SECONDS = 0.3
@@ -49,10 +49,8 @@ def finish(
                 continue  # a server started in this very moment: follow it
             return
         if not holder.address:
-            raise Busy(
-                f"The library is in use by “{holder.what}” (process {holder.pid}). What was "
-                "found is registered and will be read; run this again to wait for it."
-            )
+            advice = "What was found is registered and will be read; run this again to wait for it."
+            raise in_use(holder, advice=advice)
         if not wait or _followed(settings, catalog, watch, folder):
             return
 

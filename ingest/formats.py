@@ -1,4 +1,4 @@
-"""The kinds of file that Cloister reads: their suffixes, media types and parsers.
+"""The kinds of file that Cloister reads: their suffixes and parsers.
 
 A parser is named by `"module:function"` and imported on first use, in a child process.
 """
@@ -20,7 +20,6 @@ class Kind:
     """
 
     suffixes: tuple[str, ...]
-    media_type: str
     parser: str
     unpacker: str = ""
     becomes: str = ""
@@ -34,57 +33,37 @@ _CODE = str.split(
     ".scala .scss .sh .sql .svelte .swift .tf .toml .ts .tsx .vb .vue .xsd .xsl .yaml .yml "
     ".zsh"
 )
-_OPEN_XML = "application/vnd.openxmlformats-officedocument"
-_OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
 KINDS: dict[str, Kind] = {
-    "pdf": Kind((".pdf",), "application/pdf", "ingest.parsers.pdf:parse"),
-    "docx": Kind((".docx",), f"{_OPEN_XML}.wordprocessingml.document", "ingest.parsers.word:parse"),
-    "pptx": Kind(
-        (".pptx",), f"{_OPEN_XML}.presentationml.presentation", "ingest.parsers.slides:parse"
-    ),
-    "xlsx": Kind(
-        (".xlsx", ".xlsm"), f"{_OPEN_XML}.spreadsheetml.sheet", "ingest.parsers.sheets:parse"
-    ),
-    "csv": Kind((".csv", ".tsv"), "text/csv", "ingest.parsers.table:parse"),
-    "html": Kind((".html", ".htm", ".xhtml"), "text/html", "ingest.parsers.web:parse"),
-    "markdown": Kind((".md", ".markdown"), "text/markdown", "ingest.parsers.markdown:parse"),
-    "text": Kind(
-        (".txt", ".text", ".log", ".rst", ".tex", ".adoc"),
-        "text/plain",
-        "ingest.parsers.text:parse",
-    ),
-    "eml": Kind(
-        (".eml",), "message/rfc822", "ingest.parsers.mail:parse", "ingest.parsers.mail:unpack"
-    ),
-    "odt": Kind((".odt",), f"{_OPEN_DOCUMENT}.text", "ingest.parsers.odt:parse"),
-    "ods": Kind((".ods",), f"{_OPEN_DOCUMENT}.spreadsheet", "ingest.parsers.ods:parse"),
-    "odp": Kind((".odp",), f"{_OPEN_DOCUMENT}.presentation", "ingest.parsers.odp:parse"),
-    "rtf": Kind((".rtf",), "application/rtf", "ingest.parsers.rtf:parse"),
-    "epub": Kind((".epub",), "application/epub+zip", "ingest.parsers.epub:parse"),
-    "msg": Kind(
-        (".msg",),
-        "application/vnd.ms-outlook",
-        "ingest.parsers.outlook:parse",
-        "ingest.parsers.outlook:unpack",
-    ),
-    "zip": Kind((".zip",), "application/zip", "", "ingest.parsers.zips:unpack"),
+    "pdf": Kind((".pdf",), "ingest.parsers.pdf:parse"),
+    "docx": Kind((".docx",), "ingest.parsers.word:parse"),
+    "pptx": Kind((".pptx",), "ingest.parsers.slides:parse"),
+    "xlsx": Kind((".xlsx", ".xlsm"), "ingest.parsers.sheets:parse"),
+    "csv": Kind((".csv", ".tsv"), "ingest.parsers.table:parse"),
+    "html": Kind((".html", ".htm", ".xhtml"), "ingest.parsers.web:parse"),
+    "markdown": Kind((".md", ".markdown"), "ingest.parsers.markdown:parse"),
+    "text": Kind((".txt", ".text", ".log", ".rst", ".tex", ".adoc"), "ingest.parsers.text:parse"),
+    "eml": Kind((".eml",), "ingest.parsers.mail:parse", "ingest.parsers.mail:unpack"),
+    "odt": Kind((".odt",), "ingest.parsers.odt:parse"),
+    "ods": Kind((".ods",), "ingest.parsers.ods:parse"),
+    "odp": Kind((".odp",), "ingest.parsers.odp:parse"),
+    "rtf": Kind((".rtf",), "ingest.parsers.rtf:parse"),
+    "epub": Kind((".epub",), "ingest.parsers.epub:parse"),
+    "msg": Kind((".msg",), "ingest.parsers.outlook:parse", "ingest.parsers.outlook:unpack"),
+    "zip": Kind((".zip",), "", "ingest.parsers.zips:unpack"),
     "tar": Kind(
         (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz"),
-        "application/x-tar",
         "",
         "ingest.parsers.tars:unpack",
     ),
-    "json": Kind((".json", ".jsonl", ".ndjson"), "application/json", "ingest.parsers.data:parse"),
-    "doc": Kind((".doc",), "application/msword", "", becomes="docx"),
-    "xls": Kind((".xls",), "application/vnd.ms-excel", "", becomes="xlsx"),
-    "ppt": Kind((".ppt",), "application/vnd.ms-powerpoint", "", becomes="pptx"),
-    "xml": Kind((".xml", ".nxml", ".rss", ".atom"), "text/xml", "ingest.parsers.xml:parse"),
-    "notebook": Kind((".ipynb",), "application/x-ipynb+json", "ingest.parsers.notebook:parse"),
-    "code": Kind(tuple(_CODE), "text/plain", "ingest.parsers.code:parse"),
+    "json": Kind((".json", ".jsonl", ".ndjson"), "ingest.parsers.data:parse"),
+    "doc": Kind((".doc",), "", becomes="docx"),
+    "xls": Kind((".xls",), "", becomes="xlsx"),
+    "ppt": Kind((".ppt",), "", becomes="pptx"),
+    "xml": Kind((".xml", ".nxml", ".rss", ".atom"), "ingest.parsers.xml:parse"),
+    "notebook": Kind((".ipynb",), "ingest.parsers.notebook:parse"),
+    "code": Kind(tuple(_CODE), "ingest.parsers.code:parse"),
     "image": Kind(
-        (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
-        "image/*",
-        "ingest.parsers.image:parse",
+        (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"), "ingest.parsers.image:parse"
     ),
 }
 _PACKINGS = (".gz", ".bz2", ".xz")

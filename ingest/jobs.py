@@ -16,7 +16,7 @@ from ingest.erasing import erase
 from ingest.pipeline import Pipeline
 from ingest.repair import repair
 from rag.catalog.audit import mark_lost_originals
-from rag.catalog.contents import count_chunks
+from rag.catalog.index_rows import count_chunks
 from rag.catalog.jobs import Job, current_job, update_job
 from rag.errors import Busy, CloisterError
 from rag.library import Library

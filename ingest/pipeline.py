@@ -41,9 +41,9 @@ from rag.catalog.contents import (
     is_indexed,
     publish,
     put_contents,
-    rows_for_indexes,
     wanted_hashes,
 )
+from rag.catalog.index_rows import rows_for_indexes
 from rag.catalog.portions import Begun, begin, begun, checksum_of, index_portions
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.embedding import Embedder, Vectors

@@ -11,8 +11,9 @@ from pathlib import Path
 from ingest.check import Survey
 from rag.catalog import Catalog, audit
 from rag.catalog.contents import wanted_hashes
+from rag.files import hash_of
 from rag.library import Library
-from rag.originals import hash_of, store_original, sweep_originals
+from rag.originals import store_original, sweep_originals
 from rag.settings import Settings
 
 
@@ -23,7 +24,7 @@ def repair(library: Library, found: Survey) -> None:
     """
     settings, catalog, indexes = library.settings, library.catalog, library.indexes
     lost = [*found.missing_originals, *found.altered_originals]
-    still_lost = [name for name in lost if not _restore_original(settings, catalog, name)]
+    still_lost = {name for name in lost if not _restore_original(settings, catalog, name)}
     around = {name: audit.containers_of(catalog, name, still_lost) for name in still_lost}
     audit.mark_lost_originals(catalog, [name for name in still_lost if not around[name]])
     # before the index: its vectors may be what restores a row, and rows are what restores it

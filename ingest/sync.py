@@ -18,10 +18,12 @@ from ingest.patterns import Selection, selection
 from ingest.reading import nesting
 from rag.catalog import Catalog
 from rag.catalog.attempts import queue_unconverted
+from rag.catalog.batching import batched
 from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
 from rag.catalog.versions import FileVersion
 from rag.errors import DocumentError, TooLarge, UsageError
-from rag.originals import Incoming, hash_of, incoming, original_path
+from rag.files import hash_of
+from rag.originals import Incoming, incoming, original_path
 from rag.settings import Settings
 
 _BATCH = 200
@@ -104,7 +106,7 @@ def register(
     report.unchanged = plan_.unchanged
     for passed in plan_.passed:
         (report.failures if passed.failed else report.skips).append((passed.source, passed.reason))
-    for batch in _batches(plan_.to_read):
+    for batch in batched(plan_.to_read, _BATCH):
         registrar.read(batch)
     vanished = [file for file in plan_.vanished if file.document_id not in registrar.moved]
     drop_files(catalog, [file.document_id for file in vanished])
@@ -277,7 +279,3 @@ def _below(source: str, unseen: tuple[str, ...]) -> bool:
     return any(
         top == "." or source == top or source.startswith(f"{top.rstrip('/')}/") for top in unseen
     )
-
-
-def _batches(items: Sequence[Found]) -> Iterator[Sequence[Found]]:
-    return (items[i : i + _BATCH] for i in range(0, len(items), _BATCH))

@@ -17,7 +17,7 @@ from rag.catalog.jobs import Job, ask_for, current_job, take_back
 from rag.embedding import embedder_fingerprint
 from rag.errors import Busy, CloisterError, UsageError
 from rag.library import Library
-from rag.lock import find_holder, take_library_lock
+from rag.lock import find_holder, in_use, take_library_lock
 from rag.records import to_json
 from rag.settings import Settings
 
@@ -47,10 +47,7 @@ def do_job(
                     raise
                 continue  # a server started in this very moment: ask it
         if not holder.address:
-            raise Busy(
-                f"The library is in use by “{holder.what}” (process {holder.pid}). "
-                "Wait until it ends, or stop it, and try again."
-            )
+            raise in_use(holder)
         job = ask_for(catalog, kind, arguments)
         try:
             result = _followed(settings, catalog, job, steps)

@@ -45,5 +45,7 @@ def clean_name(name: str) -> str:
     if kept in ("", ".", ".."):
         raise UsageError("The file has no name. Give it one that ends in its kind, like notes.txt.")
     if len(kept.encode()) > LONGEST_NAME_BYTES:
-        raise UsageError(f"The file name “{kept[:40]}…” is longer than {LONGEST_NAME_BYTES} bytes.")
+        raise UsageError(
+            f"The file name “{kept[:40]}…” is longer than {LONGEST_NAME_BYTES} bytes. Shorten it."
+        )
     return kept

@@ -21,8 +21,8 @@ from ingest.erasing import erase, is_due
 from ingest.jobs import perform, run_job
 from ingest.pipeline import RECIPE_FACT, Pipeline
 from rag.catalog.attempts import queue_unconverted, recover
-from rag.catalog.contents import count_chunks
 from rag.catalog.folders import unfinished
+from rag.catalog.index_rows import count_chunks
 from rag.catalog.jobs import Job, start_again
 from rag.catalog.removals import removals
 from rag.errors import DISK_ERRORS, Busy, CloisterError, storage_error

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.catalog import Catalog
-from rag.catalog.contents import IndexRow, count_chunks, index_ids, index_rows, vectors_of
+from rag.catalog.index_rows import IndexRow, count_chunks, index_ids, index_rows, vectors_of
 from rag.vectors import VectorIndex
 from rag.words import WordIndex, Words
 

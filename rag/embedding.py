@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import ModelError, UsageError
+from rag.errors import ModelError
+from rag.plugging import advice, resolve
 from rag.settings import Settings
 from rag.tokens import LIMIT, Offsets, guessed_offsets, tokenizer_offsets
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rag.models.lanes import Lanes
 
 Vectors = NDArray[np.float32]
+
+_SETTING = "embedder.model"
 
 
 class Embedder:
@@ -118,22 +120,12 @@ def embedder_fingerprint(settings: Settings) -> str:
     return _fingerprint(folder.name, folder.revision)
 
 
-def resolve(dotted: str) -> Callable[..., Any]:
-    """What `package.module:name` names. Raises UsageError when there is no such thing."""
-    module, _, name = dotted.partition(":")
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"“{dotted}” cannot be imported: {error}.") from error
-    return found
-
-
 def _plugged(dotted: str) -> BaseEmbedding:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
-    model = resolve(dotted)()
+    model = resolve(dotted, _SETTING)()
     if not isinstance(model, BaseEmbedding):
-        raise ModelError(f"“{dotted}” is not a LlamaIndex BaseEmbedding.")
+        raise ModelError(f"“{dotted}” is not a LlamaIndex BaseEmbedding. {advice(_SETTING)}")
     return model
 
 

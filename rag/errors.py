@@ -29,6 +29,7 @@ import errno
 # the system's errors that tell of the disk, wherever they come up
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _FULL = "The disk is full: nothing was changed. Free some space and try again."
+_CHECK = "Check the data directory's disk and owner; `cloister ingest check` tells what is damaged."
 
 
 class CloisterError(Exception):
@@ -157,7 +158,7 @@ def storage_error(error: OSError) -> StorageError:
     """What an operating system's error on the library's own files means for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(_FULL)
-    return StorageError(f"The library's files cannot be written: {error.strerror}.")
+    return StorageError(f"The library's files cannot be written: {error.strerror}. {_CHECK}")
 
 
 def store_error(store: str, reason: object) -> StorageError:
@@ -165,7 +166,7 @@ def store_error(store: str, reason: object) -> StorageError:
     text = str(reason)
     if "No space left" in text or "disk is full" in text:
         return StorageError(_FULL)
-    return StorageError(f"{store} cannot be used: {text}.")
+    return StorageError(f"{store} cannot be used: {text}. {_CHECK}")
 
 
 def document_error(code: str, message: str) -> DocumentError:

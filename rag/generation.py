@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag.embedding import resolve
 from rag.errors import Busy, ModelError
+from rag.plugging import advice, resolve
 from rag.records import ModelInfo
 from rag.settings import Settings
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
 WAIT_SECONDS = 120.0
+_SETTING = "llm.model"
 # a question that was given up leaves the line within this time
 _LOOK_SECONDS = 0.25
 
@@ -126,9 +127,9 @@ def load_generator(settings: Settings) -> Generator:
     if ":" in settings.llm_model:
         from llama_index.core.llms import LLM
 
-        plugged = resolve(settings.llm_model)()
+        plugged = resolve(settings.llm_model, _SETTING)()
         if not isinstance(plugged, LLM):
-            raise ModelError(f"“{settings.llm_model}” is not a LlamaIndex LLM.")
+            raise ModelError(f"“{settings.llm_model}” is not a LlamaIndex LLM. {advice(_SETTING)}")
         info = ModelInfo(settings.llm_model, "", "elsewhere")
         return Generator(plugged, info, lambda text: len(text) // 3 + 1, settings)
     from rag.models.engine import LocalLLM

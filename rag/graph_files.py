@@ -46,7 +46,10 @@ def _saved(graph: Path) -> tuple[int, int]:
         version, _, _, vectors, size = _HEADER.unpack(head)
         if version == _VERSION:
             return vectors, size
-    raise StorageError("The vector index cannot be opened: its files are damaged.")
+    raise StorageError(
+        "The vector index cannot be opened: its files are damaged. Restart Cloister: it is built "
+        "anew from the catalog."
+    )
 
 
 def _blank_from(path: Path, start: int) -> None:

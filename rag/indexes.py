@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.catalog import Catalog
-from rag.catalog.contents import IndexRow, count_chunks, index_rows, vectors_of
+from rag.catalog.index_rows import IndexRow, count_chunks, index_rows, vectors_of
 from rag.comparison import (
     Compared,
     Tell,
@@ -225,7 +225,7 @@ class Indexes:
                     return index
                 index.close()
             except (OSError, ValueError, StorageError) as error:
-                self._say(f"The lexical index cannot be opened ({error}).")
+                self._say(f"The lexical index cannot be opened ({error.__cause__ or error}).")
             self._say("The lexical index is not whole: rebuilding it from the catalog.")
         with self._fresh_words() as (path, index):
             serials.switch(path)
@@ -255,11 +255,6 @@ class Indexes:
             serials.switch(path)
         self.words.become(index)
         serials.sweep()
-
-
-def mark_for_checking(catalog: Catalog) -> None:
-    """Have the next one that opens the indexes look at every chunk."""
-    catalog.note(_IN_USE, "yes")
 
 
 def apart_chunks(catalog: Catalog) -> set[str]:

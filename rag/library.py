@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from rag.catalog import Catalog
+from rag.catalog import CATALOG_FILE, Catalog
 from rag.catalog.collections import collection_ids, create_collection
 from rag.errors import Busy, CloisterError, UsageError
 from rag.questions import check_parameters, checked
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("cloister.library")
 
 T = TypeVar("T")
-
-CATALOG_FILE = "catalog.sqlite"
 
 
 def open_catalog(settings: Settings) -> Catalog:

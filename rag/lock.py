@@ -106,17 +106,22 @@ def find_holder(settings: Settings) -> Holder | None:
         return None
 
 
+def in_use(
+    holder: Holder,
+    thing: str = "The library",
+    advice: str = "Wait until it ends, or stop it, and try again.",
+) -> Busy:
+    """The error that tells who has the library, or a folder, and what to do."""
+    return Busy(f"{thing} is in use by “{holder.what}” (process {holder.pid}). {advice}")
+
+
 @contextmanager
 def _locked(path: Path, what: str, thing: str) -> Iterator[str]:
     with _open(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = _read_holder(path)
-            raise Busy(
-                f"{thing} is in use by “{holder.what}” (process {holder.pid}). "
-                "Wait until it ends, or stop it, and try again."
-            ) from error
+            raise in_use(_read_holder(path), thing) from error
         file.seek(0)
         file.truncate()
         token = new_token()

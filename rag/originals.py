@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rag.errors import CorruptDocument, StorageError, TooLarge, storage_error
+from rag.files import flush
 from rag.lock import take_registration, try_no_registration
 from rag.settings import Settings
 
@@ -45,7 +46,7 @@ class Incoming:
         try:
             if not self._folder.is_dir():
                 self._folder.mkdir(parents=True, exist_ok=True)
-                _flush(self._settings.home)
+                flush(self._settings.home)
             check_free_space(self._settings)
             descriptor, path = tempfile.mkstemp(dir=self._folder)
             temporary = Path(path)
@@ -114,12 +115,6 @@ def store_original(settings: Settings, stream: BinaryIO, name: str) -> tuple[str
         return taken
 
 
-def hash_of(path: Path) -> str:
-    """The SHA-256 of a file. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _copy(
     stream: BinaryIO, target: BinaryIO, settings: Settings, name: str
 ) -> tuple[str, int, bytes]:
@@ -177,15 +172,7 @@ def unwanted_originals(settings: Settings, wanted: set[str]) -> list[Path]:
 def _flush_all(paths: Iterable[Path]) -> None:
     paths = list(paths)
     if len(paths) < 2:
-        list(map(_flush, paths))
+        list(map(flush, paths))
         return
     with ThreadPoolExecutor(_FLUSHERS) as pool:
-        list(pool.map(_flush, paths))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        list(pool.map(flush, paths))

@@ -20,7 +20,6 @@ from rag.errors import UnknownSetting, UsageError
 
 ENVIRONMENT_PREFIX = "CLOISTER_"
 HOME_VARIABLE = "CLOISTER_HOME"
-MODELS_VARIABLE = "CLOISTER_MODELS"
 
 
 def _setting(
@@ -230,7 +229,10 @@ def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise UsageError(f"cloister.toml cannot be read: {error.strerror}.") from error
+        raise UsageError(
+            f"cloister.toml cannot be read: {error.strerror}. Make it readable for the user who "
+            "runs Cloister."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"cloister.toml cannot be read: {error}. Mend that line.") from error
     known = {_dotted(item.name): item.name for item in fields(Settings)}

@@ -13,6 +13,7 @@ Offsets = Callable[[str], list[tuple[int, int]]]
 
 # what an embedder that does not say reads of a text, as all-MiniLM does beside its two marks
 LIMIT = 254
+_ADVICE = "Fetch the model again, or name another one."
 # a plugged-in embedder does not show its tokenizer: pieces of four characters are about as many
 _PIECE = re.compile(r"\w{1,4}|[^\w\s]")
 
@@ -26,11 +27,13 @@ def tokenizer_offsets(folder: Path) -> Offsets:
 
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise ModelError(f"The model folder “{folder.name}” has no tokenizer.json.")
+        raise ModelError(f"The model folder “{folder.name}” has no tokenizer.json. {_ADVICE}")
     try:
         tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # the library raises Exception itself
-        raise ModelError(f"tokenizer.json of “{folder.name}” cannot be read: {error}.") from error
+        raise ModelError(
+            f"tokenizer.json of “{folder.name}” cannot be read: {error}. {_ADVICE}"
+        ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
 

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from rag.catalog import Catalog
+from rag.catalog import CATALOG_FILE, Catalog
 from rag.comparison import compare_vectors
 from rag.vectors import VectorIndex
 
@@ -19,7 +19,7 @@ from rag.vectors import VectorIndex
 def main() -> None:
     """Check what standard input asks for."""
     job = json.load(sys.stdin)
-    catalog = Catalog(Path(job["home"]) / "catalog.sqlite")
+    catalog = Catalog(Path(job["home"]) / CATALOG_FILE)
     index = VectorIndex(Path(job["path"]), job["fingerprint"])
     found = compare_vectors(catalog, index, job["fingerprint"], job["sample"])
     json.dump(asdict(found), sys.stdout)

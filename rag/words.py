@@ -110,7 +110,10 @@ class WordIndex:
             self._index.register_tokenizer("stemmed", _spaced())
             self._writer: Any = self._index.writer(_HEAP_BYTES, 1)
         except ValueError as error:
-            raise StorageError(f"The lexical index cannot be opened: {error}.") from error
+            raise StorageError(
+                f"The lexical index cannot be opened: {error}. Restart Cloister: it is built anew "
+                "from the catalog."
+            ) from error
         self._schema = self._index.schema
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag.catalog.contents import index_rows
+from rag.catalog.index_rows import index_rows
 from rag.catalog.passages import live_passages
 from rag.library import Library
 from rag.settings import Settings

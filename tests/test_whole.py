@@ -96,7 +96,7 @@ def test_what_the_documents_do_not_say_is_not_invented(library: Library) -> None
 def test_every_chunk_is_whole_in_the_embedder_s_eyes(library: Library) -> None:
     """No chunk is longer than the 256 word pieces that the embedder reads."""
     ids = [name for batch in library.indexes.vectors.ids() for name in batch]
-    from rag.catalog.contents import vectors_of
+    from rag.catalog.index_rows import vectors_of
 
     rows = vectors_of(library.catalog, ids)
     assert len(rows) == len(ids) > 100
@@ -105,7 +105,7 @@ def test_every_chunk_is_whole_in_the_embedder_s_eyes(library: Library) -> None:
 
 
 def test_each_chunk_is_found_by_its_own_vector(library: Library) -> None:
-    from rag.catalog.contents import index_rows
+    from rag.catalog.index_rows import index_rows
 
     for rows in index_rows(library.catalog):
         ids = [row.id for row in rows]

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import select
 
 from rag.catalog import Catalog
-from rag.catalog.documents import get_document, list_documents
+from rag.catalog.documents import get_document, list_documents, no_document
 from rag.catalog.failures import try_again
 from rag.catalog.schema import documents
-from rag.errors import NotFound, UsageError
+from rag.errors import UsageError
 from rag.records import Document, to_json
 
 
@@ -50,7 +50,7 @@ def retry(catalog: Catalog, document_id: str) -> Document:
             select(documents.c.state).where(documents.c.id == document_id)
         ).scalar()
         if state is None or state == "removed":
-            raise NotFound(f"There is no document {document_id[:80]}.")
+            raise no_document(document_id)
         try_again(connection, documents.c.id == document_id)
     return get_document(catalog, document_id)
 

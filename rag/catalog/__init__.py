@@ -21,6 +21,9 @@ from sqlalchemy.exc import DatabaseError
 from rag.catalog.engine import open_engine, translated
 from rag.catalog.schema import facts
 
+# in the data directory
+CATALOG_FILE = "catalog.sqlite"
+
 
 class Catalog:
     """An open catalog. `read()` and `write()` are its transactions."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from rag.catalog import Catalog, now
-from rag.catalog.family import batched
+from rag.catalog.batching import batched
 from rag.catalog.schema import answer_documents, answers, chunks, documents
 from rag.errors import NotFound
 from rag.records import Answer, to_json
@@ -26,13 +26,10 @@ def record_answer(catalog: Catalog, answer: Answer) -> bool:
     held = {p.document_id for p in answer.passages} | {c.document_id for c in answer.citations}
     held |= {twin.document_id for passage in answer.passages for twin in passage.twins}
     with catalog.write() as connection:
-        here = set(
-            connection.execute(
-                select(documents.c.id).where(
-                    documents.c.id.in_(held), documents.c.content_key.is_not(None)
-                )
-            ).scalars()
-        )
+        live = select(documents.c.id).where(documents.c.content_key.is_not(None))
+        here: set[str] = set()
+        for some in batched(held):
+            here.update(connection.execute(live.where(documents.c.id.in_(some))).scalars())
         if here != held or not _still_there(connection, answer):
             return False
         record = json.dumps(to_json(answer), ensure_ascii=False)

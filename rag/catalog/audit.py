@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Select, select, update
 
 from rag.catalog import Catalog, now
+from rag.catalog.batching import batched
 from rag.catalog.checksums import content_checksum
 from rag.catalog.contents import Vectors, pack_vector, unpack_vector
 from rag.catalog.queue import requeue
 from rag.catalog.schema import chunks, contents, documents, folders, members, pages
 
-_BATCH = 500
 # a float16 rounding of a vector of length 1 keeps its length within this
 _LENGTH_SLACK = 0.01
 _LOST_CODE = "original-lost"
@@ -170,32 +170,39 @@ def containers_of(catalog: Catalog, bytes_hash: str, lost: Collection[str]) -> l
     """The contents that answer and list a member of these bytes, their own originals not lost."""
     with catalog.read() as connection:
         found = connection.execute(
-            select(contents.c.key)
+            select(contents.c.key, contents.c.bytes_hash)
             .join(members, members.c.content_key == contents.c.key)
             .join(documents, documents.c.content_key == contents.c.key)
-            .where(members.c.bytes_hash == bytes_hash, contents.c.bytes_hash.not_in(lost))
+            .where(members.c.bytes_hash == bytes_hash)
             .distinct()
         )
-        return list(found.scalars())
+        return [row.key for row in found if row.bytes_hash not in lost]
 
 
 def mark_lost_originals(catalog: Catalog, hashes: Sequence[str]) -> None:
     """Say so at the documents whose originals are lost, and nowhere else."""
     with catalog.write() as connection:
-        connection.execute(
+        marked = connection.execute(
+            select(documents.c.bytes_hash).where(documents.c.error_code == _LOST_CODE).distinct()
+        )
+        found = (
             update(documents)
-            .where(documents.c.error_code == _LOST_CODE, documents.c.bytes_hash.not_in(hashes))
+            .where(documents.c.error_code == _LOST_CODE)
             .values(error=None, error_code=None, updated_at=now())
         )
-        connection.execute(
+        for some in batched(set(marked.scalars()) - set(hashes)):
+            connection.execute(found.where(documents.c.bytes_hash.in_(some)))
+        lost = (
             update(documents)
-            .where(documents.c.bytes_hash.in_(hashes), documents.c.state == "live")
+            .where(documents.c.state == "live")
             .values(
                 error="The stored file is lost or damaged; its text still answers. Add it again.",
                 error_code=_LOST_CODE,
                 updated_at=now(),
             )
         )
+        for some in batched(hashes):
+            connection.execute(lost.where(documents.c.bytes_hash.in_(some)))
 
 
 def _answering(catalog: Catalog) -> list[str]:
@@ -259,10 +266,6 @@ def _sources(
     statement = select(documents.c.source) if statement is None else statement
     found: set[str] = set()
     with catalog.read() as connection:
-        for batch in _batches(list(values)):
+        for batch in batched(values):
             found.update(connection.execute(statement.where(column.in_(batch))).scalars())
     return sorted(found)
-
-
-def _batches(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (items[i : i + _BATCH] for i in range(0, len(items), _BATCH))

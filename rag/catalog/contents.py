@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, delete, exists, func, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 
 from rag.catalog import Catalog, now
+from rag.catalog.batching import batched
 from rag.catalog.checksums import content_checksum
 from rag.catalog.family import Nesting
 from rag.catalog.pages import page_row
@@ -22,8 +21,6 @@ from rag.catalog.versions import seat
 from rag.records import Chunk, Parsed
 
 Vectors = NDArray[np.float32]
-_BATCH = 500
-_ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +33,6 @@ class Content:
     parsed: Parsed
     chunks: tuple[Chunk, ...]
     vectors: Vectors
-
-
-@dataclass(frozen=True, slots=True)
-class IndexRow:
-    """A chunk as the indexes need it."""
-
-    id: str
-    text: str
-    context: str
-    vector: Vectors
-    language: str = ""
-
-
-def rows_for_indexes(batch: Sequence[Content]) -> Iterator[list[IndexRow]]:
-    """What of contents goes into the indexes, in parts: a large document has very many chunks."""
-    rows: list[IndexRow] = []
-    for content in batch:
-        for chunk, vector in zip(content.chunks, content.vectors, strict=True):
-            rows.append(
-                IndexRow(chunk.id, chunk.text, chunk.context, vector, content.parsed.language or "")
-            )
-            if len(rows) == _ROWS_AT_ONCE:
-                yield rows
-                rows = []
-    if rows:
-        yield rows
 
 
 def content_key(bytes_hash: str, kind: str, recipe: str) -> str:
@@ -105,9 +76,7 @@ def insert_contents(connection: Connection, batch: Sequence[Content]) -> None:
     # a content that is read again is still named by its documents until the new rows are in
     connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     each = {content.key: content for content in batch}
-    there = connection.execute(select(contents.c.key).where(contents.c.key.in_(list(each))))
-    if known := list(there.scalars()):
-        _delete(connection, known)
+    _delete(connection, each)
     for content in each.values():
         in_order = sorted(content.parsed.pages, key=lambda page: page.number)
         page_rows = [page_row(content.key, page) for page in in_order]
@@ -168,8 +137,8 @@ def publish(
     contents that were written in portions, by their keys.
     """
     with catalog.write() as connection:
-        keys = sorted({key for _, key in finished})
-        connection.execute(update(contents).where(contents.c.key.in_(keys)).values(indexed=1))
+        for some in batched(sorted({key for _, key in finished})):
+            connection.execute(update(contents).where(contents.c.key.in_(some)).values(indexed=1))
         for key, checksum in (checksums or {}).items():
             connection.execute(
                 update(contents).where(contents.c.key == key).values(checksum=checksum)
@@ -201,25 +170,25 @@ def dead_contents(catalog: Catalog) -> list[str]:
 
 def chunk_ids(catalog: Catalog, keys: Iterable[str]) -> list[str]:
     """The ids of all chunks of these contents."""
+    found: list[str] = []
     with catalog.read() as connection:
-        return list(
-            connection.execute(
-                select(chunks.c.id).where(chunks.c.content_key.in_(list(keys)))
-            ).scalars()
-        )
+        for some in batched(keys):
+            statement = select(chunks.c.id).where(chunks.c.content_key.in_(some))
+            found += connection.execute(statement).scalars()
+    return found
 
 
 def delete_contents(catalog: Catalog, keys: Iterable[str]) -> None:
     """Erase contents with their pages and chunks."""
     with catalog.write() as connection:
-        _delete(connection, list(keys))
+        _delete(connection, keys)
 
 
-def _delete(connection: Connection, keys: list[str]) -> None:
-    connection.execute(delete(chunks).where(chunks.c.content_key.in_(keys)))
-    connection.execute(delete(pages).where(pages.c.content_key.in_(keys)))
-    connection.execute(delete(members).where(members.c.content_key.in_(keys)))
-    connection.execute(delete(contents).where(contents.c.key.in_(keys)))
+def _delete(connection: Connection, keys: Iterable[str]) -> None:
+    for some in batched(keys):
+        for table in (chunks, pages, members):
+            connection.execute(delete(table).where(table.c.content_key.in_(some)))
+        connection.execute(delete(contents).where(contents.c.key.in_(some)))
 
 
 def wanted_hashes(catalog: Catalog) -> set[str]:
@@ -229,80 +198,3 @@ def wanted_hashes(catalog: Catalog) -> set[str]:
         held = select(contents.c.bytes_hash)
         within = select(members.c.bytes_hash)
         return set(connection.execute(waiting.union(held, within)).scalars())
-
-
-def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[list[IndexRow]]:
-    """Every chunk that an index must hold, in batches, ordered by id.
-
-    `embedded_by` keeps the chunks whose vectors were made by that embedder (its fingerprint,
-    the last part of a recipe); else all are given.
-    """
-    last = ""
-    while True:
-        statement = (
-            _chunks_to_index()
-            .where(contents.c.indexed == 1, chunks.c.id > last)
-            .order_by(chunks.c.id)
-            .limit(_BATCH)
-        )
-        if embedded_by is not None:
-            statement = statement.where(contents.c.recipe.endswith(embedded_by, autoescape=True))
-        with catalog.read() as connection:
-            rows = connection.execute(statement).all()
-        if not rows:
-            return
-        sound = rows if embedded_by is None else _of_one_length(rows)
-        yield [_index_row(row) for row in sound]
-        last = rows[-1].id
-
-
-def index_ids(catalog: Catalog, embedded_by: str) -> list[str]:
-    """The ids of every chunk that the index of this embedder's vectors must hold, in order."""
-    with catalog.read() as connection:
-        statement = (
-            select(chunks.c.id)
-            .join(contents, contents.c.key == chunks.c.content_key)
-            .where(
-                contents.c.indexed == 1, contents.c.recipe.endswith(embedded_by, autoescape=True)
-            )
-            .order_by(chunks.c.id)
-        )
-        return list(connection.execute(statement).scalars())
-
-
-def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
-    """These chunks, those that are there, as the indexes need them."""
-    with catalog.read() as connection:
-        rows = connection.execute(_chunks_to_index().where(chunks.c.id.in_(list(ids)))).all()
-        return [_index_row(row) for row in _of_one_length(rows)]
-
-
-def _chunks_to_index() -> Select[Any]:
-    return select(
-        chunks.c.id, chunks.c.text, chunks.c.context, chunks.c.vector, contents.c.language
-    ).join(contents, contents.c.key == chunks.c.content_key)
-
-
-def _index_row(row: Row[Any]) -> IndexRow:
-    return IndexRow(row.id, row.text, row.context, unpack_vector(row.vector), row.language or "")
-
-
-def _of_one_length(rows: Sequence[Any]) -> Sequence[Any]:
-    """Without rows whose vectors are cut or torn: an index cannot hold them beside the others."""
-    lengths = Counter(len(row.vector) for row in rows)
-    if len(lengths) < 2:
-        return rows
-    ((right, _),) = lengths.most_common(1)
-    return [row for row in rows if len(row.vector) == right]
-
-
-def count_chunks(catalog: Catalog) -> int:
-    """How many chunks the indexes should hold."""
-    with catalog.read() as connection:
-        statement = (
-            select(func.count())
-            .select_from(chunks)
-            .join(contents, contents.c.key == chunks.c.content_key)
-            .where(contents.c.indexed == 1)
-        )
-        return int(connection.execute(statement).scalar() or 0)

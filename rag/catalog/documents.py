@@ -112,7 +112,7 @@ def remove(catalog: Catalog, document_id: str) -> None:
             )
         ).first()
         if row is None:
-            raise NotFound(f"There is no document {document_id[:80]}.")
+            raise no_document(document_id)
         forget_answers(connection, [document_id, *below(connection, [document_id])])
         note_removal(connection)
         connection.execute(delete(documents).where(documents.c.parent_id == document_id))
@@ -137,7 +137,7 @@ def get_document(catalog: Catalog, document_id: str) -> Document:
     with catalog.read() as connection:
         row = connection.execute(_listing().where(documents.c.id == document_id)).first()
     if row is None:
-        raise NotFound(f"There is no document {document_id[:80]}.")
+        raise no_document(document_id)
     return _document(row)
 
 
@@ -150,7 +150,7 @@ def bytes_of(catalog: Catalog, document_id: str) -> tuple[str, str]:
             .where(documents.c.id == document_id)
         ).first()
     if row is None:
-        raise NotFound(f"There is no readable document {document_id[:80]}.")
+        raise no_document(document_id, "readable document")
     return row.bytes_hash, row.kind
 
 
@@ -186,6 +186,14 @@ def count_states(catalog: Catalog) -> dict[str, int]:
             select(documents.c.state, func.count()).group_by(documents.c.state)
         )
         return {row[0]: row[1] for row in rows}
+
+
+def no_document(document_id: str, what: str = "document") -> NotFound:
+    """The error for a document that is not there."""
+    return NotFound(
+        f"There is no {what} {document_id[:80]}. It may have been removed; `cloister ingest "
+        "status` lists them."
+    )
 
 
 def _listing() -> Select[Any]:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from rag.catalog import Catalog
-from rag.catalog.family import batched, below
+from rag.catalog.batching import batched
+from rag.catalog.family import below
 from rag.catalog.queue import requeue
 from rag.catalog.schema import contents, documents, members
 from rag.errors import UnsupportedFormat

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 from sqlalchemy import Connection, func, literal, select
 
+from rag.catalog.batching import batched
 from rag.catalog.schema import documents
-
-# SQLite takes so many values in one statement, and more
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +18,6 @@ class Nesting:
     depth: int = 3
     members: int = 10_000
     size: int = 2_000_000_000
-
-
-def batched(values: Iterable[str]) -> Iterator[list[str]]:
-    """The values in lists that one statement takes."""
-    rest = iter(values)
-    while some := list(islice(rest, _BATCH)):
-        yield some
 
 
 def below(connection: Connection, document_ids: Iterable[str]) -> list[str]:

@@ -11,10 +11,10 @@ import numpy as np
 from sqlalchemy import Row, Select, func, select
 
 from rag.catalog import Catalog
+from rag.catalog.batching import batched
 from rag.catalog.collections import collection_ids
 from rag.catalog.contents import Vectors
 from rag.catalog.documents import shown_title
-from rag.catalog.family import batched
 from rag.catalog.schema import chunks, contents, documents
 from rag.records import Passage
 from rag.twins import twin

@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 
 from rag.catalog import Catalog
+from rag.catalog.batching import batched
 from rag.catalog.checksums import content_checksum
 from rag.catalog.contents import (
     Content,
-    IndexRow,
     Vectors,
     chunk_row,
     delete_contents,
@@ -25,6 +25,7 @@ from rag.catalog.contents import (
     pack_vector,
     unpack_vector,
 )
+from rag.catalog.index_rows import IndexRow
 from rag.catalog.schema import chunks, contents, members, pages
 from rag.records import Chunk, with_context
 
@@ -51,8 +52,7 @@ def begin(catalog: Catalog, content: Content, found: Iterable[Chunk]) -> int:
         named = contents.c.key == content.key
         connection.execute(update(contents).where(named).values(checksum=""))
     count = 0
-    rest = iter(found)
-    while portion := list(itertools.islice(rest, _PORTION)):
+    for portion in batched(found, _PORTION):
         with catalog.write(lasting=False) as connection:
             rows = [chunk_row(content.key, chunk, b"") for chunk in portion]
             connection.execute(chunks.insert(), rows)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Update, case, select, update
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.answers import forget_answers
+from rag.catalog.batching import batched
 from rag.catalog.removals import note_removal
 from rag.catalog.schema import documents
 from rag.records import State
@@ -32,19 +33,17 @@ class Task:
 
 def requeue(connection: Connection, document_ids: Iterable[str]) -> None:
     """Put documents back at the end of the queue, their errors forgotten."""
-    connection.execute(
-        update(documents)
-        .where(documents.c.id.in_(list(document_ids)))
-        .values(
-            state="pending",
-            error=None,
-            error_code=None,
-            attempts=0,
-            progress=0.0,
-            updated_at=now(),
-            queued_at=queue_time(),
-        )
+    waiting = update(documents).values(
+        state="pending",
+        error=None,
+        error_code=None,
+        attempts=0,
+        progress=0.0,
+        updated_at=now(),
+        queued_at=queue_time(),
     )
+    for some in batched(list(document_ids)):  # read whole before a row is changed
+        connection.execute(waiting.where(documents.c.id.in_(some)))
 
 
 def claim(

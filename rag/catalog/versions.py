@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from rag.catalog import now
 from rag.catalog.answers import forget_answers
+from rag.catalog.batching import batched
 from rag.catalog.documents import fresh_state, new_document_id
-from rag.catalog.family import Nesting, batched, below, room_within
+from rag.catalog.family import Nesting, below, room_within
 from rag.catalog.queue import requeue
 from rag.catalog.removals import note_removal
 from rag.catalog.schema import documents, members

@@ -16,10 +16,7 @@ from rag.settings import Settings
 _LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported)"}
 
 
-@click.command(
-    epilog='Example: cloister ask "How many unused days of leave may I carry over?"',
-    short_help="Answer a question from the documents, with citations.",
-)
+@click.command(epilog='Example: cloister ask "How many unused days of leave may I carry over?"')
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 4096), help="Longest generated answer.")

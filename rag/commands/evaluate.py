@@ -15,10 +15,7 @@ from rag.printing import json_line, printable
 from rag.settings import Settings
 
 
-@click.command(
-    epilog="Example: cloister evaluate sample_docs/questions.jsonl --split test --json",
-    short_help="Measure the answers to a file of questions.",
-)
+@click.command(epilog="Example: cloister evaluate sample_docs/questions.jsonl --split test --json")
 @click.argument("questions", type=click.Path(path_type=Path))
 @click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
 @click.option("--split", help="Only the questions of this split (dev, test).")

@@ -13,7 +13,7 @@ from rag.settings import Settings
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 
 
-@click.group(short_help="Fetch and list the open models.")
+@click.group()
 def models() -> None:
     """Fetch and list the open models."""
 

@@ -12,10 +12,7 @@ from rag.session import open_session
 from rag.settings import Settings
 
 
-@click.command(
-    epilog='Example: cloister search "hotel limit" --limit 3',
-    short_help="Find passages in the documents.",
-)
+@click.command(epilog='Example: cloister search "hotel limit" --limit 3')
 @click.argument("query")
 @click.option("--collection", "collections", multiple=True, help="Search only this collection.")
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from rag.errors import ModelError
+from rag.files import hash_of
 
 MANIFEST = "cloister-model.json"
 EMBEDDER, LLM = "embedder", "llm"
@@ -123,10 +124,9 @@ def hash_files(path: Path) -> dict[str, str]:
 
 
 def sha256(path: Path) -> str:
-    """A file's SHA-256 in hex, read in pieces. Raises ModelError when it cannot be read."""
+    """A file's SHA-256 in hex. Raises ModelError when it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_of(path)
     except OSError as error:
         raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import Busy, CloisterError, ModelError, StorageError
+from rag.files import flush
 from rag.models.folder import (
     EMBEDDER,
     LLM,
@@ -160,7 +161,7 @@ def _provide(starter: Starter, models_path: Path, progress: Progress, check: boo
         write_manifest(built, manifest)
         _flush(built)
         built.rename(target)
-        _flush_entry(models_path)
+        flush(models_path)
     return find_model(models_path, starter.name)
 
 
@@ -241,15 +242,7 @@ def _flush(folder: Path) -> None:
     """Make every file and folder below `folder` durable, and readable like the others."""
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() else 0o644)
-        _flush_entry(path)
-
-
-def _flush_entry(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(path)
 
 
 def main() -> int:

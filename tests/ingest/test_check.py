@@ -17,9 +17,9 @@ from sqlalchemy import select
 from ingest.sync import register
 from ingest.upkeep import do_job
 from ingest.worker import Worker
-from rag.catalog.contents import vectors_of
 from rag.catalog.documents import list_documents, remove
 from rag.catalog.folders import folder_key
+from rag.catalog.index_rows import vectors_of
 from rag.catalog.jobs import Job
 from rag.catalog.schema import chunks, contents, documents, pages
 from rag.cli import main

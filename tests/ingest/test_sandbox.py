@@ -46,7 +46,7 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
 
     def register(function: str) -> str:
         monkeypatch.setitem(
-            KINDS, function, Kind((f".{function}",), "x/x", f"tests.ingest.hostile:{function}")
+            KINDS, function, Kind((f".{function}",), f"tests.ingest.hostile:{function}")
         )
         return function
 

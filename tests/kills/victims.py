@@ -22,9 +22,9 @@ from ingest.check import findings, survey
 from ingest.sync import register
 from rag import embedding, indexes
 from rag.catalog import Catalog
-from rag.catalog.contents import index_rows
 from rag.catalog.documents import list_documents
 from rag.catalog.folders import folder_key
+from rag.catalog.index_rows import index_rows
 from rag.catalog.passages import live_passages
 from rag.comparison import Compared
 from rag.library import Library

@@ -7,28 +7,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, read_answer, record_answer
 from rag.catalog.attempts import MAX_ATTEMPTS, recover, set_back
+from rag.catalog.audit import mark_lost_originals
 from rag.catalog.collections import create_collection
 from rag.catalog.contents import (
     Content,
+    chunk_ids,
     content_key,
     dead_contents,
     delete_contents,
-    index_rows,
     publish,
     put_contents,
-    rows_for_indexes,
     unpack_vector,
 )
-from rag.catalog.documents import Upload, add_upload, get_document, list_documents, remove
+from rag.catalog.documents import (
+    Upload,
+    add_upload,
+    count_states,
+    get_document,
+    list_documents,
+    remove,
+)
+from rag.catalog.folders import drop_files, folder_key, known_files, put_files
+from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_passages, live_vectors
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.catalog.schema import metadata
+from rag.catalog.versions import FileVersion
 from rag.errors import NotFound, StorageError, UnknownCollection, UsageError
 from rag.records import Answer, Block, Chunk, ModelInfo, Page, Parsed, Passage, Place
 
@@ -261,6 +271,39 @@ def test_an_answer_goes_with_the_document_that_it_quotes(catalog: Catalog) -> No
     with pytest.raises(NotFound):
         read_answer(catalog, answer.id)
     assert not record_answer(catalog, answer)
+
+
+def test_many_documents_take_no_more_values_in_a_statement_than_sqlite_allows(
+    catalog: Catalog,
+) -> None:
+    def limit(connection: sqlite3.Connection, *_: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 600)
+
+    event.listen(catalog._engine, "checkout", limit)
+    files = [FileVersion(None, f"{n:03}.txt", "text", f"h{n}", 5) for n in range(700)]
+    folder = folder_key(catalog, "/documents", "default")
+    put_files(catalog, folder, "default", files)
+    names = [file.document_id for file in known_files(catalog, folder).values()]
+    tasks = [task for _ in range(7) for task in claim(catalog, 100, 10**9)]
+    contents = [_content(task, "Ada wrote it.") for task in tasks]
+    put_contents(catalog, contents)
+    put_contents(catalog, contents)  # what is there already is taken out first
+    keys = [content.key for content in contents]
+    done = list(zip(tasks, keys, strict=True))
+    assert sorted(publish(catalog, done, RECIPE)) == sorted(names)
+    ids = chunk_ids(catalog, keys)
+    assert len({row.id for row in vectors_of(catalog, ids)}) == 700
+    hashes = [task.bytes_hash for task in tasks]
+    mark_lost_originals(catalog, hashes)
+    assert {d.error_code for d in list_documents(catalog, 1000)} == {"original-lost"}
+    mark_lost_originals(catalog, ["h7"])
+    assert [d.source for d in list_documents(catalog, 1000) if d.error] == ["007.txt"]
+    recover(catalog, "p2.c1.fake")
+    assert count_states(catalog) == {"pending": 700}
+    drop_files(catalog, names)
+    assert sorted(dead_contents(catalog)) == sorted(keys)
+    delete_contents(catalog, keys)
+    assert (dead_contents(catalog), chunk_ids(catalog, keys)) == ([], [])
 
 
 def test_a_file_that_is_no_catalog_is_told(tmp_path: Path) -> None:

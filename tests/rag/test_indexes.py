@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.catalog.contents import Content, IndexRow, publish, put_contents, vectors_of
+from rag.catalog.contents import Content, publish, put_contents
+from rag.catalog.index_rows import IndexRow, vectors_of
 from rag.catalog.queue import Task
 from rag.comparison import compare_vectors
 from rag.embedding import Vectors

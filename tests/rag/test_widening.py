@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.catalog.contents import index_ids
+from rag.catalog.index_rows import index_ids
 from rag.catalog.pages import read_page
 from rag.catalog.passages import live_passages
 from rag.library import Library
