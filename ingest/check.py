@@ -28,6 +28,7 @@ from rag.words import WordIndex
 
 # told how many steps of how many are done; may raise to stop
 Steps = Callable[[int, int], None]
+InHand = Callable[[], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,12 @@ def survey(
     catalog: Catalog,
     indexes: Indexes | str,
     steps: Steps | None = None,
+    in_hand: InHand = set,
 ) -> Survey:
     """Look at everything. `indexes` are the open ones, or the fingerprint of those to open.
 
-    Only the process that holds the library's lock may call this.
+    `in_hand` gives the SHA-256 of originals that were stored and that no row may name yet. Only
+    the process that holds the library's lock may call this.
     """
     needed = audit.needed_originals(catalog)
     tell = _counted(steps, audit.count_contents(catalog) + 2 * count_chunks(catalog) + len(needed))
@@ -73,7 +76,7 @@ def survey(
         words=words,
         missing_originals=missing,
         altered_originals=damaged,
-        left_over=tuple(_left_over(settings, catalog)),
+        left_over=tuple(_left_over(settings, catalog, in_hand)),
     )
 
 
@@ -163,12 +166,13 @@ def _look_at_originals(
     return tuple(missing), tuple(altered)
 
 
-def _left_over(settings: Settings, catalog: Catalog) -> Iterator[Path]:
+def _left_over(settings: Settings, catalog: Catalog, in_hand: InHand) -> Iterator[Path]:
     for name in NAMES:
         yield from Serials(catalog, settings.home, name).left_over()
     with try_no_registration(settings) as quiet:
         if quiet:
-            yield from unwanted_originals(settings, wanted_hashes(catalog))
+            # the first is asked first: what leaves it is in the catalog by then
+            yield from unwanted_originals(settings, in_hand() | wanted_hashes(catalog))
 
 
 def _counted(steps: Steps | None, total: int) -> Tell:

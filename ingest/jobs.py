@@ -63,14 +63,15 @@ def _check(
     library: Library, pipeline: Pipeline, arguments: Mapping[str, Any], steps: Steps
 ) -> Mapping[str, Any]:
     settings, catalog = library.settings, library.catalog
-    found = survey(settings, catalog, library.indexes, steps)
+    found = survey(settings, catalog, library.indexes, steps, pipeline.in_hand)
     told = findings(catalog, found)
     if told.sound and arguments.get("repair"):
         mark_lost_originals(catalog, [])
     if not arguments.get("repair") or told.sound:
         return {"found": to_json(told), "left": to_json(told)}
-    repair(library, found)
-    left = findings(catalog, survey(settings, catalog, library.indexes, steps))
+    repair(library, found, pipeline.in_hand)
+    again = survey(settings, catalog, library.indexes, steps, pipeline.in_hand)
+    left = findings(catalog, again)
     return {"found": to_json(told), "left": to_json(left)}
 
 

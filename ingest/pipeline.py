@@ -30,7 +30,7 @@ from ingest.languages import language_of
 from ingest.parsers import PARSER_VERSION
 from ingest.reading import Reader, nesting
 from rag.catalog import Catalog
-from rag.catalog.attempts import set_back
+from rag.catalog.attempts import MAX_ATTEMPTS, set_back
 from rag.catalog.contents import (
     Content,
     chunk_ids,
@@ -41,11 +41,12 @@ from rag.catalog.contents import (
     is_indexed,
     publish,
     put_contents,
+    retire,
     wanted_hashes,
 )
 from rag.catalog.index_rows import rows_for_indexes
-from rag.catalog.portions import Begun, begin, begun, checksum_of, index_portions
-from rag.catalog.queue import STARTED, Task, claim, fail, release, report
+from rag.catalog.portions import Begun, Gone, begin, begun, checksum_of, index_portions
+from rag.catalog.queue import STARTED, Task, claim, fail, release, report, still_wanted
 from rag.embedding import Embedder, Vectors
 from rag.errors import (
     CloisterError,
@@ -75,6 +76,8 @@ _LARGE_IN_HAND = 2
 # a document of more characters is not held in memory
 LONG_TEXT = 400_000
 _WAIT_SECONDS = 0.1
+# what is there of a long document is written anew at the last of its attempts
+_DISTRUSTED = MAX_ATTEMPTS - 1
 _PARSED = 0.3
 
 
@@ -139,6 +142,7 @@ class Pipeline:
             if sum(draft.left for draft in self._drafts) < SLICE:
                 wait(self._parsing, _WAIT_SECONDS)  # small ones share their commits
             self._gather()
+            self._drop_unwanted()
             self._embed(self._slice(), stopping)
         except _Stopped:
             return False
@@ -151,8 +155,11 @@ class Pipeline:
 
         False where originals had to stay for now, since some are being registered.
         """
+        self._drop_unwanted()
         dead = dead_contents(self._catalog)
         if dead:
+            # a failure half way must not leave contents that count as whole
+            retire(self._catalog, dead)
             self._indexes.delete(chunk_ids(self._catalog, dead))
             delete_contents(self._catalog, dead)
             self._catalog.truncate_log()
@@ -161,6 +168,10 @@ class Pipeline:
         return sweep_originals(
             self._settings, lambda: self._reader.stored(idle) | wanted_hashes(self._catalog)
         )
+
+    def in_hand(self) -> set[str]:
+        """The SHA-256 of files within files that were stored and that no row may name yet."""
+        return self._reader.stored(False)
 
     def close(self) -> None:
         """Stop the parsers; what was in hand goes back to the queue, not counted as tried."""
@@ -232,6 +243,14 @@ class Pipeline:
             else:
                 self._drafts.append(draft)
 
+    def _drop_unwanted(self) -> None:
+        """Let go of drafts whose documents were all removed or changed: nothing of them is kept."""
+        if not self._drafts:
+            return
+        tasks = [task for draft in self._drafts for task in draft.tasks]
+        wanted = still_wanted(self._catalog, tasks)
+        self._drafts = [draft for draft in self._drafts if not wanted.isdisjoint(draft.tasks)]
+
     def _joined(self, tasks: Sequence[Task], key: str) -> bool:
         """Whether the same content waits for its vectors: then it is for these documents too."""
         for draft in self._drafts:
@@ -259,7 +278,7 @@ class Pipeline:
 
     def _draft(self, task: Task, key: str) -> Draft | None:
         """The document parsed and chunked, in a parser's thread; None where it failed."""
-        if not task.attempts and (there := begun(self._catalog, key)):  # before a stop
+        if task.attempts < _DISTRUSTED and (there := begun(self._catalog, key)):  # before a stop
             report(self._catalog, [(task, _PARSED)], "embedding")
             return LongDraft.of(task, key, there, self._catalog)
         # a death from here on is put down to this document
@@ -268,6 +287,8 @@ class Pipeline:
             parsed = self._reader.read(task)
             parsed = dataclasses.replace(parsed, language=language_of(parsed, task.kind))
             draft = self._written(task, key, parsed) or self._short(task, key, parsed)
+        except Gone:
+            return None
         except DocumentError as error:
             if not self._closing:
                 fail(self._catalog, task, self.recipe, error.code, str(error))
@@ -288,7 +309,7 @@ class Pipeline:
         with self._portions:
             # another document of the same bytes may have been here
             there = Begun(0, 0) if is_indexed(self._catalog, key) else begun(self._catalog, key)
-            if there is None or task.attempts:
+            if there is None or task.attempts >= _DISTRUSTED:
                 if is_answering(self._catalog, key):
                     return None  # until it is read again, whole, its rows stay as they are
                 head = Content(key, task, self.recipe, parsed, (), np.zeros((0, 0), np.float32))
@@ -308,7 +329,7 @@ class Pipeline:
                 raise _Stopped
 
         progress(0)
-        texts = [text for part in parts for text in part.draft.texts(part.count)]
+        parts, texts = self._texts(parts)
         vectors = self._embedding.submit(self._embedder.texts, texts, progress) if texts else None
         try:
             self._try(self._finish, [draft for draft in self._drafts if not draft.left])
@@ -316,6 +337,21 @@ class Pipeline:
             self._keep(parts, vectors)  # published or not, what was embedded stays
             raise
         self._keep(parts, vectors)
+
+    def _texts(self, parts: Sequence[_Part]) -> tuple[list[_Part], list[str]]:
+        """The parts whose chunks are all there, and their texts; other drafts are set back."""
+        whole: list[_Part] = []
+        texts: list[str] = []
+        for part in parts:
+            some = part.draft.texts(part.count)
+            if len(some) == part.count:
+                whole.append(part)
+                texts += some
+                continue
+            self._drafts.remove(part.draft)
+            message = "Its chunks were lost while they were embedded; it is read again."
+            set_back(self._catalog, part.draft.tasks, self.recipe, message)
+        return whole, texts
 
     def _keep(self, parts: Sequence[_Part], vectors: Future[Vectors] | None) -> None:
         if vectors:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ingest.check import Survey
+from ingest.check import InHand, Survey
 from rag.catalog import Catalog, audit
 from rag.catalog.contents import wanted_hashes
 from rag.files import hash_of
@@ -17,8 +17,10 @@ from rag.originals import store_original, sweep_originals
 from rag.settings import Settings
 
 
-def repair(library: Library, found: Survey) -> None:
+def repair(library: Library, found: Survey, in_hand: InHand = set) -> None:
     """Mend everything that can be mended; what is left the next survey tells.
+
+    `in_hand` is as for the survey.
 
     Documents that must be read again are queued; what is there answers until then.
     """
@@ -39,7 +41,7 @@ def repair(library: Library, found: Survey) -> None:
     audit.read_again(catalog, {*beyond, *(key for keys in around.values() for key in keys)})
     audit.queue_again(catalog, unanswered)
     indexes.sweep()
-    sweep_originals(settings, lambda: wanted_hashes(catalog))
+    sweep_originals(settings, lambda: in_hand() | wanted_hashes(catalog))
 
 
 def _restore_original(settings: Settings, catalog: Catalog, bytes_hash: str) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, select, update
 
 from rag.catalog import Catalog, now
 from rag.catalog.batching import batched
-from rag.catalog.checksums import content_checksum
+from rag.catalog.checksums import BEGUN, WRITING, content_checksum
 from rag.catalog.contents import Vectors, pack_vector, unpack_vector
 from rag.catalog.queue import requeue
 from rag.catalog.schema import chunks, contents, documents, folders, members, pages
@@ -234,6 +234,8 @@ def _rows(catalog: Catalog, key: str) -> tuple[Values, list[Values], list[Values
 def _is_sound(
     content: Values, page_rows: list[Values], chunk_rows: list[Values], member_rows: list[Values]
 ) -> bool:
+    if content["checksum"] in (WRITING, BEGUN):
+        return False
     if (len(page_rows), len(chunk_rows)) != (content["page_count"], content["chunk_count"]):
         return False
     texts = {row["number"]: row["text"] for row in page_rows}

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+# in place of a checksum: a long document's chunks are being written, or wait for their vectors
+WRITING, BEGUN = "writing", "begun"
 _PAGE = ("number", "label", "text", "width", "height", "blocks", "places")
 _CHUNK = ("id", "ordinal", "page", "start", "end", "text", "context", "vector")
 _MEMBER = ("ordinal", "name", "kind", "bytes_hash", "size", "error", "error_code")

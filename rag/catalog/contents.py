@@ -71,8 +71,13 @@ def put_contents(catalog: Catalog, batch: Sequence[Content]) -> None:
         insert_contents(connection, batch)
 
 
-def insert_contents(connection: Connection, batch: Sequence[Content]) -> None:
-    """As `put_contents`, within a transaction; what was there of these contents goes."""
+def insert_contents(
+    connection: Connection, batch: Sequence[Content], checksum: str | None = None
+) -> None:
+    """As `put_contents`, within a transaction; what was there of these contents goes.
+
+    `checksum` is noted in place of theirs.
+    """
     # a content that is read again is still named by its documents until the new rows are in
     connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     each = {content.key: content for content in batch}
@@ -99,7 +104,8 @@ def insert_contents(connection: Connection, batch: Sequence[Content]) -> None:
                 page_count=len(content.parsed.pages),
                 chunk_count=len(content.chunks),
                 indexed=0,
-                checksum=content_checksum(content.parsed.title, page_rows, chunk_rows, member_rows),
+                checksum=checksum
+                or content_checksum(content.parsed.title, page_rows, chunk_rows, member_rows),
                 created_at=now(),
             )
         )
@@ -166,6 +172,13 @@ def dead_contents(catalog: Catalog) -> list[str]:
         )
         statement = select(contents.c.key).where(~used, ~awaited)
         return list(connection.execute(statement).scalars())
+
+
+def retire(catalog: Catalog, keys: Iterable[str]) -> None:
+    """Say of contents that they are in no index any more: they are about to leave them."""
+    with catalog.write() as connection:
+        for some in batched(keys):
+            connection.execute(update(contents).where(contents.c.key.in_(some)).values(indexed=0))
 
 
 def chunk_ids(catalog: Catalog, keys: Iterable[str]) -> list[str]:

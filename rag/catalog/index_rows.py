@@ -83,11 +83,12 @@ def index_ids(catalog: Catalog, embedded_by: str) -> list[str]:
 
 
 def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
-    """These chunks, those that are there, as the indexes need them."""
+    """These chunks, those that are there and embedded, as the indexes need them."""
     rows: list[Row[Any]] = []
     with catalog.read() as connection:
         for some in batched(ids):
-            rows += connection.execute(_chunks_to_index().where(chunks.c.id.in_(some)))
+            statement = _chunks_to_index().where(chunks.c.id.in_(some))
+            rows += connection.execute(statement.where(func.length(chunks.c.vector) > 0))
     return [_index_row(row) for row in _of_one_length(rows)]
 
 

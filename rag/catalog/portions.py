@@ -1,21 +1,22 @@
 """Contents of large documents, written and given their vectors in portions.
 
-Nothing large is held in memory, and what was embedded before a stop is there after it. Such a
-content has the checksum BEGUN from when all its chunks are written until it is published.
+Only a part of it is held in memory, and what was embedded before a stop is there after it. Such a
+content has the checksum WRITING, then BEGUN from when all its chunks are written until it is
+published.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from rag.catalog import Catalog
-from rag.catalog.batching import batched
-from rag.catalog.checksums import content_checksum
+from rag.catalog.checksums import BEGUN, WRITING, content_checksum
 from rag.catalog.contents import (
     Content,
     Vectors,
@@ -27,9 +28,9 @@ from rag.catalog.contents import (
 )
 from rag.catalog.index_rows import IndexRow
 from rag.catalog.schema import chunks, contents, members, pages
+from rag.errors import CloisterError
 from rag.records import Chunk, with_context
 
-BEGUN = "begun"
 _PORTION = 1000
 
 
@@ -41,28 +42,46 @@ class Begun:
     done: int
 
 
+class Gone(Exception):  # no error: nobody waits for the content any more
+    """A content was swept while it was being written."""
+
+
 def begin(catalog: Catalog, content: Content, found: Iterable[Chunk]) -> int:
     """Write a content's pages and chunks, without vectors; returns how many chunks there are.
 
-    `content` itself has none. Where there are none to write, nothing is.
+    `content` itself has none. Where there are none to write, nothing is. Raises Gone.
     """
     with catalog.write(lasting=False) as connection:
-        insert_contents(connection, [content])
-        # until the last chunk is written
-        named = contents.c.key == content.key
-        connection.execute(update(contents).where(named).values(checksum=""))
-    count = 0
-    for portion in batched(found, _PORTION):
-        with catalog.write(lasting=False) as connection:
-            rows = [chunk_row(content.key, chunk, b"") for chunk in portion]
-            connection.execute(chunks.insert(), rows)
-        count += len(portion)
-    if not count:
-        delete_contents(catalog, [content.key])
-        return 0
-    with catalog.write() as connection:
-        connection.execute(update(contents).where(named).values(checksum=BEGUN, chunk_count=count))
-    return count
+        insert_contents(connection, [content], WRITING)
+    try:
+        count = 0
+        rest = iter(found)
+        while portion := list(itertools.islice(rest, _PORTION)):
+            with _writing(catalog, content.key, lasting=False) as connection:
+                rows = [chunk_row(content.key, chunk, b"") for chunk in portion]
+                connection.execute(chunks.insert(), rows)
+            count += len(portion)
+        if count:
+            with _writing(catalog, content.key) as connection:
+                named = contents.c.key == content.key
+                values = {"checksum": BEGUN, "chunk_count": count}
+                connection.execute(update(contents).where(named).values(values))
+            return count
+    except Exception:
+        with suppress(CloisterError):  # on a full disk it may take the room that is lacking
+            delete_contents(catalog, [content.key])
+        raise
+    delete_contents(catalog, [content.key])
+    return 0
+
+
+@contextmanager
+def _writing(catalog: Catalog, key: str, lasting: bool = True) -> Iterator[Connection]:
+    with catalog.write(lasting) as connection:
+        named = select(contents.c.key).where(contents.c.key == key)
+        if connection.execute(named).first() is None:
+            raise Gone
+        yield connection
 
 
 def begun(catalog: Catalog, key: str) -> Begun | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Update, case, select, update
@@ -149,6 +149,20 @@ def make_live(connection: Connection, task: Task, recipe: str, content_key: str)
     )
     forget_answers(connection, [task.document_id])
     return bool(result.rowcount)
+
+
+def still_wanted(catalog: Catalog, tasks: Sequence[Task]) -> set[Task]:
+    """Those of claimed tasks whose documents are neither removed nor changed."""
+    there: dict[str, tuple[str, str]] = {}
+    with catalog.read() as connection:
+        for some in batched(task.document_id for task in tasks):
+            rows = connection.execute(
+                select(documents.c.id, documents.c.bytes_hash, documents.c.kind).where(
+                    documents.c.id.in_(some), documents.c.state.in_(("parsing", "embedding"))
+                )
+            )
+            there.update((row.id, (row.bytes_hash, row.kind)) for row in rows)
+    return {task for task in tasks if there.get(task.document_id) == (task.bytes_hash, task.kind)}
 
 
 def still(task: Task) -> ColumnElement[bool]:

@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from ingest import pipeline
+from ingest import pipeline as pipeline_module
 from ingest.check import findings, survey
-from ingest.pipeline import SLICE
+from ingest.pipeline import SLICE, Pipeline
 from ingest.worker import Worker
+from rag.catalog.checksums import BEGUN
 from rag.catalog.collections import create_collection
-from rag.catalog.contents import dead_contents
+from rag.catalog.contents import dead_contents, unpack_vector
 from rag.catalog.documents import get_document, remove
-from rag.catalog.portions import BEGUN
 from rag.catalog.schema import chunks, contents
+from rag.errors import StorageError
 from rag.library import Library
+from rag.records import with_context
 from rag.testing import fake_library
 from tests.ingest.reading import add_text, read_all
 
@@ -50,7 +52,7 @@ class Counted:
 
 @pytest.fixture(autouse=True)
 def long_is_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "LONG_TEXT", 10_000)
+    monkeypatch.setattr(pipeline_module, "LONG_TEXT", 10_000)
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_a_long_document_is_the_same_as_if_it_were_short(
 ) -> None:
     name = add_text(library, "log.txt", TEXT)
     read_all(library)
-    monkeypatch.setattr(pipeline, "LONG_TEXT", 10**9)
+    monkeypatch.setattr(pipeline_module, "LONG_TEXT", 10**9)
     other = fake_library(tmp_path / "other")
     add_text(other, "log.txt", TEXT)
     read_all(other)
@@ -189,3 +191,84 @@ def test_small_documents_pass_a_long_one(library: Library, monkeypatch: pytest.M
     _stopped_in_the_middle(library, counted)
     assert get_document(library.catalog, small).state == "live"
     assert [d.source for d in library.search("tea kitchen")] == ["small.txt"]
+
+
+def _half_done(library: Library, texts: list[str]) -> tuple[Pipeline, list[str]]:
+    """A pipeline that has embedded a slice of the first of these texts, and the documents' ids."""
+    names = [add_text(library, f"{n}.txt", text) for n, text in enumerate(texts)]
+    pipeline = Pipeline(library.settings, library.catalog, library.embedder, library.indexes)
+    while not any(draft.done for draft in pipeline._drafts):
+        assert pipeline.run(lambda: False)
+    return pipeline, names
+
+
+def test_a_document_removed_in_hand_is_dropped_and_gives_no_other_its_vectors(
+    library: Library,
+) -> None:
+    small = [f"Report {n}. " + "The seal was renewed by team seven. " * 40 for n in range(6)]
+    pipeline, names = _half_done(library, [TEXT])
+    remove(library.catalog, names[0])
+    others = [add_text(library, f"small{n}.txt", text) for n, text in enumerate(small)]
+    pipeline.sweep()  # as an erasing rebuild does between two rounds
+    for _ in range(200):
+        if not pipeline.run(lambda: False):
+            break
+    else:
+        pytest.fail("it never ends")
+    pipeline.close()
+    assert {get_document(library.catalog, name).state for name in others} == {"live"}
+    rows = _rows(library)
+    assert {row.content_key for row in rows} == {row.key for row in _contents(library)}
+    given = [with_context(row.context, row.text) for row in rows]
+    vectors = library.embedder.texts(given)
+    for row, vector in zip(rows, vectors, strict=True):
+        assert unpack_vector(row.vector) @ vector > 0.999
+    read_all(library)
+    assert _is_sound(library)
+
+
+def test_the_same_bytes_again_after_a_removal_in_hand_are_read(library: Library) -> None:
+    pipeline, names = _half_done(library, [TEXT])
+    remove(library.catalog, names[0])
+    pipeline.sweep()
+    again = add_text(library, "again.txt", TEXT)
+    while pipeline.run(lambda: False):
+        pass
+    pipeline.close()
+    assert get_document(library.catalog, again).state == "live"
+    read_all(library)
+    assert _is_sound(library)
+
+
+def test_a_first_failed_attempt_keeps_what_was_embedded(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(library, monkeypatch)
+    name = add_text(library, "log.txt", TEXT)
+    _stopped_in_the_middle(library, counted)
+    with library.catalog.write() as connection:
+        connection.exec_driver_sql("UPDATE documents SET attempts = 1")
+    Worker(library).drain()
+    assert counted.embedded == len(_rows(library))
+    assert get_document(library.catalog, name).state == "live"
+
+
+def test_a_sweep_that_fails_half_way_leaves_no_content_that_counts_as_whole(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = add_text(library, "a.txt", "About giraffes.")
+    read_all(library)
+    remove(library.catalog, name)
+    with monkeypatch.context() as patch:
+
+        def full(*_: Any) -> None:
+            raise StorageError("full")
+
+        patch.setattr(pipeline_module, "delete_contents", full)
+        with pytest.raises(StorageError):
+            read_all(library)
+    again = add_text(library, "b.txt", "About giraffes.")
+    read_all(library)
+    assert get_document(library.catalog, again).state == "live"
+    assert [p.source for p in library.search("giraffes")] == ["b.txt"]
+    assert _is_sound(library)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
 from ingest.check import findings, survey
+from ingest.jobs import perform
+from ingest.pipeline import Pipeline
 from ingest.repair import repair
 from rag.catalog.audit import altered_contents
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import bytes_of, get_document, list_documents, remove
 from rag.catalog.failures import document_failures, folder_failures, try_again
 from rag.catalog.folders import folder_key
+from rag.catalog.jobs import Job
 from rag.catalog.pages import read_page
 from rag.catalog.removals import removals
 from rag.catalog.schema import contents, documents, members
@@ -375,3 +379,21 @@ def test_members_rows_are_part_of_what_check_proves(estate: Estate) -> None:
     with library.catalog.write() as connection:
         connection.execute(update(members).values(name="b.txt"))
     assert len(altered_contents(library.catalog)) == 1
+
+
+def test_a_repair_while_an_archive_is_in_hand_keeps_the_files_in_it(tmp_path: Path) -> None:
+    library = fake_library(tmp_path)
+    damaged = add_text(library, "a.txt", "About lions.")
+    read_all(library)
+    original_path(library.settings, bytes_of(library.catalog, damaged)[0]).unlink()
+    add_text(library, "packed.zip", zipped({"notes.txt": "About giraffes."}))
+    pipeline = Pipeline(library.settings, library.catalog, library.embedder, library.indexes)
+    pipeline._claim()
+    wait(pipeline._parsing)
+    perform(library, pipeline, Job("", "check", {"repair": True}), lambda done, total: None)
+    while pipeline.run(lambda: False):
+        pass
+    pipeline.close()
+    found = {d.source: d.state for d in list_documents(library.catalog)}
+    assert found["packed.zip/notes.txt"] == "live"
+    library.close()
