@@ -1,7 +1,7 @@
 """Drafts: documents that are parsed and chunked, and wait for their vectors.
 
 A short one is held in memory, so that many share their commits. A long one is in the catalog
-from the start: it takes no memory, and a stop loses none of its vectors.
+from the start: its chunks and vectors take no memory, and a stop loses none of them.
 """
 
 from __future__ import annotations
@@ -60,9 +60,11 @@ class ShortDraft(Draft):
         return cls([task], key, len(chunks), 0, parsed, chunks)
 
     def texts(self, count: int) -> list[str]:
+        """As its base; from memory."""
         return [chunk.embedded_text for chunk in self.chunks[self.done : self.done + count]]
 
     def add(self, vectors: Vectors) -> None:
+        """As its base; into memory."""
         self.vectors.append(vectors)
         self.done += len(vectors)
 
@@ -84,8 +86,10 @@ class LongDraft(Draft):
         return cls([task], key, begun.count, begun.done, catalog)
 
     def texts(self, count: int) -> list[str]:
+        """As its base; from the catalog, fewer where they are gone from it."""
         return texts(self.catalog, self.key, self.done, count)
 
     def add(self, vectors: Vectors) -> None:
+        """As its base; into the catalog."""
         add_vectors(self.catalog, self.key, self.done, vectors)
         self.done += len(vectors)

@@ -24,7 +24,7 @@ ONLY_QUOTED = (
     "These are the documents' own words that come nearest to the question. "
     "Whether they answer it is for you to judge."
 )
-# those that the tests of telling languages apart cover
+# other languages are shown by their tags
 LANGUAGES = {
     **{"ar": "Arabic", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek"},
     **{"en": "English", "es": "Spanish", "fi": "Finnish", "fr": "French", "he": "Hebrew"},
