@@ -15,29 +15,23 @@ Killed between any two, the next start finds the library as before or as after.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-import numpy as np
-
-from ingest.chunking import CHUNKER_VERSION, Chunker
+from ingest.chunking import CHUNKER_VERSION
+from ingest.drafting import PARSED, Drafter, Stopped
 from ingest.drafts import Draft, LongDraft, ShortDraft
-from ingest.languages import language_of
 from ingest.parsers import PARSER_VERSION
-from ingest.reading import Reader, nesting
+from ingest.reading import nesting
 from rag.catalog import Catalog
-from rag.catalog.attempts import MAX_ATTEMPTS, set_back
+from rag.catalog.attempts import set_back
 from rag.catalog.contents import (
-    Content,
     chunk_ids,
     content_key,
     dead_contents,
     delete_contents,
-    is_answering,
     is_indexed,
     publish,
     put_contents,
@@ -45,18 +39,15 @@ from rag.catalog.contents import (
     wanted_hashes,
 )
 from rag.catalog.index_rows import rows_for_indexes
-from rag.catalog.portions import Begun, Gone, begin, begun, checksum_of, index_portions
-from rag.catalog.queue import STARTED, Task, claim, fail, release, report, still_wanted
+from rag.catalog.portions import checksum_of, index_portions
+from rag.catalog.queue import Task, claim, release, report, still_wanted
 from rag.embedding import Embedder, Vectors
 from rag.errors import (
     CloisterError,
-    DocumentError,
-    EmptyDocument,
     storage_error,
 )
 from rag.indexes import Indexes
 from rag.originals import check_free_space, sweep_originals
-from rag.records import Parsed
 from rag.settings import Settings
 
 log = logging.getLogger("cloister.ingest")
@@ -73,16 +64,7 @@ _BYTES_AT_ONCE = 4_000_000
 # a larger file is large: few of them are in hand, and small ones pass them
 _SMALL_BYTES = 500_000
 _LARGE_IN_HAND = 2
-# a document of more characters is not held in memory
-LONG_TEXT = 400_000
 _WAIT_SECONDS = 0.1
-# what is there of a long document is written anew at the last of its attempts
-_DISTRUSTED = MAX_ATTEMPTS - 1
-_PARSED = 0.3
-
-
-class _Stopped(Exception):  # no error: what was in hand goes back
-    """Told to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +93,13 @@ class Pipeline:
         self._embedder = embedder
         self._indexes = indexes
         self._closing = False
-        self._chunker = Chunker(
-            self._offsets,
-            tokens=settings.chunk_tokens,
-            overlap=settings.chunk_overlap,
-            limit=embedder.limit,
-        )
-        self._reader = Reader(settings, catalog)
         self._nesting = nesting(settings)
         self._readers = ThreadPoolExecutor(settings.ingest_parsers, "parse")
         self._embedding = ThreadPoolExecutor(1, "embed")
         self._parsing: dict[Future[Draft | None], Task] = {}
         self._drafts: list[Draft] = []
-        # one document at a time is written in portions
-        self._portions = threading.Lock()
         self.recipe = recipe(settings, embedder.fingerprint)
+        self._drafter = Drafter(settings, catalog, embedder, self.recipe)
 
     def run(self, stopping: Callable[[], bool]) -> bool:
         """One round: claim, gather what is parsed, embed a slice; False when nothing waits.
@@ -144,7 +118,7 @@ class Pipeline:
             self._gather()
             self._drop_unwanted()
             self._embed(self._slice(), stopping)
-        except _Stopped:
+        except Stopped:
             return False
         except OSError as error:
             raise storage_error(error) from error
@@ -166,19 +140,19 @@ class Pipeline:
         idle = not self._parsing and not self._drafts
         # the second is asked first: what leaves it is in the catalog by then
         return sweep_originals(
-            self._settings, lambda: self._reader.stored(idle) | wanted_hashes(self._catalog)
+            self._settings, lambda: self._drafter.stored(idle) | wanted_hashes(self._catalog)
         )
 
     def in_hand(self) -> set[str]:
         """The SHA-256 of files within files that were stored and that no row may name yet."""
-        return self._reader.stored(False)
+        return self._drafter.stored(False)
 
     def close(self) -> None:
         """Stop the parsers; what was in hand goes back to the queue, not counted as tried."""
         self._closing = True
         for future in self._parsing:
             future.cancel()
-        self._reader.close()
+        self._drafter.close()
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._embedding.shutdown(wait=True, cancel_futures=True)
         held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
@@ -188,11 +162,6 @@ class Pipeline:
                 release(self._catalog, held)
         except CloisterError as error:
             log.warning("what was in hand goes back at the next start: %s", error)
-
-    def _offsets(self, text: str) -> list[tuple[int, int]]:
-        if self._closing:
-            raise _Stopped
-        return self._embedder.offsets(text)
 
     def _claim(self) -> None:
         """Take documents from the queue, small ones past large ones, and have them parsed."""
@@ -220,7 +189,7 @@ class Pipeline:
             if is_indexed(self._catalog, key):
                 self._publish([(task, key)])
             elif not self._joined([task], key):
-                self._parsing[self._readers.submit(self._draft, task, key)] = task
+                self._parsing[self._readers.submit(self._drafter.draft, task, key)] = task
 
     def _gather(self) -> None:
         """Take over what is parsed."""
@@ -276,48 +245,6 @@ class Pipeline:
             room -= more
         return [_Part(d, counts[id(d)]) for d in fresh if counts[id(d)]]
 
-    def _draft(self, task: Task, key: str) -> Draft | None:
-        """The document parsed and chunked, in a parser's thread; None where it failed."""
-        if task.attempts < _DISTRUSTED and (there := begun(self._catalog, key)):  # before a stop
-            report(self._catalog, [(task, _PARSED)], "embedding")
-            return LongDraft.of(task, key, there, self._catalog)
-        # a death from here on is put down to this document
-        report(self._catalog, [(task, STARTED)], "parsing")
-        try:
-            parsed = self._reader.read(task)
-            parsed = dataclasses.replace(parsed, language=language_of(parsed, task.kind))
-            draft = self._written(task, key, parsed) or self._short(task, key, parsed)
-        except Gone:
-            return None
-        except DocumentError as error:
-            if not self._closing:
-                fail(self._catalog, task, self.recipe, error.code, str(error))
-            return None
-        report(self._catalog, [(task, _PARSED)], "embedding")
-        return draft
-
-    def _short(self, task: Task, key: str, parsed: Parsed) -> Draft:
-        chunks = tuple(self._chunker.chunks(parsed, key))
-        if not chunks and not parsed.members:
-            raise EmptyDocument(f"“{task.source}” holds no text that could be searched.")
-        return ShortDraft.of(task, key, parsed, chunks)
-
-    def _written(self, task: Task, key: str, parsed: Parsed) -> Draft | None:
-        """A long document's draft, in the catalog by now; None where that is not its way."""
-        if sum(len(page.text) for page in parsed.pages) <= LONG_TEXT:
-            return None
-        with self._portions:
-            # another document of the same bytes may have been here
-            there = Begun(0, 0) if is_indexed(self._catalog, key) else begun(self._catalog, key)
-            if there is None or task.attempts >= _DISTRUSTED:
-                if is_answering(self._catalog, key):
-                    return None  # until it is read again, whole, its rows stay as they are
-                head = Content(key, task, self.recipe, parsed, (), np.zeros((0, 0), np.float32))
-                there = Begun(begin(self._catalog, head, self._chunker.each(parsed, key)), 0)
-                if not there.count:
-                    return None
-            return LongDraft.of(task, key, there, self._catalog)
-
     def _embed(self, parts: Sequence[_Part], stopping: Callable[[], bool]) -> None:
         """Embed a slice in a thread; here, meanwhile, what the slices before finished is published.
 
@@ -326,7 +253,7 @@ class Pipeline:
 
         def progress(_done: int) -> None:
             if stopping() or self._closing:
-                raise _Stopped
+                raise Stopped
 
         progress(0)
         parts, texts = self._texts(parts)
@@ -362,7 +289,7 @@ class Pipeline:
         """Work on drafts; where that fails unexpectedly each is tried again by itself."""
         try:
             work(drafts)
-        except (_Stopped, CloisterError, OSError):
+        except (Stopped, CloisterError, OSError):
             raise
         except Exception as error:
             tasks = [task for draft in drafts for task in draft.tasks]
@@ -376,7 +303,7 @@ class Pipeline:
             part.draft.add(vectors[at : at + part.count])
             at += part.count
         shares = [
-            (task, _PARSED + 0.6 * draft.done / draft.count)
+            (task, PARSED + 0.6 * draft.done / draft.count)
             for draft in (part.draft for part in parts)
             if draft.left
             for task in draft.tasks

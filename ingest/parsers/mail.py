@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import mimetypes
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from email import policy
 from email.errors import MessageError
@@ -22,6 +23,10 @@ from rag.records import Parsed
 _SHOWN = ("From", "To", "Cc", "Date")
 # a smaller image within the text is a logo of a signature, or a line
 SMALLEST_INLINE_BYTES = 40_000
+# parts within parts, and their ends; Python's parser takes long over very deep ones
+_OPENED = re.compile(rb"^content-type:[ \t]*multipart/", re.IGNORECASE | re.MULTILINE)
+_CLOSED = re.compile(rb"^--\S.*--[ \t]*\r?$", re.MULTILINE)
+_DEEPEST = 200
 _KNOWN = (*_SHOWN, "Subject", "Message-ID", "Received", "MIME-Version", "Content-Type")
 
 
@@ -54,9 +59,11 @@ def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
 
 
 def _load(path: Path, name: str) -> EmailMessage:
+    data = path.read_bytes()
+    if len(_OPENED.findall(data)) - len(_CLOSED.findall(data)) > _DEEPEST:
+        raise damaged(name, "its parts are too deep within each other")
     try:
-        with path.open("rb") as file:
-            message = BytesParser(EmailMessage, policy=policy.default).parse(file)
+        message = BytesParser(EmailMessage, policy=policy.default).parsebytes(data)
     except (MessageError, ValueError) as error:
         raise damaged(name, type(error).__name__) from error
     if not any(message.get_all(header, []) for header in _KNOWN):

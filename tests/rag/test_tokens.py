@@ -46,7 +46,7 @@ def test_chunks_keep_to_the_embedder_s_limit(tmp_path: Path) -> None:
     library = fake_library(tmp_path)
     library.embedder.limit = 50
     pipeline = Pipeline(library.settings, library.catalog, library.embedder, library.indexes)
-    assert pipeline._chunker._limit == 50
+    assert pipeline._drafter._chunker._limit == 50
     pipeline.close()
     library.close()
 
