@@ -110,9 +110,9 @@ class Pipeline:
         """
         try:
             check_free_space(self._settings)
-            self._claim()
+            claimed = self._claim()
             if not self._parsing and not self._drafts:
-                return False
+                return claimed  # what was live at once; there may be more behind it
             if sum(draft.left for draft in self._drafts) < SLICE:
                 wait(self._parsing, _WAIT_SECONDS)  # small ones share their commits
             self._gather()
@@ -163,11 +163,14 @@ class Pipeline:
         except CloisterError as error:
             log.warning("what was in hand goes back at the next start: %s", error)
 
-    def _claim(self) -> None:
-        """Take documents from the queue, small ones past large ones, and have them parsed."""
+    def _claim(self) -> bool:
+        """Take documents from the queue, small ones past large ones, and have them parsed.
+
+        False where there were none to take.
+        """
         held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
         if any(task.attempts for task in self._parsing.values()):
-            return  # it is parsed alone
+            return False  # it is parsed alone
         room = _IN_HAND - len(held)
         large = sum(task.size > _SMALL_BYTES for task in held)
         parsing_large = sum(task.size > _SMALL_BYTES for task in self._parsing.values())
@@ -176,20 +179,22 @@ class Pipeline:
             most = _SMALL_BYTES
             room = max(room, _IN_HAND // 2) if len(self._parsing) < _IN_HAND else 0
         if room <= 0:
-            return
-        for task in claim(
+            return False
+        tasks = claim(
             self._catalog,
             room,
             _BYTES_AT_ONCE,
             largest=most,
             first=self._folder,
             alone=not self._parsing,
-        ):
+        )
+        for task in tasks:
             key = content_key(task.bytes_hash, task.kind, self.recipe)
             if is_indexed(self._catalog, key):
                 self._publish([(task, key)])
             elif not self._joined([task], key):
                 self._parsing[self._readers.submit(self._drafter.draft, task, key)] = task
+        return bool(tasks)
 
     def _gather(self) -> None:
         """Take over what is parsed."""

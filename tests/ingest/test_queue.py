@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from ingest import worker as worker_module
 from ingest.uploads import receive
 from ingest.worker import Worker
+from rag.catalog.collections import create_collection
 from rag.catalog.documents import get_document
 from rag.catalog.folders import folder_key
 from rag.catalog.schema import documents
@@ -118,6 +120,25 @@ def test_what_always_fails_fails_alone_and_with_its_own_reason(
     _until(lambda: _state(library, bad) == "failed")
     assert "RuntimeError" in (get_document(library.catalog, bad).error or "")
     _until(lambda: all(_state(library, name) == "live" for name in good))
+
+
+def test_what_stands_behind_a_copy_is_read_in_the_same_run(library: Library) -> None:
+    create_collection(library.catalog, "other")
+    add_text(library, "a.txt", "About giraffes.")
+    read_all(library)
+    add_text(library, "copy.txt", "About giraffes.", "other")
+    behind = add_text(library, "b.txt", "About zebras.")
+    with library.catalog.write() as connection:
+        named = documents.c.id == behind
+        connection.execute(update(documents).where(named).values(attempts=1))
+        # the copy is not live yet: what it copies was not there when it was added
+        connection.execute(
+            update(documents)
+            .where(documents.c.source == "copy.txt")
+            .values(state="pending", content_key=None)
+        )
+    read_all(library)
+    assert _state(library, behind) == "live"
 
 
 def test_no_worker_is_ready_that_cannot_begin(
