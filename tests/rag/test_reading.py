@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
 from rag.reading.examples import (
+    PARTS,
     Asked,
     Example,
     holds,
@@ -23,7 +24,7 @@ from rag.reading.examples import (
 )
 from rag.reading.model import ReaderNetwork
 from rag.reading.reader import Page, Reader
-from rag.reading.train import Stage, train
+from rag.reading.train import Stage, own_examples, train
 
 TABLE = "Travel policy\nHotel limits a night\nBerlin 150 euros\nOslo 180 euros\nVienna 140 euros"
 TOOLS = "Tools\nNew tools are ordered by 15 March and paid by the treasurer."
@@ -133,6 +134,13 @@ def test_every_answer_written_for_this_project_stands_in_its_text() -> None:
     assert len(answered) == sum(len(row["qa"]) for library in libraries for row in library)
     assert all(e.context[e.start : e.end].strip() for e in answered)
     assert len(examples) > 2 * len(answered)
+
+
+def test_what_is_held_out_is_learned_from_in_no_part() -> None:
+    held = own_examples(words, random.Random(1), True, PARTS)
+    learned = own_examples(words, random.Random(1), False, "part_[s-y].jsonl")
+    assert len(learned) > len(held) > 3000
+    assert not {e.context for e in held} & {e.context for e in learned}
 
 
 @pytest.fixture(scope="module")
