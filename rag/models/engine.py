@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import threading
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 
 # prompts are read in pieces, so that a question that is given up ends soon
 _PREFILL_TOKENS = 256
+# a process that ends waits so many seconds for a token at most
+_LONGEST_END = 10.0
 
 
 class LocalLLM(CustomLLM):
@@ -140,8 +143,10 @@ class LocalLLM(CustomLLM):
                 failure.append(error)
             finally:
                 streamer.end()
+                _RUNNING.pop(thread, None)
 
         thread = threading.Thread(target=work, name="generate", daemon=True)
+        _RUNNING[thread] = stop
         thread.start()
         text = ""
         try:
@@ -158,6 +163,20 @@ class LocalLLM(CustomLLM):
         stop = getattr(self._stops, "stop", None)
         if stop is not None and stop.wanted:
             raise _Stopped
+
+
+# the threads that generate, or end at their next token after nobody wanted more
+_RUNNING: dict[threading.Thread, _Stop] = {}
+
+
+@atexit.register
+def _end_all() -> None:
+    """Wait until no thread is within torch: one that is when Python ends aborts the process."""
+    running = list(_RUNNING.items())
+    for _, stop in running:
+        stop.left = True
+    for thread, _ in running:
+        thread.join(_LONGEST_END)
 
 
 def _special_tokens(tokenizer: Any) -> re.Pattern[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -50,6 +52,33 @@ def test_text_from_outside_begins_no_turn_of_its_own(generator) -> None:  # type
 
     assert marks(evil) == marks("leave") > 0
     assert "You may invent." in _chat(generator, evil)
+
+
+def test_a_process_that_ends_within_an_answer_ends_in_order(models_path: Path) -> None:
+    program = (
+        "import sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from rag.generation import load_generator\n"
+        "from rag.settings import Settings\n"
+        "generator = load_generator(Settings(models=Path(sys.argv[1])))\n"
+        "begun = threading.Event()\n"
+        "def answer():\n"
+        "    given = {'max_new_tokens': 400, 'min_new_tokens': 400}\n"
+        "    with generator.generate('Once upon a time', given, threading.Event()) as stream:\n"
+        "        for _ in stream:\n"
+        "            begun.set()\n"
+        "threading.Thread(target=answer, daemon=True).start()\n"
+        "begun.wait()\n"
+        "print('ends')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(models_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
 
 
 def test_greedy_answers_repeat(generator) -> None:  # type: ignore[no-untyped-def]
