@@ -28,6 +28,7 @@ from rag.words import WordIndex
 
 # told how many steps of how many are done; may raise to stop
 Steps = Callable[[int, int], None]
+# gives the SHA-256 of originals that were stored and that no row may name yet
 InHand = Callable[[], set[str]]
 
 
@@ -54,8 +55,7 @@ def survey(
 ) -> Survey:
     """Look at everything. `indexes` are the open ones, or the fingerprint of those to open.
 
-    `in_hand` gives the SHA-256 of originals that were stored and that no row may name yet. Only
-    the process that holds the library's lock may call this.
+    Only the process that holds the library's lock may call this.
     """
     needed = audit.needed_originals(catalog)
     tell = _counted(steps, audit.count_contents(catalog) + 2 * count_chunks(catalog) + len(needed))

@@ -21,7 +21,7 @@ from rag.errors import DocumentError, EmptyDocument
 from rag.records import Parsed
 from rag.settings import Settings
 
-# a document of more characters is not held in memory
+# of a document of more characters neither chunks nor vectors are held in memory
 LONG_TEXT = 400_000
 # how far a document is that waits for its vectors
 PARSED = 0.3

@@ -17,7 +17,7 @@ from typing import Any
 from rag.answerability import Calibration, Evidence, Judge
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
-from rag.citing import Citations, Verdict, Verifier
+from rag.citing import Citations
 from rag.condensing import condense
 from rag.drafting import Draft
 from rag.evidence import Span, coverage, held_terms, is_cut
@@ -27,6 +27,7 @@ from rag.records import Answer, Event, Passage, Question, Sentence, Usage, to_js
 from rag.retrieval import Retriever
 from rag.settings import Settings
 from rag.short_answer import short_answer
+from rag.verifying import Verdict, Verifier
 
 NOT_SAID = "The documents do not say."
 # an answer of a small model that is not about the question's own words is no answer

@@ -177,9 +177,9 @@ class Library:
     def _make_answerer(self) -> Answerer:
         from rag.answerability import Judge, read_calibration
         from rag.answering import Answerer
-        from rag.citing import Verifier
         from rag.evidence import TermWeights
         from rag.generation import load_generator
+        from rag.verifying import Verifier
 
         weights = TermWeights(self.indexes.words)
         return Answerer(

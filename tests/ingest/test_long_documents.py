@@ -87,6 +87,14 @@ def _stopped_in_the_middle(library: Library, counted: Counted) -> None:
     counted.enough = None
 
 
+def _half_read(library: Library, monkeypatch: pytest.MonkeyPatch) -> tuple[Counted, str]:
+    """A long document, its reading stopped in the middle: what was embedded, and its id."""
+    counted = Counted(library, monkeypatch)
+    name = add_text(library, "log.txt", TEXT)
+    _stopped_in_the_middle(library, counted)
+    return counted, name
+
+
 def test_a_long_document_is_the_same_as_if_it_were_short(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,9 +118,7 @@ def test_a_long_document_is_the_same_as_if_it_were_short(
 def test_what_was_embedded_before_a_stop_is_not_embedded_again(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Counted(library, monkeypatch)
-    name = add_text(library, "log.txt", TEXT)
-    _stopped_in_the_middle(library, counted)
+    counted, name = _half_read(library, monkeypatch)
     assert get_document(library.catalog, name).state == "pending"
     assert _contents(library)[0].checksum == BEGUN
     before = counted.embedded
@@ -126,9 +132,7 @@ def test_what_was_embedded_before_a_stop_is_not_embedded_again(
 def test_a_killed_process_leaves_what_was_embedded(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Counted(library, monkeypatch)
-    name = add_text(library, "log.txt", TEXT)
-    _stopped_in_the_middle(library, counted)
+    counted, name = _half_read(library, monkeypatch)
     with library.catalog.write() as connection:  # as a kill would leave it
         connection.exec_driver_sql("UPDATE documents SET state = 'embedding', progress = 0.6")
     library.close()
@@ -144,9 +148,7 @@ def test_a_killed_process_leaves_what_was_embedded(
 def test_a_document_that_is_removed_when_half_done_leaves_nothing(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Counted(library, monkeypatch)
-    name = add_text(library, "log.txt", TEXT)
-    _stopped_in_the_middle(library, counted)
+    _, name = _half_read(library, monkeypatch)
     assert dead_contents(library.catalog) == []
     assert library.search("pump 1") == []
     remove(library.catalog, name)
@@ -244,9 +246,7 @@ def test_the_same_bytes_again_after_a_removal_in_hand_are_read(library: Library)
 def test_a_first_failed_attempt_keeps_what_was_embedded(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Counted(library, monkeypatch)
-    name = add_text(library, "log.txt", TEXT)
-    _stopped_in_the_middle(library, counted)
+    counted, name = _half_read(library, monkeypatch)
     with library.catalog.write() as connection:
         connection.exec_driver_sql("UPDATE documents SET attempts = 1")
     Worker(library).drain()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rag.citing import Verifier, passage_url
+from rag.citing import passage_url
 from rag.evidence import TermWeights, find_quote, is_cut, passage_sentences
 from rag.records import Passage
+from rag.verifying import Verifier
 from rag.words import WordIndex, Words
 
 TEXT = (
