@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 import threading
 from collections.abc import Sequence
@@ -23,8 +22,6 @@ from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 
 # prompts are read in pieces, so that a question that is given up ends soon
 _PREFILL_TOKENS = 256
-# a process that ends waits so many seconds for a token at most
-_LONGEST_END = 10.0
 
 
 class LocalLLM(CustomLLM):
@@ -122,7 +119,6 @@ class LocalLLM(CustomLLM):
         """
         from transformers import StoppingCriteriaList, TextIteratorStreamer
 
-        inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
         stop = _Stop(kwargs.pop("stop", None))
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         failure: list[Exception] = []
@@ -130,6 +126,7 @@ class LocalLLM(CustomLLM):
         def work() -> None:
             self._stops.stop = stop
             try:
+                inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
                 self._model.generate(
                     **inputs.to(self.device),
                     streamer=streamer,
@@ -143,10 +140,10 @@ class LocalLLM(CustomLLM):
                 failure.append(error)
             finally:
                 streamer.end()
-                _RUNNING.pop(thread, None)
 
-        thread = threading.Thread(target=work, name="generate", daemon=True)
-        _RUNNING[thread] = stop
+        # no daemon, and every tensor is its own: one that is within torch when Python ends, and
+        # be it to free a tensor, aborts the process. Python waits for it, and `_Stop` ends it.
+        thread = threading.Thread(target=work, name="generate", daemon=False)
         thread.start()
         text = ""
         try:
@@ -163,20 +160,6 @@ class LocalLLM(CustomLLM):
         stop = getattr(self._stops, "stop", None)
         if stop is not None and stop.wanted:
             raise _Stopped
-
-
-# the threads that generate, or end at their next token after nobody wanted more
-_RUNNING: dict[threading.Thread, _Stop] = {}
-
-
-@atexit.register
-def _end_all() -> None:
-    """Wait until no thread is within torch: one that is when Python ends aborts the process."""
-    running = list(_RUNNING.items())
-    for _, stop in running:
-        stop.left = True
-    for thread, _ in running:
-        thread.join(_LONGEST_END)
 
 
 def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
@@ -201,8 +184,9 @@ class _Stop:
 
     @property
     def wanted(self) -> bool:
-        """Whether the consumer left, or another thread asked to stop."""
-        return self.left or (self._asked is not None and self._asked.is_set())
+        """Whether the consumer left, another thread asked to stop, or the process is ending."""
+        asked = self._asked is not None and self._asked.is_set()
+        return self.left or asked or not threading.main_thread().is_alive()
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
         import torch
