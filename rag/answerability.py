@@ -27,7 +27,9 @@ from rag.evidence import (
     held_terms,
     passage_sentences,
 )
-from rag.facts import codes, numbers, shows_kind, wanted_kind
+from rag.kinds import shows_kind, wanted_kind
+from rag.names import codes
+from rag.numbers import numbers
 from rag.records import Passage, with_context
 
 if TYPE_CHECKING:

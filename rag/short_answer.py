@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag.answerability import Evidence
-from rag.facts import first_of_kind, wanted_kind
+from rag.kinds import first_of_kind, wanted_kind
 
 
 def short_answer(question: str, quotes: Sequence[str], evidence: Evidence) -> str | None:

@@ -21,15 +21,9 @@ from rag.evidence import (
     whole_sentences,
     windows,
 )
-from rag.facts import (
-    is_date_word,
-    measured,
-    name_of,
-    names,
-    negations,
-    number_places,
-    numbers,
-)
+from rag.kinds import is_date_word
+from rag.names import name_of, names
+from rag.numbers import measured, number_places, numbers
 from rag.records import Passage, Support
 from rag.sentences import sentence_spans
 from rag.words import content_terms, telling_terms, terms
@@ -43,6 +37,14 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 # between the clauses of a sentence, each of which says something of its own; not within numbers
 _CLAUSES = re.compile(
     r"[;|]|,(?!\d)|\b(?:and|but|while|whereas|or|und|aber|oder|während|et|mais|ou|y|pero|e|ma)\b",
+    re.IGNORECASE,
+)
+# what denies, and what takes something out; “No. 3” does neither
+_NEGATION = re.compile(
+    r"\b(?:not|no(?!\.?\s*\d)|nobody|nothing|nowhere|never|none|neither|nor|without|cannot|unless|"
+    r"except(?:ing)?|excluding|nicht|nichts|niemand\w*|niemals|nirgends|kein\w*|nie|ohne|außer|"
+    r"ausser|pas|jamais|aucun\w*|sans|sauf|non|nessun\w*|senza|nunca|ning[uú]n\w*|nadie|sin|niet|"
+    r"geen|nooit|zonder|inte|aldrig|ikke|uten|não|nenhum\w*|sem)\b|n['’]t\b",
     re.IGNORECASE,
 )
 
@@ -188,3 +190,8 @@ def _words(text: str) -> list[str]:
     """The words of a text in every form in which `names` may give them."""
     found = _WORD.findall(text)
     return [form for word in found for form in (word.lower(), name_of(word), name_of(word).lower())]
+
+
+def negations(text: str) -> int:
+    """How often a text denies, or takes something out."""
+    return len(_NEGATION.findall(text))

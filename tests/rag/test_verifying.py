@@ -9,7 +9,7 @@ import pytest
 from rag.citing import passage_url
 from rag.evidence import TermWeights, find_quote, is_cut, passage_sentences
 from rag.records import Passage
-from rag.verifying import Verifier
+from rag.verifying import Verifier, negations
 from rag.words import WordIndex, Words
 
 TEXT = (
@@ -187,3 +187,13 @@ def test_two_rows_of_a_table_do_not_support_a_sentence_together(verifier: Verifi
     assert verifier.verify(wrong, [passage]).support == "unsupported"
     right = "The managing director is Niamh Carrow."
     assert verifier.verify(right, [passage]).support == "supported"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["do not", "don't", "never", "nicht", "keine", "ne … pas", "nobody", "unless", "non", "geen"],
+)
+def test_negations(text: str) -> None:
+    assert negations(text) == 1
+    assert negations("a notable nothingness under rule No. 3 and no 4") == 0
+    assert negations(f"without a badge {text}") == 2
