@@ -1,0 +1,115 @@
+"""Rows of tables in words: the header's label before each cell, as a reader of prose wants it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rag.evidence import Span
+from rag.records import Passage
+
+# the line of dashes below a Markdown table's header
+_RULE = re.compile(r"[\s|:+-]+")
+_FIGURES_ONLY = re.compile(r"[\d.,\s%€$£+-]+")
+# a table of fewer columns may have labels in its first column instead
+_SURE_COLUMNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a row: `row.text[start:end]` is `passage.text[at : at + end - start]`."""
+
+    start: int
+    end: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """A row such as “Country: Denmark; Full day: 52 euros”, after where its table stands."""
+
+    text: str
+    cells: tuple[Cell, ...]
+
+
+def labelled_row(span: Span) -> LabelledRow | None:
+    """A row with its labels; None for other text, a header, or a table that seems to have none."""
+    line = span.text
+    if "|" not in line or "\n" in line or _RULE.fullmatch(line):
+        return None
+    cells = _cells(line)
+    labels = _labels(span, len(cells)) if len(cells) > 1 else None
+    if labels is None or labels == [text for _, text in cells]:
+        return None
+    row = f"{_place(span.passage)}\n"
+    found: list[Cell] = []
+    for label, (start, text) in zip(labels, cells, strict=True):
+        if text:
+            row += ("; " if found else "") + (f"{label}: " if label else "")
+            found.append(Cell(len(row), len(row) + len(text), span.start + start))
+            row += text
+    return LabelledRow(row, tuple(found))
+
+
+def _cells(line: str) -> list[tuple[int, str]]:
+    """Start and text of each cell of a line; Markdown's bars at both ends bound none."""
+    found, at = [], 0
+    for part in line.split("|"):
+        found.append((at + len(part) - len(part.lstrip()), part.strip()))
+        at += len(part) + 1
+    if line.lstrip().startswith("|"):
+        found = found[1:]
+    if line.rstrip().endswith("|"):
+        found = found[:-1]
+    return found
+
+
+def _labels(span: Span, columns: int) -> list[str] | None:
+    """The header above a row: that of its chunk, else the first of the lines like it above it."""
+    known = _texts(span.passage.context.rsplit("\n", 1)[-1])
+    if len(known) == columns and columns > 1:
+        return known
+    above = _alike(reversed(span.passage.text[: span.start].split("\n")[:-1]), columns)
+    if not above:
+        return None
+    below = _alike(span.passage.text[span.end :].split("\n")[1:], columns)
+    return above[-1] if _is_header(above[-1], [*above[:-1], *below, _texts(span.text)]) else None
+
+
+def _alike(lines: Iterable[str], columns: int) -> list[list[str]]:
+    """The cells of the first lines that have so many, rules left out."""
+    found = []
+    for line in lines:
+        if _RULE.fullmatch(line) and "|" in line:
+            continue
+        texts = _texts(line)
+        if len(texts) != columns:
+            break
+        found.append(texts)
+    return found
+
+
+def _texts(line: str) -> list[str]:
+    return [text for _, text in _cells(line)]
+
+
+def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Whether a table's first row labels the others: its words stand above figures, or it is wide.
+
+    Two columns of words may as well be labels and what they label, row by row.
+    """
+    for column, label in enumerate(first):
+        below = [row[column] for row in others if row[column]]
+        figures = sum(any(c.isdigit() for c in text) for text in below)
+        if label and not any(c.isdigit() for c in label) and below and 2 * figures >= len(below):
+            return True
+    return len(first) >= _SURE_COLUMNS and not any(
+        map(_FIGURES_ONLY.fullmatch, filter(None, first))
+    )
+
+
+def _place(passage: Passage) -> str:
+    """Title and headings of a passage, without the header of its table."""
+    place = passage.context.split("\n", 1)[0]
+    return place if place and "|" not in place else passage.title
