@@ -13,7 +13,10 @@ from rag.records import BlockKind, Box
 MARKER = re.compile(r"(?:[•●▪■◦○‣∙·*–—-]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)]|\(?[ivx]{1,4}[.)])$")
 DIGITS = re.compile(r"\d+")
 ENDS = (".", "!", "?", ":", ";", "。", "”", '"')
+CELL_END = " | "
 _CELL_LINES = 8
+# a gap of so many times the font's size stands between cells, and not between words
+_WIDE = 1.3
 _ROW_LINES = 100
 
 
@@ -25,6 +28,7 @@ class Group:
     kind: BlockKind = "paragraph"
     level: int = 0
     context: str = ""
+    table: bool = False  # a row that has another one beside it
     box: Box = field(init=False)
 
     def __post_init__(self) -> None:
@@ -36,6 +40,28 @@ class Group:
         """Append a line."""
         self.lines.append(line)
         self.box = around(self.box, line.box)
+
+    @property
+    def text(self) -> str:
+        """Its words, those of a table's row with bars between the cells."""
+        found = ""
+        for number, line in enumerate(self.lines):
+            if number:
+                found += CELL_END if self.ends_cell(number - 1) else " "
+            for position, word in enumerate(line.words):
+                if position:
+                    found += CELL_END if self.ends_cell(number, position - 1) else " "
+                found += word.text
+        return found
+
+    def ends_cell(self, number: int, word: int | None = None) -> bool:
+        """Whether a table's cell ends with a line of its row, or with a word within that line."""
+        if not self.table:
+            return False
+        line = self.lines[number]
+        if word is None:
+            return _beside(line, self.lines[number + 1])
+        return line.words[word + 1].box[0] - line.words[word].box[2] > _WIDE * line.size
 
 
 def group_lines(sheet: Sheet, edge: set[int]) -> list[Group]:
@@ -102,7 +128,7 @@ def _tabular(line: Line) -> bool:
     """Whether a line has cells: words with a wide gap between, after any list marker."""
     words = line.words
     first = 1 if MARKER.match(words[0].text) or DIGITS.match(words[0].text) else 0
-    wide = 1.3 * line.size
+    wide = _WIDE * line.size
     gaps = (b.box[0] - a.box[2] for a, b in zip(words[first:], words[first + 1 :], strict=False))
     return any(gap > wide for gap in gaps)
 
@@ -116,7 +142,7 @@ def _under_cell(row: Group, line: Line) -> bool:
     if len(row.lines) > 1 and not _tabular(last):
         return abs(line.box[0] - last.box[0]) < 2
     words = last.words
-    wide = 1.3 * line.size
+    wide = _WIDE * line.size
     starts = [b.box[0] for a, b in itertools.pairwise(words) if b.box[0] - a.box[2] > wide]
     return any(abs(line.box[0] - start) < 2 for start in starts)
 

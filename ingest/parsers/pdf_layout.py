@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ingest.parsers.pdf_groups import (
+    CELL_END,
     DIGITS,
     MARKER,
     Group,
@@ -113,12 +115,15 @@ def _classify(groups: list[Group], style: Style, edge: set[int]) -> None:
     for before, group, after in zip(groups, groups[1:], groups[2:], strict=False):
         if before.kind == after.kind == "row" and is_narrow_row(before, group, after):
             group.kind = "row"
+    for one, other in pairwise(groups):
+        if one.kind == other.kind == "row" and not {id(one.lines[0]), id(other.lines[0])} & edge:
+            one.table = other.table = True
     header, since = "", 9
     for position, group in enumerate(groups):
         if id(group.lines[0]) in edge:
             continue
         if group.kind == "row":
-            text = " ".join(line.text for line in group.lines)
+            text = group.text
             if since > 1:
                 following = groups[position + 1 : position + 2]
                 wordy = not any(_FIGURE.fullmatch(word) for word in text.split())
@@ -153,19 +158,19 @@ class _Writer:
         if self._parts:
             self._put("\n" if group.kind == self._last == "row" else "\n\n")
         start = self._length
-        for position, line in enumerate(group.lines):
-            self._line(line)
+        for position in range(len(group.lines)):
+            self._line(group, position)
             if position + 1 < len(group.lines):
-                self._join(line, group.lines[position + 1], group.kind)
+                self._join(group, position)
         if not furniture and self._length > start:
             self._blocks.append(Block(start, self._length, group.kind, group.level, group.context))
         self._last = group.kind
 
-    def _line(self, line: Line) -> None:
+    def _line(self, group: Group, number: int) -> None:
         width, height = self._sheet.width or 1.0, self._sheet.height or 1.0
-        for position, word in enumerate(line.words):
+        for position, word in enumerate(group.lines[number].words):
             if position:
-                self._put(" ")
+                self._put(CELL_END if group.ends_cell(number, position - 1) else " ")
             start = self._length
             self._put(word.text)
             x0, y0, x1, y1 = word.box
@@ -174,8 +179,12 @@ class _Writer:
                 box = (_clamped(box[0]), _clamped(box[1]), _clamped(box[2]), _clamped(box[3]))
             self._places.append(Place(start, self._length, box))
 
-    def _join(self, line: Line, following: Line, kind: BlockKind) -> None:
-        """What stands between two lines of a group: a space, nothing, or a line end."""
+    def _join(self, group: Group, number: int) -> None:
+        """What stands after a line of a group: a space, nothing, a bar, or a line end."""
+        line, following = group.lines[number], group.lines[number + 1]
+        if group.ends_cell(number):
+            self._put(CELL_END)
+            return
         last, first = line.words[-1].text, following.words[0].text
         if line.hyphen or (last.endswith(("-", "\u2010")) and len(last) > 1 and last[-2].isalpha()):
             whole = (last[:-1] + "-" + first).strip(_ROUND).casefold()
@@ -183,7 +192,7 @@ class _Writer:
                 self._unhyphenate()
             return
         early = ended_early(line, following, self._margins)
-        hard = kind == "paragraph" and early and not first[0].islower()
+        hard = group.kind == "paragraph" and early and not first[0].islower()
         self._put("\n" if hard else " ")
 
     def _unhyphenate(self) -> None:

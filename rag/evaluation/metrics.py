@@ -51,11 +51,16 @@ def holds_gold(place: Mapping[str, Any], text: str, gold: Gold) -> bool:
     """Whether a passage or citation is from the gold page and has half of the gold quote."""
     if place["source"] != gold.source or place["page"] != gold.page:
         return False
-    have, want = " ".join(text.split()), " ".join(gold.quote.split())
+    have, want = _words(text), _words(gold.quote)
     if want in have:
         return True
     match = SequenceMatcher(None, have, want, autojunk=False).find_longest_match()
     return match.size >= 0.5 * len(want)
+
+
+def _words(text: str) -> str:
+    """A text with single spaces, and without the bars between a table's cells."""
+    return " ".join(text.replace("|", " ").split())
 
 
 def retrieval_scores(item: Item, passages: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -91,7 +96,7 @@ def right_citations(item: Item, answer: Mapping[str, Any]) -> list[bool]:
             (citation["source"], citation["page"]) == (gold.source, gold.page)
             and (
                 holds_answer(citation["quote"], item.answers)
-                or " ".join(gold.quote.split()) in " ".join(citation["quote"].split())
+                or _words(gold.quote) in _words(citation["quote"])
             )
             for gold in item.evidence
         )

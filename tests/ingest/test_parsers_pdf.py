@@ -134,11 +134,25 @@ def test_table_lines_are_rows_with_their_header(tmp_path: Path) -> None:
     page.sort(key=lambda line: line[1])
     parsed = read(draw(tmp_path / "a.pdf", page)).pages[0]
     assert blocks(parsed) == [
-        ("row", "City Limit"),
-        ("row", "Paris 190 euros"),
-        ("row", "Oslo 180 euros"),
+        ("row", "City | Limit"),
+        ("row", "Paris | 190 euros"),
+        ("row", "Oslo | 180 euros"),
     ]
-    assert [block.context for block in parsed.blocks] == ["", "City Limit", "City Limit"]
+    assert [block.context for block in parsed.blocks] == ["", "City | Limit", "City | Limit"]
+    words = [parsed.text[place.start : place.end] for place in parsed.places]
+    assert words == "City Limit Paris 190 euros Oslo 180 euros".split()
+
+
+def test_a_wide_gap_in_a_line_of_its_own_ends_no_cell(tmp_path: Path) -> None:
+    page = [
+        *lines("The works council met on Monday and", "decided nothing at all.", y=80),
+        (60, 140, "Kilbrannagh"),
+        (250, 140, "4 March 2025"),
+        *lines("The next meeting is in the canteen of", "the works at noon.", y=180),
+    ]
+    found = read(draw(tmp_path / "a.pdf", page)).pages[0]
+    assert ("row", "Kilbrannagh 4 March 2025") in blocks(found)
+    assert "|" not in found.text
 
 
 def test_cells_of_several_lines_are_one_row(tmp_path: Path) -> None:
@@ -149,8 +163,8 @@ def test_cells_of_several_lines_are_one_row(tmp_path: Path) -> None:
         *lines("second class", "or first above", x=200, y=140),
     ]
     assert blocks(read(draw(tmp_path / "a.pdf", page)).pages[0]) == [
-        ("row", "Hotel in a large city up to 190 euros with breakfast"),
-        ("row", "Train second class or first above"),
+        ("row", "Hotel in a large city | up to 190 euros with breakfast"),
+        ("row", "Train | second class or first above"),
     ]
 
 
