@@ -32,10 +32,10 @@ from rag.kinds import shows_kind, wanted_kind
 from rag.names import codes
 from rag.numbers import numbers
 from rag.records import Passage, with_context
-from rag.tables import LabelledRow, labelled_row
+from rag.tables import best_cell, labelled_row
 
 if TYPE_CHECKING:
-    from rag.reading.reader import Page, Reader
+    from rag.reading.reader import Reader
 
 # chosen by cross-validation on the dev questions: more of them fit the dev part better and the
 # rest worse
@@ -52,8 +52,8 @@ _SIMILARITY, _COVERAGE, _KIND, _RANK, _READER = 0.5, 0.15, 0.1, 0.3, 0.2
 # so many logits above “no answer” give the reader's part almost three quarters of its weight
 _LOGITS = 6.0
 # how much of a row's score is that of the row with its labels, and how many rows are read so;
-# the share was chosen on the dev questions and on 1,000 about tables of the training texts
-_LABELLED = 0.6
+# the share was chosen on the dev questions and by benchmarks/table_reading.py
+LABELLED = 0.6
 _MOST_ROWS = 24
 _FIGURES = re.compile(r"\d+")
 # a sentence scored .1 higher weighs twice as much in a mean over all
@@ -169,9 +169,9 @@ class Judge:
         rows = [(i, row) for i in ranked if (row := labelled_row(spans[i]))][:_MOST_ROWS]
         labelled = self._reader.read(question, [row.text for _, row in rows])
         for (number, row), page in zip(rows, labelled, strict=True):
-            score, start, end = _best_cell(row, page)
+            score, start, end = best_cell(row, page)
             answers[number] = spans[number].passage.text[start:end]
-            read[number] += _LABELLED * (score - read[number])
+            read[number] += LABELLED * (score - read[number])
         return [a if s > -20 else "" for a, s in zip(answers, read, strict=True)], read
 
     def _unknown(self, weights: Mapping[str, float]) -> float:
@@ -187,14 +187,6 @@ def _leaning_mean(values: Floats, scores: Floats) -> float:
     """The mean of `values`, leaning to where `scores` (evidence, about 0 to 1) are high."""
     weights = np.exp(_LEANING * (scores - scores.max()))
     return float((weights * values).sum() / weights.sum())
-
-
-def _best_cell(row: LabelledRow, page: Page) -> tuple[float, int, int]:
-    """The reader's score of a row, and start and end of what it found in the passage's text."""
-    found = [(page.within(cell.start, cell.end), cell) for cell in row.cells]
-    reading, cell = max(found, key=lambda one: one[0].score)
-    shift = cell.at - cell.start
-    return reading.score, reading.start + shift, reading.end + shift
 
 
 def _missing(question: str, best: Span) -> dict[str, float]:

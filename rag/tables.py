@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rag.evidence import Span
 from rag.records import Passage
+
+if TYPE_CHECKING:
+    from rag.reading.reader import Page
 
 # the line of dashes below a Markdown table's header
 _RULE = re.compile(r"[\s|:+-]+")
@@ -50,6 +54,15 @@ def labelled_row(span: Span) -> LabelledRow | None:
             found.append(Cell(len(row), len(row) + len(text), span.start + start))
             row += text
     return LabelledRow(row, tuple(found))
+
+
+def best_cell(row: LabelledRow, page: Page) -> tuple[float, int, int]:
+    """The reader's score of a row that it read as `page`, and what it found: start and end in the
+    passage's text, within one cell."""
+    found = [(page.within(cell.start, cell.end), cell) for cell in row.cells]
+    reading, cell = max(found, key=lambda one: one[0].score)
+    shift = cell.at - cell.start
+    return reading.score, reading.start + shift, reading.end + shift
 
 
 def _cells(line: str) -> list[tuple[int, str]]:
