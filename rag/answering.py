@@ -19,17 +19,16 @@ from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
 from rag.citing import Citations
 from rag.condensing import condense
-from rag.drafting import Draft
+from rag.drafting import Draft, is_refusal
 from rag.evidence import Span, coverage, held_terms, is_cut
 from rag.generation import Generator
-from rag.prompting import PROMPT_VERSION, Prompt, build_prompt
+from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import Answer, Event, Passage, Question, Sentence, Usage, to_json
 from rag.retrieval import Retriever
 from rag.settings import Settings
 from rag.short_answer import short_answer
 from rag.verifying import Verdict, Verifier
 
-NOT_SAID = "The documents do not say."
 # an answer of a small model that is not about the question's own words is no answer
 _RELEVANT = 0.3
 _MOST_SENTENCES = 4
@@ -52,6 +51,7 @@ class _Run:
     parameters: Mapping[str, Any]
     evidence: Evidence = field(default_factory=lambda: Evidence((), (), {}))
     confidence: float = 0.0
+    refused: bool = False
     sentences: list[Sentence] = field(default_factory=list)
     timings: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -124,7 +124,7 @@ class Answerer:
             yield from self._generate(run, stop)
             if stop.is_set():
                 return
-            if not run.sentences and (quote := self._quote(run)):
+            if not run.sentences and not run.refused and (quote := self._quote(run)):
                 yield quote
         yield Event("done", to_json(self._finish(run)))
 
@@ -184,7 +184,11 @@ class Answerer:
         run.usage = Usage(prompt.tokens, tokens)
 
     def _verified(self, run: _Run, prompt: Prompt, text: str) -> Event | None:
-        """The event of a sentence that a passage supports; None where none does."""
+        """The event of a sentence that a passage supports; None where none does.
+
+        One that says that the passages do not answer is noted: no quote stands in for it then.
+        """
+        run.refused = run.refused or is_refusal(text)
         verdict = self._verifier.verify(text, prompt.passages)
         if verdict.evidence is None or not self._answers(run, verdict.evidence):
             return None

@@ -10,6 +10,12 @@ from rag.sentences import sentence_spans
 # marks that a model puts where it means to cite; Cloister sets its own
 _MARKS = re.compile(r"\s*(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|\(passage \d+\))", re.IGNORECASE)
 _BEFORE = 12
+# an LLM says in these words, more or less, that it was told to say so
+_REFUSAL = re.compile(
+    r"\b(?:documents?|passages?|texts?|context)\b[^.!?]{0,40}\b(?:do|does|did) ?(?:not|n['’]t) "
+    r"(?:say|state|tell|mention|specify|hold|contain|give|provide|include|answer)\b",
+    re.IGNORECASE,
+)
 _PREFIX = re.compile(r"^\s*(?:answer|a)\s*:\s*", re.IGNORECASE)
 
 
@@ -52,3 +58,8 @@ def clean(sentence: str, passages: Sequence[str] = ()) -> str:
 
     bare = _PREFIX.sub("", _MARKS.sub(without, sentence)).strip()
     return bare if any(c.isalnum() for c in bare) else ""
+
+
+def is_refusal(sentence: str) -> bool:
+    """Whether a generated sentence says that the passages do not hold the answer."""
+    return bool(_REFUSAL.search(sentence))

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import update
 
 from rag.answerability import Evidence
-from rag.answering import NOT_SAID
 from rag.catalog import schema
 from rag.catalog.answers import read_answer
 from rag.catalog.documents import list_documents, remove
@@ -22,7 +21,7 @@ from rag.catalog.pages import read_page
 from rag.errors import Busy, NotFound, TooLarge, UsageError
 from rag.evidence import Span, passage_sentences
 from rag.library import Library
-from rag.prompting import build_prompt
+from rag.prompting import NOT_SAID, build_prompt
 from rag.records import Question
 from rag.short_answer import short_answer
 from rag.testing import FakeLLM, fake_library
@@ -74,6 +73,24 @@ def test_an_invented_sentence_is_withdrawn_and_the_best_quote_stands_in(library:
     answer = events[-1][1]
     assert answer["text"] == f"{LEAVE} [1]"
     assert [s["support"] for s in answer["sentences"]] == ["quoted"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [NOT_SAID, "Sorry, the passages don't mention it.", "The context does not say. It is 7."],
+)
+def test_where_the_model_says_that_the_documents_do_not_no_quote_stands_in(
+    library: Library, reply: str
+) -> None:
+    FakeLLM.replies = [reply]
+    answer = _events(library)[-1][1]
+    assert (answer["abstained"], answer["text"], answer["citations"]) == (True, NOT_SAID, [])
+
+
+def test_a_supported_sentence_stands_beside_a_refusal(library: Library) -> None:
+    FakeLLM.replies = [f"{LEAVE} The documents do not say more."]
+    answer = _events(library)[-1][1]
+    assert answer["text"] == f"{LEAVE} [1]"
 
 
 @pytest.mark.parametrize("change", ["removed", "changed"])
