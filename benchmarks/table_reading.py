@@ -107,8 +107,8 @@ def _read(reader: Reader, question: str, passage: Passage) -> list[_Read]:
     for span, row in zip(spans, rows, strict=True):
         plain = page.within(shift + span.start, shift + span.end)
         labelled = None
-        if row:
-            score, start, end = best_cell(row, next(pages))
+        if row and (cell := best_cell(row, next(pages))):
+            score, start, end = cell
             labelled = score, passage.text[start:end]
         text = passage.text[plain.start - shift : plain.end - shift]
         found.append(_Read((plain.score, text), labelled))

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,16 +163,17 @@ class Judge:
         answers, read = [], np.empty(len(spans))
         for number, span in enumerate(spans):
             shift = len(span.passage.text_in_context) - len(span.passage.text)
-            found = pages[span.passage.chunk_id].within(shift + span.start, shift + span.end)
-            answers.append(span.passage.text[found.start - shift : found.end - shift])
-            read[number] = found.score
+            plain = pages[span.passage.chunk_id].within(shift + span.start, shift + span.end)
+            answers.append(span.passage.text[plain.start - shift : plain.end - shift])
+            read[number] = plain.score
         ranked = (int(i) for i in np.argsort(-scores, kind="stable"))
-        rows = [(i, row) for i in ranked if (row := labelled_row(spans[i]))][:_MOST_ROWS]
+        rows = list(islice(((i, r) for i in ranked if (r := labelled_row(spans[i]))), _MOST_ROWS))
         labelled = self._reader.read(question, [row.text for _, row in rows])
         for (number, row), page in zip(rows, labelled, strict=True):
-            score, start, end = best_cell(row, page)
-            answers[number] = spans[number].passage.text[start:end]
-            read[number] += LABELLED * (score - read[number])
+            if found := best_cell(row, page):
+                score, start, end = found
+                answers[number] = spans[number].passage.text[start:end]
+                read[number] += LABELLED * (score - read[number])
         return [a if s > -20 else "" for a, s in zip(answers, read, strict=True)], read
 
     def _unknown(self, weights: Mapping[str, float]) -> float:

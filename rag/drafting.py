@@ -11,10 +11,17 @@ from rag.sentences import sentence_spans
 _MARKS = re.compile(r"\s*(?:\[\s*\d+(?:\s*,\s*\d+)*\s*\]|\(passage \d+\))", re.IGNORECASE)
 _BEFORE = 12
 # an LLM says in these words, more or less, that it was told to say so
+_GIVEN = r"(?:documents?|passages?|texts?|context)(?: (?:provided|given|above))?"
+_NOT = r"(?:do|does|did)(?: not|n['’]t)(?: \w+ly)?"
 _REFUSAL = re.compile(
-    r"\b(?:documents?|passages?|texts?|context)\b[^.!?]{0,40}\b(?:do|does|did) ?(?:not|n['’]t) "
-    r"(?:say|state|tell|mention|specify|hold|contain|give|provide|include|answer)\b",
-    re.IGNORECASE,
+    r"^(?:(?:i['’]?m |i am )?(?:sorry|unfortunately)[,.]? (?:but )?)?(?:"
+    rf"(?:(?:the|these|those|your|provided|given|above) )*{_GIVEN} {_NOT} (?:say|state|tell|"
+    r"mention|specify|answer|(?:hold|contain|include|provide|give) (?:the |an? |any |enough )*"
+    r"(?:answer|information|details?|mention))\b|"
+    r"(?:it|this|that|the answer|the information) is not (?:\w+ly )?(?:mentioned|stated|given|"
+    rf"specified|provided|found|included) in (?:(?:the|these|provided|given) )*{_GIVEN}\b|"
+    rf"there is no (?:\w+ )?(?:information|mention|answer)\b.*\b{_GIVEN}\b)",
+    re.IGNORECASE | re.DOTALL,
 )
 _PREFIX = re.compile(r"^\s*(?:answer|a)\s*:\s*", re.IGNORECASE)
 
@@ -62,4 +69,4 @@ def clean(sentence: str, passages: Sequence[str] = ()) -> str:
 
 def is_refusal(sentence: str) -> bool:
     """Whether a generated sentence says that the passages do not hold the answer."""
-    return bool(_REFUSAL.search(sentence))
+    return bool(_REFUSAL.match(sentence))

@@ -56,10 +56,12 @@ def labelled_row(span: Span) -> LabelledRow | None:
     return LabelledRow(row, tuple(found))
 
 
-def best_cell(row: LabelledRow, page: Page) -> tuple[float, int, int]:
-    """The reader's score of a row that it read as `page`, and what it found: start and end in the
-    passage's text, within one cell."""
+def best_cell(row: LabelledRow, page: Page) -> tuple[float, int, int] | None:
+    """The reader's score of a row that it read as `page`, and what it found within one cell: start
+    and end in the passage's text. None where the row is longer than what a reader reads."""
     found = [(page.within(cell.start, cell.end), cell) for cell in row.cells]
+    if any(reading.end <= cell.start for reading, cell in found):
+        return None
     reading, cell = max(found, key=lambda one: one[0].score)
     shift = cell.at - cell.start
     return reading.score, reading.start + shift, reading.end + shift
@@ -71,36 +73,47 @@ def _cells(line: str) -> list[tuple[int, str]]:
     for part in line.split("|"):
         found.append((at + len(part) - len(part.lstrip()), part.strip()))
         at += len(part) + 1
-    if line.lstrip().startswith("|"):
-        found = found[1:]
-    if line.rstrip().endswith("|"):
-        found = found[:-1]
-    return found
+    bounded = len(found) > 2 and line.lstrip().startswith("|") and line.rstrip().endswith("|")
+    return found[1:-1] if bounded else found
 
 
 def _labels(span: Span, columns: int) -> list[str] | None:
-    """The header above a row: that of its chunk, else the first of the lines like it above it."""
-    known = _texts(span.passage.context.rsplit("\n", 1)[-1])
-    if len(known) == columns and columns > 1:
-        return known
-    above = _alike(reversed(span.passage.text[: span.start].split("\n")[:-1]), columns)
-    if not above:
+    """The first line of a row's table, where it is a header; None where it is none.
+
+    It stands above the row, or in the passage's context where the passage begins in the table.
+    """
+    passage = span.passage
+    above, before = _alike(reversed(passage.text[: span.start].split("\n")[:-1]), columns)
+    below, _ = _alike(passage.text[span.end :].split("\n")[1:], columns)
+    if before is not None and "|" in before:  # a row that lacks a cell, and no table's end
         return None
-    below = _alike(span.passage.text[span.end :].split("\n")[1:], columns)
-    return above[-1] if _is_header(above[-1], [*above[:-1], *below, _texts(span.text)]) else None
+    known = _texts(_header_line(passage))
+    if before is None and len(known) == columns:
+        header, others = known, [*above, *below]
+    elif above:
+        header, others = above[-1], [*above[:-1], *below]
+    else:
+        return None
+    return header if _is_header(header, [*others, _texts(span.text)]) else None
 
 
-def _alike(lines: Iterable[str], columns: int) -> list[list[str]]:
-    """The cells of the first lines that have so many, rules left out."""
-    found = []
+def _header_line(passage: Passage) -> str:
+    """What its chunk was told of its table's header, which stands last; a title may have bars."""
+    place, _, header = passage.context.rpartition("\n")
+    return header if place or not (header == passage.title or " > " in header) else ""
+
+
+def _alike(lines: Iterable[str], columns: int) -> tuple[list[list[str]], str | None]:
+    """The cells of the first lines that have so many, rules left out, and the line after them."""
+    found: list[list[str]] = []
     for line in lines:
         if _RULE.fullmatch(line) and "|" in line:
             continue
         texts = _texts(line)
         if len(texts) != columns:
-            break
+            return found, line
         found.append(texts)
-    return found
+    return found, None
 
 
 def _texts(line: str) -> list[str]:
@@ -112,14 +125,17 @@ def _is_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
 
     Two columns of words may as well be labels and what they label, row by row.
     """
+    if any(label.endswith(":") for label in first):
+        return False
+    wide = len(first) >= _SURE_COLUMNS
     for column, label in enumerate(first):
         below = [row[column] for row in others if row[column]]
         figures = sum(any(c.isdigit() for c in text) for text in below)
-        if label and not any(c.isdigit() for c in label) and below and 2 * figures >= len(below):
+        needed = (len(below) + 1) // 2 if wide else max(1, round(0.8 * len(below)))
+        if label and not any(c.isdigit() for c in label) and below and figures >= needed:
             return True
-    return len(first) >= _SURE_COLUMNS and not any(
-        map(_FIGURES_ONLY.fullmatch, filter(None, first))
-    )
+    worded = not any(_FIGURES_ONLY.fullmatch(label) for label in first if label)
+    return worded and wide
 
 
 def _place(passage: Passage) -> str:

@@ -17,6 +17,9 @@ CELL_END = " | "
 _CELL_LINES = 8
 # a gap of so many times the font's size stands between cells, and not between words
 _WIDE = 1.3
+# points by which what stands in one column may differ, and the heights of a line between two rows
+_NEAR = 3.0
+_ROWS_APART = 3.0
 _ROW_LINES = 100
 
 
@@ -60,8 +63,23 @@ class Group:
             return False
         line = self.lines[number]
         if word is None:
-            return _beside(line, self.lines[number + 1])
+            below = self.lines[number + 1]
+            return _beside(line, below) or abs(below.box[0] - _cells(line)[-1][0]) > _NEAR
         return line.words[word + 1].box[0] - line.words[word].box[2] > _WIDE * line.size
+
+    def beside(self, other: Group) -> bool:
+        """Whether two rows are of one table: they stand close, and one of their columns does.
+
+        The right edges of running text stand below one another too, those of figures say more.
+        """
+        height = self.lines[0].size
+        if not -height < other.box[1] - self.box[3] < _ROWS_APART * height:
+            return False
+        mine, others = ([c for line in g.lines for c in _cells(line)] for g in (self, other))
+        starts = any(abs(a[0] - b[0]) < _NEAR for a in mine[1:] for b in others[1:])
+        ends = any(abs(a[1] - b[1]) < _NEAR for a in mine[1:] for b in others[1:])
+        figures = self.lines[-1].text[-3:] + other.lines[-1].text[-3:]
+        return starts or (ends and any(c.isdigit() for c in figures))
 
 
 def group_lines(sheet: Sheet, edge: set[int]) -> list[Group]:
@@ -131,6 +149,17 @@ def _tabular(line: Line) -> bool:
     wide = _WIDE * line.size
     gaps = (b.box[0] - a.box[2] for a, b in zip(words[first:], words[first + 1 :], strict=False))
     return any(gap > wide for gap in gaps)
+
+
+def _cells(line: Line) -> list[tuple[float, float]]:
+    """Where the cells of a line begin and end, in points."""
+    found = [(line.words[0].box[0], line.words[0].box[2])]
+    for before, word in itertools.pairwise(line.words):
+        if word.box[0] - before.box[2] > _WIDE * line.size:
+            found.append((word.box[0], word.box[2]))
+        else:
+            found[-1] = (found[-1][0], word.box[2])
+    return found
 
 
 def _under_cell(row: Group, line: Line) -> bool:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from ingest.parsers.pdf_groups import (
     CELL_END,
     DIGITS,
+    ENDS,
     MARKER,
     Group,
     ended_early,
@@ -117,7 +118,8 @@ def _classify(groups: list[Group], style: Style, edge: set[int]) -> None:
             group.kind = "row"
     for one, other in pairwise(groups):
         if one.kind == other.kind == "row" and not {id(one.lines[0]), id(other.lines[0])} & edge:
-            one.table = other.table = True
+            together = one.beside(other)
+            one.table, other.table = one.table or together, together
     header, since = "", 9
     for position, group in enumerate(groups):
         if id(group.lines[0]) in edge:
@@ -132,7 +134,8 @@ def _classify(groups: list[Group], style: Style, edge: set[int]) -> None:
                 group.context = header
             since = 0
             continue
-        since += 1
+        # a sentence between two rows is no line of a cell, and begins another table
+        since = since + 1 if not group.text.endswith(ENDS) else 9
         group.level = style.level(group)
         if group.level:
             group.kind, since = "heading", 9

@@ -28,7 +28,7 @@ class LocalLLM(CustomLLM):
     """A causal language model from a folder. Never contacts a hub, never runs remote code.
 
     Several completions may run at once: each has its own cache, and a step of one runs between
-    two steps of another.
+    two steps of another. All end at their next token when the program's main thread has ended.
     """
 
     context_tokens: int

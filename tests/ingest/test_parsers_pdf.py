@@ -168,6 +168,40 @@ def test_cells_of_several_lines_are_one_row(tmp_path: Path) -> None:
     ]
 
 
+def test_a_wrapped_cell_is_not_taken_for_the_last_one_of_its_row(tmp_path: Path) -> None:
+    page = [
+        *[(x, 100, text) for x, text in ((60, "Kind"), (200, "Limit"), (400, "Form"))],
+        *[(x, 115, text) for x, text in ((60, "Hotel"), (200, "up to 190"), (400, "yes"))],
+        (200, 125, "with breakfast"),
+    ]
+    found = blocks(read(draw(tmp_path / "a.pdf", page)).pages[0])
+    assert ("row", "Hotel | up to 190 | yes | with breakfast") in found
+
+
+def test_a_sentence_between_two_tables_ends_the_first_one_s_header(tmp_path: Path) -> None:
+    page = []
+    for top, rows in ((100, ("City|Limit", "Paris|190 euros")), (180, ("Train|Class", "Local|2"))):
+        for i, row in enumerate(rows):
+            page += [
+                (x, top + 15 * i, cell) for x, cell in zip((60, 250), row.split("|"), strict=True)
+            ]
+    page.insert(4, (60, 150, "The classes in which people may travel are these:"))
+    parsed = read(draw(tmp_path / "a.pdf", page)).pages[0]
+    contexts = {text(parsed, b): b.context for b in parsed.blocks}
+    assert contexts["Paris | 190 euros"] == "City | Limit"
+    assert contexts["Local | 2"] == "Train | Class"
+
+
+def test_a_letterhead_and_a_signature_are_no_table(tmp_path: Path) -> None:
+    page = [
+        *[(x, 60, text) for x, text in ((60, "Acme Pumps"), (260, "12 Mill Lane"))],
+        *[(x, 75, text) for x, text in ((60, "Tel. 0123"), (330, "Fax 0124"))],
+        *lines("We thank you for your order of the pump", "and deliver it in May.", y=120),
+        *[(x, 700, text) for x, text in ((60, "Leeds"), (260, "Ada Cole"))],
+    ]
+    assert "|" not in read(draw(tmp_path / "a.pdf", page)).pages[0].text
+
+
 def test_columns_of_a_page_stay_apart(tmp_path: Path) -> None:
     left = lines(*[f"Left column line {i} of the text" for i in range(20)], x=50)
     right = lines(*[f"Right column line {i} of the text" for i in range(20)], x=320)

@@ -77,7 +77,14 @@ def test_an_invented_sentence_is_withdrawn_and_the_best_quote_stands_in(library:
 
 @pytest.mark.parametrize(
     "reply",
-    [NOT_SAID, "Sorry, the passages don't mention it.", "The context does not say. It is 7."],
+    [
+        NOT_SAID,
+        "Sorry, the passages don't mention it.",
+        "The context does not explicitly say. It is 7.",
+        "The provided documents do not contain enough information.",
+        "It is not mentioned in the passages.",
+        "There is no information about that in the documents.",
+    ],
 )
 def test_where_the_model_says_that_the_documents_do_not_no_quote_stands_in(
     library: Library, reply: str
@@ -85,6 +92,21 @@ def test_where_the_model_says_that_the_documents_do_not_no_quote_stands_in(
     FakeLLM.replies = [reply]
     answer = _events(library)[-1][1]
     assert (answer["abstained"], answer["text"], answer["citations"]) == (True, NOT_SAID, [])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "The passage does not hold more than forty persons.",
+        "No, travel documents do not contain any visas.",
+        "In this context, staff do not hold keys.",
+        "The text messages do not contain names.",
+        "The contract does not say who pays for the documents.",
+    ],
+)
+def test_what_documents_deny_is_no_refusal(library: Library, reply: str) -> None:
+    FakeLLM.replies = [reply]
+    assert _events(library)[-1][1]["text"] == f"{LEAVE} [1]"
 
 
 def test_a_supported_sentence_stands_beside_a_refusal(library: Library) -> None:
