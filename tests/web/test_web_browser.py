@@ -323,3 +323,17 @@ def test_a_pdf_page_is_shown_with_its_text(
     assert sheet is not None
     assert abs((box["x"] - sheet["x"]) / sheet["width"] - 0.1) < 0.02
     expect(page.locator("mark#passage")).to_have_text("Up to five")
+
+
+def test_a_wide_table_beside_a_page_s_image_scrolls_and_not_the_page(
+    page: Page, library: FakeLibrary, tmp_path: Path
+) -> None:
+    header = "Item | Manufacturer | Replacement | Dimensions | Price"
+    text = f"{header}\nPump | Acme | none | 20 cm | 12 euro"
+    blocks = (Block(0, len(header), "row"), Block(len(header) + 1, len(text), "row", 0, header))
+    record = PageRecord(1, text, blocks, (), "", 612, 792)
+    document_id = library.add("prices.pdf", make_pdf(tmp_path / "p.pdf"), "pdf", (record,))
+    page.goto(f"/documents/{document_id}?page=1")
+    page.wait_for_function("document.querySelector('.sheet img').naturalWidth > 500")
+    expect(page.locator("td").last).to_have_text("12 euro")
+    # that the page is no wider than its window is seen to by the fixture
