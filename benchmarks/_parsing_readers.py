@@ -10,6 +10,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,13 +65,12 @@ def read_own(folder: Path, paths: Sequence[str], rounds: int) -> dict[str, Readi
     with Sandbox(ocr_pages=0) as sandbox, tempfile.TemporaryDirectory() as home:
         settings = bench_settings(Path(home))
         (settings.home / "run").mkdir(parents=True, exist_ok=True)
-        converter = Converter(settings)
-        # the first document would pay for the start of the process
-        for path in paths[:1]:
-            _read(sandbox, converter, folder / path, 1)
-        for path in paths:
-            readings[path] = _read(sandbox, converter, folder / path, rounds)
-        converter.close()
+        with closing(Converter(settings)) as converter:
+            # the first document would pay for the start of the process
+            for path in paths[:1]:
+                _read(sandbox, converter, folder / path, 1)
+            for path in paths:
+                readings[path] = _read(sandbox, converter, folder / path, rounds)
     return readings
 
 

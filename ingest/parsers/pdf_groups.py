@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ingest.parsers.pdf_lines import Line, Sheet, around
+from ingest.parsers.pdf_lines import Line, Sheet, Word, around
 from rag.records import BlockKind, Box
 
 MARKER = re.compile(r"(?:[•●▪■◦○‣∙·*–—-]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)]|\(?[ivx]{1,4}[.)])$")
@@ -49,23 +49,24 @@ class Group:
         """Its words, those of a table's row with bars between the cells."""
         found = ""
         for number, line in enumerate(self.lines):
-            if number:
-                found += CELL_END if self.ends_cell(number - 1) else " "
             for position, word in enumerate(line.words):
-                if position:
-                    found += CELL_END if self.ends_cell(number, position - 1) else " "
-                found += word.text
+                found += (self.after_word(number, position - 1) if position else "") + word.text
+            if number + 1 < len(self.lines):
+                found += CELL_END if self.ends_cell(number) else " "
         return found
 
-    def ends_cell(self, number: int, word: int | None = None) -> bool:
-        """Whether a table's cell ends with a line of its row, or with a word within that line."""
+    def after_word(self, number: int, position: int) -> str:
+        """What stands between a word of a line and the next one: a space, or the end of a cell."""
+        line = self.lines[number]
+        ends = self.table and _is_wide(line, *line.words[position : position + 2])
+        return CELL_END if ends else " "
+
+    def ends_cell(self, number: int) -> bool:
+        """Whether a cell of a table's row ends with a line: the next one is not below it."""
         if not self.table:
             return False
-        line = self.lines[number]
-        if word is None:
-            below = self.lines[number + 1]
-            return _beside(line, below) or abs(below.box[0] - _cells(line)[-1][0]) > _NEAR
-        return line.words[word + 1].box[0] - line.words[word].box[2] > _WIDE * line.size
+        line, following = self.lines[number : number + 2]
+        return _beside(line, following) or abs(following.box[0] - _cells(line)[-1][0]) > _NEAR
 
     def beside(self, other: Group) -> bool:
         """Whether two rows are of one table: they stand close, and one of their columns does.
@@ -146,16 +147,19 @@ def _tabular(line: Line) -> bool:
     """Whether a line has cells: words with a wide gap between, after any list marker."""
     words = line.words
     first = 1 if MARKER.match(words[0].text) or DIGITS.match(words[0].text) else 0
-    wide = _WIDE * line.size
-    gaps = (b.box[0] - a.box[2] for a, b in zip(words[first:], words[first + 1 :], strict=False))
-    return any(gap > wide for gap in gaps)
+    return any(_is_wide(line, a, b) for a, b in itertools.pairwise(words[first:]))
+
+
+def _is_wide(line: Line, word: Word, following: Word) -> bool:
+    """Whether the gap between two words of a line is one between cells."""
+    return following.box[0] - word.box[2] > _WIDE * line.size
 
 
 def _cells(line: Line) -> list[tuple[float, float]]:
     """Where the cells of a line begin and end, in points."""
     found = [(line.words[0].box[0], line.words[0].box[2])]
     for before, word in itertools.pairwise(line.words):
-        if word.box[0] - before.box[2] > _WIDE * line.size:
+        if _is_wide(line, before, word):
             found.append((word.box[0], word.box[2]))
         else:
             found[-1] = (found[-1][0], word.box[2])
@@ -170,9 +174,7 @@ def _under_cell(row: Group, line: Line) -> bool:
         return False
     if len(row.lines) > 1 and not _tabular(last):
         return abs(line.box[0] - last.box[0]) < 2
-    words = last.words
-    wide = _WIDE * line.size
-    starts = [b.box[0] for a, b in itertools.pairwise(words) if b.box[0] - a.box[2] > wide]
+    starts = [b.box[0] for a, b in itertools.pairwise(last.words) if _is_wide(line, a, b)]
     return any(abs(line.box[0] - start) < 2 for start in starts)
 
 

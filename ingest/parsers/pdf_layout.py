@@ -173,7 +173,7 @@ class _Writer:
         width, height = self._sheet.width or 1.0, self._sheet.height or 1.0
         for position, word in enumerate(group.lines[number].words):
             if position:
-                self._put(CELL_END if group.ends_cell(number, position - 1) else " ")
+                self._put(group.after_word(number, position - 1))
             start = self._length
             self._put(word.text)
             x0, y0, x1, y1 = word.box
