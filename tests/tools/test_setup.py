@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import os
 import signal
@@ -146,6 +147,37 @@ def test_another_build_of_torch_makes_it_anew(
     monkeypatch.setitem(setup.NEEDED_BYTES, "cuda", 0)
     assert setup.main([]) == 0
     assert not left.exists()
+
+
+@pytest.mark.parametrize("told", [None, "1"])
+def test_what_python_would_not_compile_by_itself_is_compiled(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    """Parsers' packages always; all where an environment, a container's say, forbids it later."""
+    setup.main([])
+    python = checkout / ".venv/bin/python"
+    site = next((checkout / ".venv/lib").glob("python*/site-packages"))
+    for name in ("docx", "other"):
+        (site / f"{name}.py").write_text("x = 1\n")
+    monkeypatch.setattr(setup, "PARSERS_USE", ("docx",))
+    monkeypatch.setattr(setup.sys, "dont_write_bytecode", told is not None)
+    if told:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", told)
+    setup._compile(python)
+    compiled = {path.name.split(".")[0] for path in site.glob("__pycache__/*.pyc")}
+    assert compiled == ({"docx", "other"} if told else {"docx"})
+
+
+def test_what_the_parsers_import_is_known_to_the_set_up() -> None:
+    own = {"ingest", "rag", *sys.stdlib_module_names}
+    found = set()
+    for path in (ROOT / "ingest/parsers").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    assert found - own == {name.split(".")[0] for name in setup.PARSERS_USE}
 
 
 def test_a_package_that_a_kill_cut_short_is_noticed(checkout: Path) -> None:
