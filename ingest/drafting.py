@@ -13,7 +13,7 @@ from ingest.languages import language_of
 from ingest.reading import Reader
 from rag.catalog import Catalog
 from rag.catalog.attempts import MAX_ATTEMPTS
-from rag.catalog.contents import Content, is_answering, is_indexed
+from rag.catalog.contents import Content, indexed, is_answering
 from rag.catalog.portions import Begun, Gone, begin, begun
 from rag.catalog.queue import STARTED, Task, fail, report
 from rag.embedding import Embedder
@@ -56,7 +56,6 @@ class Drafter:
     def draft(self, task: Task, key: str) -> Draft | None:
         """The draft of a document whose content is named `key`; None where it failed or is gone."""
         if task.attempts < _DISTRUSTED and (there := begun(self._catalog, key)):  # before a stop
-            report(self._catalog, [(task, PARSED)], "embedding")
             return LongDraft.of(task, key, there, self._catalog)
         # a death from here on is put down to this document
         report(self._catalog, [(task, STARTED)], "parsing")
@@ -70,7 +69,6 @@ class Drafter:
             if not self._closing:
                 fail(self._catalog, task, self._recipe, error.code, str(error))
             return None
-        report(self._catalog, [(task, PARSED)], "embedding")
         return draft
 
     def stored(self, idle: bool) -> set[str]:
@@ -99,7 +97,7 @@ class Drafter:
             return None
         with self._portions:
             # another document of the same bytes may have been here
-            there = Begun(0, 0) if is_indexed(self._catalog, key) else begun(self._catalog, key)
+            there = Begun(0, 0) if indexed(self._catalog, [key]) else begun(self._catalog, key)
             if there is None or task.attempts >= _DISTRUSTED:
                 if is_answering(self._catalog, key):
                     return None  # until it is read again, whole, its rows stay as they are

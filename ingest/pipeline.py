@@ -32,7 +32,7 @@ from rag.catalog.contents import (
     content_key,
     dead_contents,
     delete_contents,
-    is_indexed,
+    indexed,
     publish,
     put_contents,
     retire,
@@ -188,16 +188,24 @@ class Pipeline:
             first=self._folder,
             alone=not self._parsing,
         )
-        for task in tasks:
-            key = content_key(task.bytes_hash, task.kind, self.recipe)
-            if is_indexed(self._catalog, key):
+        keys = [content_key(task.bytes_hash, task.kind, self.recipe) for task in tasks]
+        there = indexed(self._catalog, keys)
+        for task, key in zip(tasks, keys, strict=True):
+            if key in there:
                 self._publish([(task, key)])
             elif not self._joined([task], key):
                 self._parsing[self._readers.submit(self._drafter.draft, task, key)] = task
         return bool(tasks)
 
     def _gather(self) -> None:
-        """Take over what is parsed."""
+        """Take over what is parsed, and say of all together that it waits for its vectors."""
+        parsed: list[Task] = []
+        try:
+            self._take_over(parsed)
+        finally:
+            report(self._catalog, [(task, PARSED) for task in parsed], "embedding")
+
+    def _take_over(self, parsed: list[Task]) -> None:
         for future in [future for future in self._parsing if future.done()]:
             task = self._parsing.pop(future)
             try:
@@ -210,12 +218,15 @@ class Pipeline:
                 log.exception("document %s could not be read", task.document_id)
                 set_back(self._catalog, [task], self.recipe, _unexpected(error))
                 continue
-            if draft is None or self._joined(draft.tasks, draft.key):
+            if draft is None:
                 continue
-            if is_indexed(self._catalog, draft.key):  # by another one, meanwhile
+            if self._joined(draft.tasks, draft.key):
+                parsed.append(task)
+            elif indexed(self._catalog, [draft.key]):  # by another one, meanwhile
                 self._publish([(task, draft.key)])
             else:
                 self._drafts.append(draft)
+                parsed.append(task)
 
     def _drop_unwanted(self) -> None:
         """Let go of drafts whose documents were all removed or changed: nothing of them is kept."""

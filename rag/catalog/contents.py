@@ -17,7 +17,7 @@ from rag.catalog.family import Nesting
 from rag.catalog.pages import page_row
 from rag.catalog.queue import UNFINISHED, Task, make_live
 from rag.catalog.schema import chunks, contents, documents, members, pages
-from rag.catalog.versions import seat
+from rag.catalog.versions import nesting_ones, seat
 from rag.records import Chunk, Parsed
 
 Vectors = NDArray[np.float32]
@@ -51,11 +51,14 @@ def unpack_vector(packed: bytes) -> Vectors:
     return np.frombuffer(packed[:whole], dtype="<f2").astype(np.float32)
 
 
-def is_indexed(catalog: Catalog, key: str) -> bool:
-    """Whether this content is there and whole in every index."""
+def indexed(catalog: Catalog, keys: Iterable[str]) -> set[str]:
+    """Those of these contents that are there and whole in every index."""
+    found: set[str] = set()
     with catalog.read() as connection:
-        found = connection.execute(select(contents.c.indexed).where(contents.c.key == key)).scalar()
-    return bool(found)
+        for some in batched(keys):
+            named = contents.c.key.in_(some), contents.c.indexed == 1
+            found.update(connection.execute(select(contents.c.key).where(*named)).scalars())
+    return found
 
 
 def is_answering(catalog: Catalog, key: str) -> bool:
@@ -149,10 +152,8 @@ def publish(
             connection.execute(
                 update(contents).where(contents.c.key == key).values(checksum=checksum)
             )
-        published = [
-            task.document_id for task, key in finished if make_live(connection, task, recipe, key)
-        ]
-        for document_id in published:
+        published = make_live(connection, finished, recipe)
+        for document_id in nesting_ones(connection, published):
             seat(connection, document_id, nesting or Nesting())
         return published
 

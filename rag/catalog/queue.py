@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Update, case, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, or_, select, update
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.answers import forget_answers
@@ -17,6 +17,7 @@ from rag.records import State
 # the progress of a document whose parsing has begun; a claimed one that waits has none
 STARTED = 0.05
 UNFINISHED: tuple[State, ...] = ("pending", "parsing", "embedding")
+_CLAIMED: tuple[State, ...] = ("parsing", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,12 @@ def claim(
 
 def report(catalog: Catalog, progress: Iterable[tuple[Task, float]], state: State) -> None:
     """Say how far claimed documents are, each as a share from 0 to 1."""
-    with catalog.write(lasting=False) as connection:
-        for task, share in progress:
-            connection.execute(
-                update(documents)
-                .where(still(task))
-                .values(state=state, progress=share, updated_at=now())
-            )
+    rows = [_named(task) | {"share": share} for task, share in progress]
+    values: dict[str, object] = {"state": state, "progress": bindparam("share")}
+    values["updated_at"] = now()
+    if rows:
+        with catalog.write(lasting=False) as connection:
+            connection.execute(update(documents).where(_STILL).values(values), rows)
 
 
 def fail(catalog: Catalog, task: Task, recipe: str, code: str, message: str) -> None:
@@ -122,54 +122,78 @@ def put_back(tasks: Iterable[Task]) -> Update:
         update(documents)
         .where(
             documents.c.id.in_([task.document_id for task in tasks]),
-            documents.c.state.in_(("parsing", "embedding")),
+            documents.c.state.in_(_CLAIMED),
         )
         .values(state="pending", progress=0.0)
     )
 
 
-def make_live(connection: Connection, task: Task, recipe: str, content_key: str) -> bool:
-    """Let `content_key` answer for the task's document; False where it changed meanwhile."""
-    before = connection.execute(select(documents.c.content_key).where(still(task))).scalar()
-    if before not in (None, content_key):
+def make_live(
+    connection: Connection, finished: Sequence[tuple[Task, str]], recipe: str
+) -> list[str]:
+    """Let contents, named by their keys, answer for the documents of claimed tasks.
+
+    Returns the ids of those documents; one that changed meanwhile is left out.
+    """
+    before = _claimed(connection, [task for task, _ in finished])
+    there = [(task, key) for task, key in finished if task in before]
+    if any(before[task] not in (None, key) for task, key in there):
         note_removal(connection)
-    result = connection.execute(
-        update(documents)
-        .where(still(task))
-        .values(
-            content_key=content_key,
-            state="live",
-            recipe=recipe,
-            progress=1.0,
-            error=None,
-            error_code=None,
-            attempts=0,
-            updated_at=now(),
-        )
-    )
-    forget_answers(connection, [task.document_id])
-    return bool(result.rowcount)
+    values = {
+        "content_key": bindparam("content"),
+        "state": "live",
+        "recipe": recipe,
+        "progress": 1.0,
+        "error": None,
+        "error_code": None,
+        "attempts": 0,
+        "updated_at": now(),
+    }
+    if there:
+        rows = [_named(task) | {"content": key} for task, key in there]
+        connection.execute(update(documents).where(_STILL).values(values), rows)
+    forget_answers(connection, [task.document_id for task, _ in finished])
+    return [task.document_id for task, _ in there]
 
 
 def still_wanted(catalog: Catalog, tasks: Sequence[Task]) -> set[Task]:
     """Those of claimed tasks whose documents are neither removed nor changed."""
-    there: dict[str, tuple[str, str]] = {}
     with catalog.read() as connection:
-        for some in batched(task.document_id for task in tasks):
-            rows = connection.execute(
-                select(documents.c.id, documents.c.bytes_hash, documents.c.kind).where(
-                    documents.c.id.in_(some), documents.c.state.in_(("parsing", "embedding"))
-                )
-            )
-            there.update((row.id, (row.bytes_hash, row.kind)) for row in rows)
-    return {task for task in tasks if there.get(task.document_id) == (task.bytes_hash, task.kind)}
+        return set(_claimed(connection, tasks))
+
+
+def _claimed(connection: Connection, tasks: Sequence[Task]) -> dict[Task, str | None]:
+    """Those of claimed tasks that are still what their document is about, each with the key of the
+    content that answers for it."""
+    columns = (documents.c.id, documents.c.bytes_hash, documents.c.kind, documents.c.content_key)
+    there: dict[tuple[str, str, str], str | None] = {}
+    for some in batched(task.document_id for task in tasks):
+        rows = connection.execute(
+            select(*columns).where(documents.c.id.in_(some), documents.c.state.in_(_CLAIMED))
+        )
+        there.update(((row.id, row.bytes_hash, row.kind), row.content_key) for row in rows)
+    names = ((task, (task.document_id, task.bytes_hash, task.kind)) for task in tasks)
+    return {task: there[name] for task, name in names if name in there}
 
 
 def still(task: Task) -> ColumnElement[bool]:
     """Whether a claimed task is what its document is still about."""
+    return _is_about(task.document_id, task.bytes_hash, task.kind)
+
+
+def _is_about(document_id: object, bytes_hash: object, kind: object) -> ColumnElement[bool]:
     return (
-        (documents.c.id == task.document_id)
-        & (documents.c.bytes_hash == task.bytes_hash)
-        & (documents.c.kind == task.kind)
-        & documents.c.state.in_(("parsing", "embedding"))
+        (documents.c.id == document_id)
+        & (documents.c.bytes_hash == bytes_hash)
+        & (documents.c.kind == kind)
+        # no IN: a statement over many rows may have none
+        & or_(*(documents.c.state == state for state in _CLAIMED))
     )
+
+
+# `still` of many tasks in one statement, each with the values of `_named`
+_STILL = _is_about(bindparam("named"), bindparam("bytes"), bindparam("read_as"))
+
+
+def _named(task: Task) -> dict[str, object]:
+    return {"named": task.document_id, "bytes": task.bytes_hash, "read_as": task.kind}

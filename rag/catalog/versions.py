@@ -92,6 +92,19 @@ def drop_documents(connection: Connection, document_ids: Sequence[str]) -> None:
         connection.execute(delete(documents).where(documents.c.id.in_(some)))
 
 
+def nesting_ones(connection: Connection, document_ids: Sequence[str]) -> list[str]:
+    """Those of these documents that have members, or whose content lists some."""
+    found: set[str] = set()
+    listed = select(documents.c.id).join(
+        members, members.c.content_key == documents.c.content_key
+    ).where(members.c.bytes_hash != "")  # fmt: skip
+    for some in batched(document_ids):
+        found.update(connection.execute(listed.where(documents.c.id.in_(some))).scalars())
+        own = select(documents.c.parent_id).where(documents.c.parent_id.in_(some))
+        found.update(connection.execute(own).scalars())
+    return [document_id for document_id in document_ids if document_id in found]
+
+
 def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
     """Let a document have the members that its content lists, and no others.
 
