@@ -59,7 +59,7 @@ SLICE = 256
 # of each slice the document that waits longest gets so many, so that it comes to its end
 _OLDEST_SHARE = SLICE // 4
 # so many documents are in hand at once: enough to share their commits
-_IN_HAND = 32
+_IN_HAND = 64
 _BYTES_AT_ONCE = 4_000_000
 # a larger file is large: few of them are in hand, and small ones pass them
 _SMALL_BYTES = 500_000

@@ -7,6 +7,7 @@ vectors that the catalog keeps. Only the process that holds the library's lock m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.cores import usable_cores
 from rag.errors import StorageError, store_error
 from rag.graph_files import blank_unused, graphs
 from rag.hold import Hold
@@ -94,16 +96,18 @@ class VectorIndex:
 
         A count or a `get` proves nothing: a vector can be in Chroma's table and not in its graph.
         """
-        lost: list[str] = []
         size = len(self)
         rest = [row for row, name in enumerate(ids) if not self._same_apart(name, vectors[row])]
         ids, vectors = [ids[row] for row in rest], vectors[rest]
-        for part in _parts(len(ids), 256):
-            if size == 0:
-                lost.extend(ids[part])
-                continue
-            lost.extend(self._missing(ids[part], vectors[part], min(10, size)))
-        return lost
+        if size == 0 or not rest:
+            return list(ids)
+
+        def lost(part: slice) -> list[str]:
+            return list(self._missing(ids[part], vectors[part], min(10, size)))
+
+        # Chroma looks several up at once, a core each
+        with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
+            return [name for found in threads.map(lost, _parts(len(ids), 128)) for name in found]
 
     def _same_apart(self, name: str, vector: Vectors) -> bool:
         kept = self._apart.get(name)

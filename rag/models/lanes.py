@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from rag.cores import usable_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -55,7 +57,7 @@ class Lanes:
 
 def lanes_for(device: str) -> int:
     """How many batches are computed at once on a torch device: one a core on a processor."""
-    return 1 if device != "cpu" else min(_MOST, len(os.sched_getaffinity(0)))
+    return 1 if device != "cpu" else min(_MOST, usable_cores())
 
 
 def _start(threads: ThreadPoolExecutor, count: int) -> None:
