@@ -2,8 +2,10 @@
 
 Each ingest is a process of its own. A stand-in gives the vectors, of the size of the starter
 embedder's, so that the figures are those of the rest: parsing, cutting, catalog, indexes. A process
-that takes in one tiny file shows what loading alone takes, and is subtracted. Parsers are processes
-of their own, under a limit (`ingest.parse_memory_mb`), and do not count.
+that takes in one tiny file shows what loading alone takes, and is subtracted. So is, in the second
+figure of each, what the library takes that came of it, opened by another process and asked once:
+Chroma holds its graph and its vectors in memory, about 2 KB a chunk, whoever made them. Parsers are
+processes of their own, under a limit (`ingest.parse_memory_mb`), and do not count.
 """
 
 from __future__ import annotations
@@ -53,14 +55,17 @@ def measure(options: Options) -> Sequence[Figure]:
     """The figures of this benchmark."""
     counts, sizes = ((10, 50), (1,)) if options.small else ((500, 5000), (1, 10, 50))
     with scratch() as folder:
-        least = _peak(folder, _many(folder / "one", 1))
+        least = _peak(folder, _many(folder / "one", 1), "--ingest")
         figures = [Figure("one tiny file: the process, everything loaded", least, "MiB")]
-        for count in counts:
-            peak = _peak(folder, _many(folder / f"many{count}", count))
-            figures.append(Figure(f"{count:,} small files, above that", peak - least, "MiB"))
-        for size in sizes:
-            peak = _peak(folder, _large(folder / f"large{size}", size))
-            figures.append(Figure(f"one text of {size} MB, above that", peak - least, "MiB"))
+        cases = [(f"{n:,} small files", _many(folder / f"many{n}", n)) for n in counts]
+        cases += [(f"one text of {n} MB", _large(folder / f"large{n}", n)) for n in sizes]
+        for name, documents in cases:
+            peak = _peak(folder, documents, "--ingest")
+            opened = _peak(folder, documents, "--open")
+            figures += [
+                Figure(f"{name}, above that", peak - least, "MiB"),
+                Figure(f"{name}, above opening what came of it", peak - opened, "MiB"),
+            ]
     return figures
 
 
@@ -83,30 +88,32 @@ def _large(folder: Path, megabytes: int) -> Path:
     return folder
 
 
-def _peak(folder: Path, documents: Path) -> float:
-    """The largest memory in MiB of a process that takes in a folder."""
+def _peak(folder: Path, documents: Path, what: str) -> float:
+    """The largest memory in MiB of a process that takes in a folder, or opens its library."""
     home = folder / f"home-{documents.name}"
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), "--child", str(documents), str(home)],
+        [sys.executable, str(Path(__file__).resolve()), what, str(documents), str(home)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise CloisterError(f"The ingest of {documents.name} failed:\n{done.stderr[-1500:]}")
+        raise CloisterError(f"{what} of {documents.name} failed:\n{done.stderr[-1500:]}")
     peak = float(done.stdout.splitlines()[-1])
-    say(f"{documents.name}: {peak:.0f} MiB")
+    say(f"{what} {documents.name}: {peak:.0f} MiB")
     return peak
 
 
-def _child(documents: str, home: str) -> None:
+def _child(what: str, documents: str, home: str) -> None:
     settings = bench_settings(Path(home), embedder_model="peak_memory:FlatEmbedding")
     library = Library(settings)
     library.load(llm=False)
-    key = folder_key(library.catalog, documents, "default")
-    register(settings, library.catalog, Path(documents), key, "default")
-    Worker(library).drain()
+    if what == "--ingest":
+        key = folder_key(library.catalog, documents, "default")
+        register(settings, library.catalog, Path(documents), key, "default")
+        Worker(library).drain()
+    library.search("anything at all", None, 5)
     if set(states := count_states(library.catalog)) != {"live"}:
         raise CloisterError(f"Not every generated document could be read: {states}.")
     library.close()
@@ -114,7 +121,7 @@ def _child(documents: str, home: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        _child(*sys.argv[2:])
+    if sys.argv[1:2] in (["--ingest"], ["--open"]):
+        _child(*sys.argv[1:])
     else:
         sys.exit(run_benchmark("peak_memory", __doc__ or "", measure))
