@@ -1,8 +1,8 @@
 """Whether the passages hold an answer, and where: a calibrated probability before generation.
 
-Every sentence of the passages is scored as evidence: by its similarity to the question, by the
-question's words that it holds, and by the reader, a small extractive model, which reads a table's
-row with its labels too. What the best one shows goes through a logistic regression whose weights,
+Every sentence of the passages, a table's row with its header's labels, is scored as evidence: by
+its similarity to the question, by the question's words that it holds, and by the reader, a small
+extractive model. What the best one shows goes through a logistic regression whose weights,
 threshold and data are in `calibration.json`; `cloister evaluate --calibrate` fits them again.
 """
 
@@ -33,7 +33,7 @@ from rag.kinds import shows_kind, wanted_kind
 from rag.names import codes
 from rag.numbers import numbers
 from rag.records import Passage, with_context
-from rag.tables import best_cell, labelled_row
+from rag.tables import LabelledRow, best_cell, labelled_row
 
 if TYPE_CHECKING:
     from rag.reading.reader import Reader
@@ -119,11 +119,20 @@ class Judge:
         if not spans:
             return Evidence((), (), {})
         weights = self._weights.weights(question)
-        vectors = self._embedder.texts([with_context(s.passage.context, s.text) for s in spans])
+        rows = [labelled_row(span) for span in spans]
+        texts = [row.text if row else s.text for s, row in zip(spans, rows, strict=True)]
+        vectors = self._embedder.texts(
+            [
+                row.text if row else with_context(s.passage.context, s.text)
+                for s, row in zip(spans, rows, strict=True)
+            ]
+        )
         similarity = vectors @ self._embedder.query(question)
-        covered = np.array([coverage(weights, held_terms(s.text, s.passage)) for s in spans])
+        covered = np.array(
+            [coverage(weights, held_terms(t, s.passage)) for t, s in zip(texts, spans, strict=True)]
+        )
         kind = wanted_kind(question)
-        shown = np.array([_KIND_SCORES[shows_kind(s.text, kind)] for s in spans])
+        shown = np.array([_KIND_SCORES[shows_kind(text, kind)] for text in texts])
         first = passages[0].score or 1.0
         scores = (
             _SIMILARITY * similarity
@@ -131,7 +140,7 @@ class Judge:
             + _KIND * shown
             + _RANK * np.array([s.passage.score / first for s in spans])
         )
-        answers, read = self._read(question, passages, spans, scores)
+        answers, read = self._read(question, passages, spans, rows, scores)
         if read is not None:
             scores = scores + _READER / (1.0 + np.exp(-read / _LOGITS))
         order = np.argsort(-scores, kind="stable")
@@ -148,7 +157,12 @@ class Judge:
         return Evidence(tuple(spans[i] for i in order), tuple(answers[i] for i in order), features)
 
     def _read(
-        self, question: str, passages: Sequence[Passage], spans: Sequence[Span], scores: Floats
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        spans: Sequence[Span],
+        rows: Sequence[LabelledRow | None],
+        scores: Floats,
     ) -> tuple[list[str], Floats | None]:
         """The reader's answer within each sentence, and its score; no scores without a reader.
 
@@ -167,9 +181,9 @@ class Judge:
             answers.append(span.passage.text[plain.start - shift : plain.end - shift])
             read[number] = plain.score
         ranked = (int(i) for i in np.argsort(-scores, kind="stable"))
-        rows = list(islice(((i, r) for i in ranked if (r := labelled_row(spans[i]))), _MOST_ROWS))
-        labelled = self._reader.read(question, [row.text for _, row in rows])
-        for (number, row), page in zip(rows, labelled, strict=True):
+        first = list(islice(((i, row) for i in ranked if (row := rows[i])), _MOST_ROWS))
+        labelled = self._reader.read(question, [row.text for _, row in first])
+        for (number, row), page in zip(first, labelled, strict=True):
             if found := best_cell(row, page):
                 score, start, end = found
                 answers[number] = spans[number].passage.text[start:end]

@@ -166,6 +166,25 @@ def test_the_judge_reads_the_cell_below_the_label_asked_for(
     assert {q: judge.evidence(q, prices).answers[0] for q in ASKED} != ASKED
 
 
+BADGES = (
+    "Lost badges are replaced at the gate, for contractors too.\n\n"
+    "| Badge | Colour | Fee in euros |\n| --- | --- | --- |\n"
+    "| Visitor | orange | 12 |\n| Contractor | violet | 35 |\n| Staff | grey | 18 |"
+)
+
+
+def test_a_row_is_ranked_by_its_header_s_words_too(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    badges = [passage(BADGES, "Badge rules")]
+    question = "What is the fee in euros for the badge of a contractor?"
+    found = judge.evidence(question, badges)
+    assert found.spans[0].text == "| Contractor | violet | 35 |"
+    assert found.answers[0] == "35"
+    monkeypatch.setattr("rag.answerability.labelled_row", lambda _: None)
+    assert judge.evidence(question, badges).spans[0].text != found.spans[0].text
+
+
 @pytest.mark.parametrize(
     ("question", "missing"),
     [
