@@ -18,7 +18,7 @@ from rag.catalog.portions import Begun, Gone, begin, begun
 from rag.catalog.queue import STARTED, Task, fail, report
 from rag.embedding import Embedder
 from rag.errors import DocumentError, EmptyDocument
-from rag.records import Parsed
+from rag.records import Parsed, State
 from rag.settings import Settings
 
 # of a document of more characters neither chunks nor vectors are held in memory
@@ -52,13 +52,17 @@ class Drafter:
         )
         # one document at a time is written in portions
         self._portions = threading.Lock()
+        # what is parsed and not yet said to be
+        self._parsed: list[Task] = []
+        self._telling = threading.Lock()
 
     def draft(self, task: Task, key: str) -> Draft | None:
         """The draft of a document whose content is named `key`; None where it failed or is gone."""
         if task.attempts < _DISTRUSTED and (there := begun(self._catalog, key)):  # before a stop
+            self.tell((task, "embedding", PARSED))
             return LongDraft.of(task, key, there, self._catalog)
         # a death from here on is put down to this document
-        report(self._catalog, [(task, STARTED)], "parsing")
+        self.tell((task, "parsing", STARTED))
         try:
             parsed = self._reader.read(task)
             parsed = dataclasses.replace(parsed, language=language_of(parsed, task.kind))
@@ -69,7 +73,25 @@ class Drafter:
             if not self._closing:
                 fail(self._catalog, task, self._recipe, error.code, str(error))
             return None
+        with self._telling:
+            self._parsed.append(task)
         return draft
+
+    def tell(self, *steps: tuple[Task, State, float]) -> None:
+        """Report these steps, and of what was parsed that it waits for its vectors.
+
+        That of many documents goes with what is said of the next one, for a commit of its own would
+        take longer than a small document. It must be said soon: a death is put down to whatever is
+        still said to be parsed.
+        """
+        with self._telling:
+            parsed, self._parsed = self._parsed, []
+        try:
+            report(self._catalog, [*((task, "embedding", PARSED) for task in parsed), *steps])
+        except Exception:
+            with self._telling:
+                self._parsed += parsed
+            raise
 
     def stored(self, idle: bool) -> set[str]:
         """As `Reader.stored`."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ingest.chunking import CHUNKER_VERSION
@@ -48,6 +49,7 @@ from rag.errors import (
 )
 from rag.indexes import Indexes
 from rag.originals import check_free_space, sweep_originals
+from rag.records import State
 from rag.settings import Settings
 
 log = logging.getLogger("cloister.ingest")
@@ -188,28 +190,25 @@ class Pipeline:
             first=self._folder,
             alone=not self._parsing,
         )
-        keys = [content_key(task.bytes_hash, task.kind, self.recipe) for task in tasks]
-        there = indexed(self._catalog, keys)
-        for task, key in zip(tasks, keys, strict=True):
-            if key in there:
-                self._publish([(task, key)])
-            elif not self._joined([task], key):
+        keys = {task: content_key(task.bytes_hash, task.kind, self.recipe) for task in tasks}
+        try:
+            there = indexed(self._catalog, keys.values())
+            self._publish([(task, key) for task, key in keys.items() if key in there])
+        except (OSError, CloisterError):
+            release(self._catalog, tasks)
+            raise
+        for task, key in keys.items():
+            if key not in there and not self._joined([task], key):
                 self._parsing[self._readers.submit(self._drafter.draft, task, key)] = task
         return bool(tasks)
 
     def _gather(self) -> None:
-        """Take over what is parsed, and say of all together that it waits for its vectors."""
-        parsed: list[Task] = []
-        try:
-            self._take_over(parsed)
-        finally:
-            report(self._catalog, [(task, PARSED) for task in parsed], "embedding")
-
-    def _take_over(self, parsed: list[Task]) -> None:
+        """Take over what is parsed."""
+        self._drafter.tell()
         for future in [future for future in self._parsing if future.done()]:
             task = self._parsing.pop(future)
             try:
-                draft = future.result()
+                self._take_over(task, future.result())
             except (OSError, CloisterError):
                 release(self._catalog, [task])
                 raise
@@ -217,16 +216,14 @@ class Pipeline:
                 # by its id: a log is never erased, and a file's name is the document's
                 log.exception("document %s could not be read", task.document_id)
                 set_back(self._catalog, [task], self.recipe, _unexpected(error))
-                continue
-            if draft is None:
-                continue
-            if self._joined(draft.tasks, draft.key):
-                parsed.append(task)
-            elif indexed(self._catalog, [draft.key]):  # by another one, meanwhile
-                self._publish([(task, draft.key)])
-            else:
-                self._drafts.append(draft)
-                parsed.append(task)
+
+    def _take_over(self, task: Task, draft: Draft | None) -> None:
+        if draft is None or self._joined(draft.tasks, draft.key):
+            return
+        if indexed(self._catalog, [draft.key]):  # by another one, meanwhile
+            self._publish([(task, draft.key)])
+        else:
+            self._drafts.append(draft)
 
     def _drop_unwanted(self) -> None:
         """Let go of drafts whose documents were all removed or changed: nothing of them is kept."""
@@ -270,6 +267,8 @@ class Pipeline:
         def progress(_done: int) -> None:
             if stopping() or self._closing:
                 raise Stopped
+            with suppress(CloisterError):  # it is said with the next
+                self._drafter.tell()
 
         progress(0)
         parts, texts = self._texts(parts)
@@ -318,14 +317,14 @@ class Pipeline:
         for part in parts:
             part.draft.add(vectors[at : at + part.count])
             at += part.count
-        shares = [
-            (task, PARSED + 0.6 * draft.done / draft.count)
+        shares: list[tuple[Task, State, float]] = [
+            (task, "embedding", PARSED + 0.6 * draft.done / draft.count)
             for draft in (part.draft for part in parts)
             if draft.left
             for task in draft.tasks
         ]
         if shares:
-            report(self._catalog, shares, "embedding")
+            report(self._catalog, shares)
 
     def _finish(self, drafts: Sequence[Draft]) -> None:
         if not drafts:
@@ -347,7 +346,8 @@ class Pipeline:
     def _publish(
         self, finished: Sequence[tuple[Task, str]], checksums: Mapping[str, str] | None = None
     ) -> None:
-        publish(self._catalog, finished, self.recipe, self._nesting, checksums)
+        if finished:
+            publish(self._catalog, finished, self.recipe, self._nesting, checksums)
 
 
 def _unexpected(error: Exception) -> str:

@@ -26,7 +26,7 @@ from rag.records import Parsed
 
 log = logging.getLogger("cloister.ingest")
 
-_FILES_PER_CHILD = 1000
+_FILES_PER_CHILD = 200
 _ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = 1 << 20
 # a reply is JSON in ASCII: at most twelve bytes a character, and the places of the words
@@ -41,7 +41,7 @@ class Sandbox:
     """A pool of child processes that parse, one file each at a time.
 
     Any number of threads may call `parse`; `processes` files are read at once. A child serves
-    many files, and a fresh one takes its place after a failure or 1,000 files. A file may take
+    many files, and a fresh one takes its place after a failure or 200 files. A file may take
     `seconds`, which begin anew with each of its pages (`ocr_pages` at most; 0: OCR is off) that
     has to be read by OCR, and with each file that is taken out of it: a long scan gets the time
     that it needs, one that hangs does not.

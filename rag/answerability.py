@@ -132,7 +132,13 @@ class Judge:
             [coverage(weights, held_terms(t, s.passage)) for t, s in zip(texts, spans, strict=True)]
         )
         kind = wanted_kind(question)
-        shown = np.array([_KIND_SCORES[shows_kind(text, kind)] for text in texts])
+        # a title may show any kind, and shows it of every row
+        shown = np.array(
+            [
+                _KIND_SCORES[shows_kind(t.split("\n", 1)[-1] if r else t, kind)]
+                for t, r in zip(texts, rows, strict=True)
+            ]
+        )
         first = passages[0].score or 1.0
         scores = (
             _SIMILARITY * similarity

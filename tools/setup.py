@@ -244,7 +244,16 @@ def _compile(python: Path) -> None:
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     if sys.dont_write_bytecode:
         packages = python.parent.parent / "lib"
-        command = ["-m", "compileall", "-q", "-j", "0", "-x", "/tests?/", str(packages)]
+        command = [
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            "-x",
+            "site-packages/.*/tests?/",
+            str(packages),
+        ]
     else:
         command = ["-c", f"import {', '.join(PARSERS_USE)}"]
     # slower starts are all that comes of a failure

@@ -90,10 +90,10 @@ def claim(
     ]
 
 
-def report(catalog: Catalog, progress: Iterable[tuple[Task, float]], state: State) -> None:
-    """Say how far claimed documents are, each as a share from 0 to 1."""
-    rows = [_named(task) | {"share": share} for task, share in progress]
-    values: dict[str, object] = {"state": state, "progress": bindparam("share")}
+def report(catalog: Catalog, steps: Iterable[tuple[Task, State, float]]) -> None:
+    """Say what is being done with claimed documents, and how far each is, a share from 0 to 1."""
+    rows = [_named(task) | {"at": state, "share": share} for task, state, share in steps]
+    values: dict[str, object] = {"state": bindparam("at"), "progress": bindparam("share")}
     values["updated_at"] = now()
     if rows:
         with catalog.write(lasting=False) as connection:
@@ -153,7 +153,7 @@ def make_live(
         rows = [_named(task) | {"content": key} for task, key in there]
         connection.execute(update(documents).where(_STILL).values(values), rows)
     forget_answers(connection, [task.document_id for task, _ in finished])
-    return [task.document_id for task, _ in there]
+    return list(dict.fromkeys(task.document_id for task, _ in there))
 
 
 def still_wanted(catalog: Catalog, tasks: Sequence[Task]) -> set[Task]:

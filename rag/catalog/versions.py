@@ -111,7 +111,10 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
     A member that is there keeps its id, also under another name and where its bytes changed.
     Where they are too many, too large or too deep there are none, and the document says so.
     """
-    parent = connection.execute(select(documents).where(documents.c.id == document_id)).one()
+    named = select(documents).where(documents.c.id == document_id)
+    parent = connection.execute(named).one_or_none()
+    if parent is None:  # the archive that it was in has lost it, in this transaction
+        return
     listed = connection.execute(
         select(members)
         .where(members.c.content_key == parent.content_key, members.c.bytes_hash != "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ from ingest.worker import Worker
 from rag.catalog.documents import get_document, remove
 from rag.catalog.pages import page_numbers, read_page
 from rag.catalog.queue import claim
-from rag.errors import EmptyDocument, StorageError, TooLarge, UnknownCollection, UsageError
+from rag.embedding import Vectors
+from rag.errors import Busy, EmptyDocument, StorageError, TooLarge, UnknownCollection, UsageError
 from rag.library import Library
 from rag.originals import original_path
 from rag.testing import fake_library
@@ -145,6 +146,46 @@ def test_what_was_claimed_and_not_read_is_read_by_the_next_worker(library: Libra
     claim(library.catalog, 10, 10**9)
     read_all(library)
     assert get_document(library.catalog, name).state == "live"
+
+
+def test_what_waits_for_its_vectors_is_not_put_down_to_a_death_in_the_embedder(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blamed is what is said to be parsed: while others are embedded, it is not said for long."""
+    names = [add_text(library, f"{n}.txt", f"About giraffe number {n}.") for n in range(6)]
+    embed = library.embedder.texts
+
+    def embed_slowly(texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
+        deadline = time.monotonic() + 20
+        while {get_document(library.catalog, n).state for n in names} - {"embedding", "live"}:
+            assert time.monotonic() < deadline
+            progress(0)  # as after each batch
+            time.sleep(0.01)
+        return embed(texts, progress)
+
+    monkeypatch.setattr(library.embedder, "texts", embed_slowly)
+    read_all(library)
+    assert {get_document(library.catalog, n).state for n in names} == {"live"}
+
+
+@pytest.mark.parametrize("name", ["indexed", "publish"])
+def test_what_was_claimed_goes_back_when_the_catalog_is_busy(
+    library: Library, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    add_text(library, "a.txt", "About giraffes.")
+    read_all(library)
+    again = [add_text(library, f"{n}.txt", "About giraffes, too.") for n in range(2)]
+
+    def busy(*_: object) -> None:
+        raise Busy("Another process writes.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"ingest.pipeline.{name}", busy)
+        with pytest.raises(Busy):
+            read_all(library)
+        assert {get_document(library.catalog, n).state for n in again} <= {"pending", "embedding"}
+    read_all(library)
+    assert {get_document(library.catalog, n).state for n in again} == {"live"}
 
 
 def test_a_full_disk_puts_everything_back(

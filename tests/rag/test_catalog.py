@@ -129,6 +129,22 @@ def test_what_was_removed_while_it_was_read_stays_out(catalog: Catalog) -> None:
     assert live_passages(catalog, [content.chunks[0].id]) == {}
 
 
+def test_of_several_that_are_published_together_each_counts_for_itself(catalog: Catalog) -> None:
+    names = [_upload(catalog, f"{n}.txt", f"h{n}") for n in range(3)]
+    tasks = claim(catalog, 10, 10**9)
+    contents = [_content(task, f"Ada wrote number {task.source}.") for task in tasks]
+    put_contents(catalog, contents)
+    remove(catalog, names[1])
+    finished = [(task, content.key) for task, content in zip(tasks, contents, strict=True)]
+    told = publish(catalog, [*finished, finished[0]], RECIPE)
+    assert told == [names[0], names[2]]
+    found = live_passages(catalog, [content.chunks[0].id for content in contents])
+    assert {p.source: p.text for p in found.values()} == {
+        "0.txt": "Ada wrote number 0.txt.",
+        "2.txt": "Ada wrote number 2.txt.",
+    }
+
+
 def test_the_same_bytes_in_two_documents_are_one_content(catalog: Catalog) -> None:
     create_collection(catalog, "other")
     one, two = _upload(catalog, "a.txt", "h1"), _upload(catalog, "a.txt", "h1", "other")
@@ -149,7 +165,7 @@ def test_a_killed_worker_s_documents_are_taken_up_again_and_given_up_in_the_end(
     for _ in range(MAX_ATTEMPTS):
         (task,) = claim(catalog, 10, 10**9)
         assert task.document_id == name
-        report(catalog, [(task, STARTED)], "parsing")
+        report(catalog, [(task, "parsing", STARTED)])
         recover(catalog, RECIPE)
     assert claim(catalog, 10, 10**9) == []
     document = get_document(catalog, name)
@@ -162,16 +178,16 @@ def test_only_what_was_being_parsed_is_put_down_to_a_document(catalog: Catalog) 
     for _ in range(MAX_ATTEMPTS + 1):
         waiting, embedding, released = claim(catalog, 10, 10**9)
         assert not any(task.attempts for task in (waiting, embedding, released))
-        report(catalog, [(embedding, STARTED)], "parsing")
-        report(catalog, [(embedding, 0.5)], "embedding")
-        report(catalog, [(released, STARTED)], "parsing")
+        report(catalog, [(embedding, "parsing", STARTED)])
+        report(catalog, [(embedding, "embedding", 0.5)])
+        report(catalog, [(released, "parsing", STARTED)])
         release(catalog, [released])
         recover(catalog, RECIPE)
 
 
 def test_what_may_have_done_harm_is_claimed_by_itself_and_last(catalog: Catalog) -> None:
     bad = _upload(catalog, "bad.txt", "h0")
-    report(catalog, [(claim(catalog, 1, 10**9)[0], STARTED)], "parsing")
+    report(catalog, [(claim(catalog, 1, 10**9)[0], "parsing", STARTED)])
     recover(catalog, RECIPE)
     good = [_upload(catalog, f"{number}.txt", f"h{number}") for number in (1, 2)]
     assert [task.document_id for task in claim(catalog, 10, 10**9)] == good

@@ -38,8 +38,12 @@ def test_cron_finds_the_folder_of_its_log(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
     """An empty checkout in which the steps that install are only noted, in `done`."""
+    tmp_path /= getattr(request, "param", "")
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     (tmp_path / "constraints.txt").write_text("torch==2.13.0\n")
     monkeypatch.setattr(setup, "ROOT", tmp_path)
@@ -150,6 +154,7 @@ def test_another_build_of_torch_makes_it_anew(
 
 
 @pytest.mark.parametrize("told", [None, "1"])
+@pytest.mark.parametrize("checkout", ["", "tests"], indirect=True)
 def test_what_python_would_not_compile_by_itself_is_compiled(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
 ) -> None:

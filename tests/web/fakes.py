@@ -289,12 +289,12 @@ class FakeWorker:
 
     def _read(self, task: Task) -> None:
         catalog = self._library.catalog
-        report(catalog, [(task, 0.3)], "parsing")
+        report(catalog, [(task, "parsing", 0.3)])
         time.sleep(self._pause)
         if "broken" in task.source:
             fail(catalog, task, RECIPE, "corrupt-document", "The file is damaged; save it anew.")
             return
-        report(catalog, [(task, 0.7)], "embedding")
+        report(catalog, [(task, "embedding", 0.7)])
         time.sleep(self._pause)
         path = original_path(self._library.settings, task.bytes_hash)
         text = path.read_text("utf-8", errors="replace") or "empty"
