@@ -120,25 +120,19 @@ class Judge:
             return Evidence((), (), {})
         weights = self._weights.weights(question)
         rows = [labelled_row(span) for span in spans]
-        texts = [row.text if row else s.text for s, row in zip(spans, rows, strict=True)]
+        told = [row.told if row else span.text for span, row in zip(spans, rows, strict=True)]
         vectors = self._embedder.texts(
             [
-                row.text if row else with_context(s.passage.context, s.text)
-                for s, row in zip(spans, rows, strict=True)
+                row.text if row else with_context(span.passage.context, span.text)
+                for span, row in zip(spans, rows, strict=True)
             ]
         )
         similarity = vectors @ self._embedder.query(question)
         covered = np.array(
-            [coverage(weights, held_terms(t, s.passage)) for t, s in zip(texts, spans, strict=True)]
+            [coverage(weights, held_terms(t, s.passage)) for t, s in zip(told, spans, strict=True)]
         )
         kind = wanted_kind(question)
-        # a title may show any kind, and shows it of every row
-        shown = np.array(
-            [
-                _KIND_SCORES[shows_kind(t.split("\n", 1)[-1] if r else t, kind)]
-                for t, r in zip(texts, rows, strict=True)
-            ]
-        )
+        shown = np.array([_KIND_SCORES[shows_kind(text, kind)] for text in told])
         first = passages[0].score or 1.0
         scores = (
             _SIMILARITY * similarity

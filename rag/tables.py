@@ -36,6 +36,11 @@ class LabelledRow:
     text: str
     cells: tuple[Cell, ...]
 
+    @property
+    def told(self) -> str:
+        """The row alone: what a title shows, it would show of every row."""
+        return self.text.split("\n", 1)[-1]
+
 
 def labelled_row(span: Span) -> LabelledRow | None:
     """A row with its labels; None for other text, a header, or a table that seems to have none."""
