@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.evidence import passage_sentences
+from rag.records import Passage
+from rag.tables import LabelledRow, labelled_row
 from rag.words import content_terms
 
 OWN = Path(__file__).with_name("training")
@@ -145,6 +148,46 @@ def own(library: Sequence[dict[str, Any]], embed: Embed, rng: random.Random) -> 
             if (where := place(qa["q"], qa["a"], row["context"])) >= 0
         ]
     return with_distractors(contexts, asked, embed, rng)
+
+
+def table_rows(row: dict[str, Any], rng: random.Random) -> list[Example]:
+    """Questions of a passage over rows of its tables, labelled as they are read when it counts.
+
+    A question that a row answers stands over that one and over the likeliest of the others, one
+    that the passage does not answer over the likeliest row.
+    """
+    text, title = row["context"], row["title"]
+    passage = Passage("", "", title, "", 1, 0, len(text), text, 1.0, context=title)
+    rows = [labelled for span in passage_sentences(passage) if (labelled := labelled_row(span))]
+    if not rows:
+        return []
+    found = []
+    for qa in row["qa"]:
+        answered = _in_row(rows, place(qa["q"], qa["a"], text), qa["a"])
+        wrong = [r for r in rows if not holds(r.text, [qa["a"]])]
+        if answered:
+            found.append(Example(qa["q"], *answered))
+            found += [Example(qa["q"], r.text) for r in _likeliest(qa["q"], wrong, rng)[:1]]
+    for question in row["un"]:
+        found += [Example(question, r.text) for r in _likeliest(question, rows, rng)[:1]]
+    return found
+
+
+def _in_row(rows: Sequence[LabelledRow], at: int, answer: str) -> tuple[str, int, int] | None:
+    """The labelled row with the answer that stands at a place of the passage, and where in it."""
+    for row in rows:
+        for cell in row.cells:
+            start = cell.start + at - cell.at
+            if cell.start <= start and start + len(answer) <= cell.end:
+                return row.text, start, start + len(answer)
+    return None
+
+
+def _likeliest(question: str, rows: Sequence[LabelledRow], rng: random.Random) -> list[LabelledRow]:
+    """Rows that share most words with a question first; by chance where they share as many."""
+    asked = set(content_terms(question))
+    shared = {id(row): len(asked & set(content_terms(row.text))) for row in rows}
+    return sorted(rows, key=lambda row: (-shared[id(row)], rng.random()))
 
 
 def place(question: str, answer: str, context: str) -> int:

@@ -31,6 +31,7 @@ from rag.reading.examples import (
     own,
     own_libraries,
     squad,
+    table_rows,
 )
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, best_span
 
@@ -38,8 +39,6 @@ SEED = 20261121
 STAGES = ("public", "own", "again")
 _CHECKPOINT_SECONDS = 240
 _HELD_OUT_EVERY = 9
-# one of so many examples is a public one while the own texts are learned
-_PUBLIC_SHARE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +215,23 @@ def own_examples(embed: Embed, rng: random.Random, held_out: bool, parts: str) -
 
     `parts` says which of the files, as a pattern of `fnmatch`.
     """
-    found: list[Example] = []
+    return [e for library in _own_libraries(held_out, parts) for e in own(library, embed, rng)]
+
+
+def row_examples(rng: random.Random, held_out: bool, parts: str) -> list[Example]:
+    """As `own_examples`: the rows of those texts' tables, each alone with its labels."""
+    libraries = _own_libraries(held_out, parts)
+    return [e for library in libraries for row in library for e in table_rows(row, rng)]
+
+
+def _own_libraries(held_out: bool, parts: str) -> list[list[dict[str, Any]]]:
     wanted = own_libraries(parts=parts)
     # counted among all, so that what is held out is held out of any part
-    for number, library in enumerate(own_libraries()):
-        if library in wanted and held_out == (number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1):
-            found += own(library, embed, rng)
-    return found
+    return [
+        library
+        for number, library in enumerate(own_libraries())
+        if library in wanted and held_out == (number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1)
+    ]
 
 
 def main() -> None:
@@ -236,6 +245,12 @@ def main() -> None:
     parser.add_argument("--own", type=int, default=100_000, help="most examples of the own texts")
     parser.add_argument("--public", type=int, default=15_000, help="most examples of public sets")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1 / 12,
+        help="public examples for each own one, in own, again",
+    )
     parser.add_argument("--checkpoint", type=Path, default=Path("reader.checkpoint"))
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
@@ -258,16 +273,18 @@ def main() -> None:
     public_only = list(arguments.stages) == ["public"]
     kept = [] if public_only else own_examples(embed, rng, False, arguments.parts)
     kept = rng.sample(kept, min(arguments.own, len(kept)))
-    held = own_examples(embed, rng, True, PARTS)
+    rows = [] if public_only else row_examples(rng, False, arguments.parts)
+    held, held_rows = own_examples(embed, rng, True, PARTS), row_examples(rng, True, PARTS)
     public = public_examples(
         arguments.data, arguments.squad_train, embed, random.Random(SEED), arguments.public
     )
-    sizes = {"public": len(public), "own": len(kept), "held": len(held)}
+    sizes = {"public": len(public), "own": len(kept), "rows": len(rows), "held": len(held)}
+    kept += rows
     print(json.dumps(sizes), flush=True)
     network = ReaderNetwork(arguments.embedder)
     network.freeze(arguments.freeze)
     tokenizer = AutoTokenizer.from_pretrained(arguments.embedder, local_files_only=True)
-    share = public[: len(kept) // _PUBLIC_SHARE]
+    share = public[: int(len(kept) * arguments.share)]
     stages = [
         Stage("public", public, 1.5e-4, 1),
         Stage("own", [*kept, *share], 1.2e-4, 1),
@@ -277,7 +294,10 @@ def main() -> None:
         network.load_state_dict(load_file(arguments.start), strict=False)
     stages = [stage for stage in stages if stage.name in arguments.stages]
     log = train(network, tokenizer, stages, arguments.checkpoint, mixed=arguments.mixed)
-    scores = {"held_out": evaluate(network, tokenizer, held)}
+    scores = {
+        "held_out": evaluate(network, tokenizer, held),
+        "held_out_rows": evaluate(network, tokenizer, held_rows),
+    }
     print(json.dumps(scores, default=float))
     state = {k: v.to(torch.bfloat16).contiguous() for k, v in network.trained_state().items()}
     save_file(state, arguments.out)

@@ -20,11 +20,12 @@ from rag.reading.examples import (
     own,
     own_libraries,
     place,
+    table_rows,
     with_distractors,
 )
 from rag.reading.model import ReaderNetwork
 from rag.reading.reader import Page, Reader
-from rag.reading.train import Stage, own_examples, train
+from rag.reading.train import Stage, own_examples, row_examples, train
 
 TABLE = "Travel policy\nHotel limits a night\nBerlin 150 euros\nOslo 180 euros\nVienna 140 euros"
 TOOLS = "Tools\nNew tools are ordered by 15 March and paid by the treasurer."
@@ -136,10 +137,40 @@ def test_every_answer_written_for_this_project_stands_in_its_text() -> None:
     assert len(examples) > 2 * len(answered)
 
 
+STOCK = (
+    "Stock in May\n\n"
+    "Code | Article | Pieces\nP-16 | Seal | 6\nP-20 | Impeller | 6\nP-21 | Cover | 16"
+)
+
+
+def test_a_question_stands_over_the_row_that_answers_and_over_one_that_does_not() -> None:
+    asked = {"q": "How many covers are there?", "a": "16"}
+    row = {"title": "Stock", "context": STOCK, "qa": [asked], "un": ["What does a seal cost?"]}
+    answered, wrong, unanswered = table_rows(row, random.Random(1))
+    assert answered.context == "Stock\nCode: P-21; Article: Cover; Pieces: 16"
+    assert answered.context[answered.start :] == "16"
+    assert (wrong.question, wrong.start) == (asked["q"], -1)
+    assert "16" not in wrong.context.split("Pieces: ")[1]
+    assert unanswered == Example(
+        "What does a seal cost?", "Stock\nCode: P-16; Article: Seal; Pieces: 6"
+    )
+
+
+def test_a_text_without_a_table_and_an_answer_beside_it_make_no_rows() -> None:
+    prose = {"title": "Stock", "context": "Six seals.", "qa": [{"q": "How many?", "a": "Six"}]}
+    assert table_rows(prose | {"un": ["Why?"]}, random.Random(1)) == []
+    beside = {"title": "Stock", "context": STOCK, "qa": [{"q": "Which month?", "a": "May"}]}
+    assert table_rows(beside | {"un": []}, random.Random(1)) == []
+
+
 def test_what_is_held_out_is_learned_from_in_no_part() -> None:
     held = own_examples(words, random.Random(1), True, PARTS)
     learned = own_examples(words, random.Random(1), False, "part_[s-y].jsonl")
     assert len(learned) > len(held) > 3000
+    assert not {e.context for e in held} & {e.context for e in learned}
+    held = row_examples(random.Random(1), True, PARTS)
+    learned = row_examples(random.Random(1), False, PARTS)
+    assert len(learned) > len(held) > 400
     assert not {e.context for e in held} & {e.context for e in learned}
 
 
