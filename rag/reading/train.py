@@ -234,8 +234,7 @@ def _own_libraries(held_out: bool, parts: str) -> list[list[dict[str, Any]]]:
     ]
 
 
-def main() -> None:
-    """Train, evaluate on what was held out, and write the weights beside this module."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--embedder", type=Path, required=True)
@@ -256,7 +255,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--parts", default=PARTS, help="which of the own texts, as a file pattern")
     parser.add_argument("--mixed", action="store_true", help="bfloat16 where that is safe")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, evaluate on what was held out, and write the weights beside this module."""
+    arguments = _arguments()
     torch.manual_seed(SEED)
     torch.set_num_threads(arguments.threads)
     from safetensors.torch import load_file, save_file
