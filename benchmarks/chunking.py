@@ -33,7 +33,7 @@ from ingest.chunking import CHUNKER_VERSION
 from rag.catalog.passages import live_passages, live_vectors
 from rag.condensing import condense
 from rag.errors import CloisterError, NotFound
-from rag.evaluation.metrics import retrieval_scores
+from rag.evaluation.metrics import gold_ranks, retrieval_scores
 from rag.evaluation.questions import Item, read_questions
 from rag.records import Passage, to_json
 from rag.reranking import Reranker
@@ -255,7 +255,8 @@ def _score_samples(
     found = []
     for item in dev:
         passages = search(condense(item.question, item.history))
-        found.append(retrieval_scores(item, [to_json(passage) for passage in passages]))
+        ranks = gold_ranks(item, [to_json(passage) for passage in passages])
+        found.append(retrieval_scores(ranks, len(item.evidence)))
     return {key: 100 * mean(row[key] for row in found) for key in found[0]}
 
 

@@ -33,6 +33,7 @@ from rag.kinds import shows_kind, wanted_kind
 from rag.names import codes
 from rag.numbers import numbers
 from rag.records import Passage, with_context
+from rag.settings import Settings
 from rag.tables import LabelledRow, best_cell, labelled_row
 
 if TYPE_CHECKING:
@@ -99,6 +100,12 @@ def read_calibration(path: Path | None = None) -> Calibration:
     """The calibration at `path`, or the one that comes with Cloister."""
     text = (path or Path(__file__).with_name("calibration.json")).read_text("utf-8")
     return Calibration(**json.loads(text))
+
+
+def threshold(settings: Settings, calibration: Calibration) -> float:
+    """The answerability below which the answer is that the documents do not say."""
+    own = settings.answer_threshold
+    return own if own >= 0 else calibration.threshold
 
 
 class Judge:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rag.answerability import Calibration, Evidence, Judge
+from rag.answerability import Calibration, Evidence, Judge, threshold
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
 from rag.citing import Citations
@@ -108,8 +108,7 @@ class Answerer:
     @property
     def threshold(self) -> float:
         """The answerability below which the answer is that the documents do not say."""
-        own = self._settings.answer_threshold
-        return own if own >= 0 else self._calibration.threshold
+        return threshold(self._settings, self._calibration)
 
     def ask(self, question: Question) -> AnswerStream:
         """The events of one answer: sources, then tokens and sentences, then done."""

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,12 +14,21 @@ from rag.errors import UsageError
 from rag.printing import json_line, printable
 from rag.settings import Settings
 
+if TYPE_CHECKING:
+    from rag.evaluation.scoring import Scored
+
 
 @click.command(epilog="Example: cloister evaluate sample_docs/questions.jsonl --split test --json")
 @click.argument("questions", type=click.Path(path_type=Path))
 @click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
 @click.option("--split", help="Only the questions of this split (dev, test).")
 @click.option("--details", type=click.Path(path_type=Path), help="Write each answer to this file.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page to this file.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="Compare, in the report, with an earlier run: a file that --details wrote.",
+)
 @click.option(
     "--calibrate",
     type=click.Path(path_type=Path),
@@ -34,21 +43,34 @@ def evaluate(
     collections: tuple[str, ...],
     split: str | None,
     details: Path | None,
+    report: Path | None,
+    against: Path | None,
     calibrate: Path | None,
     as_json: bool,
 ) -> None:
-    """Ask every question of QUESTIONS and score retrieval, answers, citations and abstention."""
+    """Ask every question of QUESTIONS and score retrieval, answers, citations and abstention.
+
+    QUESTIONS has one JSON object a line, or is a table (CSV or TSV) with the columns question and
+    answer.
+    """
+    from rag.evaluation.against import read_rows, to_row
     from rag.evaluation.questions import read_questions
-    from rag.evaluation.run import run, summary
+    from rag.evaluation.run import run
+    from rag.evaluation.scoring import score, summary
     from rag.library import open_catalog
     from rag.session import open_session
 
-    if calibrate and (split or details):
-        raise UsageError("A fit is made on the split dev: leave out --split and --details.")
-    for target in (details, calibrate):
+    if calibrate and (split or details or report):
+        raise UsageError("A fit is made on the split dev: leave out --split, --details, --report.")
+    if against and not report:
+        raise UsageError("A comparison is part of a report: give --report FILE.html too.")
+    for target in (details, report, calibrate):
         if target and not target.absolute().parent.is_dir():
             raise UsageError(f"The folder of {target} is not there. Make it, or name another.")
     items = [i for i in read_questions(questions) if split in (None, i.split)]
+    if not items:
+        raise UsageError(f"{questions} has no question of the split “{split}”.")
+    earlier = read_rows(against, items) if against else None
     if calibrate:
         dev = [i for i in items if i.split == "dev"]
         _calibrate(settings, questions, dev, collections or None, calibrate)
@@ -56,13 +78,29 @@ def evaluate(
     with open_session(settings, "cloister evaluate") as session:
         results = run(session, items, collections or None, _counter(len(items)))
     catalog = open_catalog(settings)
-    scores = summary(results, catalog)
+    scored = [score(result, catalog) for result in results]
     catalog.close()
     if details:
-        rows = ({"id": r.item.id, "gold": r.item.answers, "answer": r.answer} for r in results)
-        lines = (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+        lines = (f"{json.dumps(to_row(one), ensure_ascii=False)}\n" for one in scored)
         details.write_text("".join(lines), "utf-8")
+    if report:
+        report.write_text(_report(settings, questions, scored, earlier), "utf-8")
+    scores = summary(scored)
     click.echo(json_line(scores) if as_json else _table(scores))
+
+
+def _report(
+    settings: Settings,
+    questions: Path,
+    scored: Sequence[Scored],
+    earlier: Mapping[str, Mapping[str, Any]] | None,
+) -> str:
+    from rag.answerability import read_calibration, threshold
+    from rag.evaluation.against import compare
+    from rag.evaluation.report import render
+
+    comparison = None if earlier is None else compare(scored, earlier)
+    return render(questions.name, scored, threshold(settings, read_calibration()), comparison)
 
 
 def _calibrate(
@@ -111,7 +149,7 @@ def _table(scores: Mapping[str, Any]) -> str:
         counts = f"{groups['questions']} questions, {groups['answerable']} answerable"
         lines.append(f"{printable(split)}: {counts}")
         for name, group in groups.items():
-            if isinstance(group, dict):
+            if isinstance(group, dict) and name != "intervals":
                 shown = ", ".join(f"{key} {value}" for key, value in group.items())
                 lines.append(printable(f"  {name}: {shown}"))
     return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""Scores of one question, and their means."""
+"""Scores of texts, places and ranks, each from 0 to 1."""
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -63,20 +64,40 @@ def _words(text: str) -> str:
     return " ".join(text.replace("|", " ").split())
 
 
-def retrieval_scores(item: Item, passages: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """hit@1, hit@5, recall@5 and the reciprocal rank within 10 of one question."""
-    ranks = [
-        next((r for r, p in enumerate(passages[:10], 1) if holds_gold(p, p["text"], gold)), None)
+def gold_ranks(item: Item, passages: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Of each piece of evidence that is found at all, the rank of the first passage with it."""
+    ranks = (
+        next((r for r, p in enumerate(passages, 1) if holds_gold(p, p["text"], gold)), None)
         for gold in item.evidence
-    ]
-    found = [rank for rank in ranks if rank is not None]
-    best = min(found, default=None)
+    )
+    return [rank for rank in ranks if rank is not None]
+
+
+def retrieval_scores(ranks: Sequence[int], wanted: int) -> dict[str, float]:
+    """hit, recall, reciprocal rank and nDCG of one question.
+
+    `ranks` are those at which gold was found, counted from 1, `wanted` is how much gold there is.
+    """
+    best = min(ranks, default=math.inf)
     return {
         "hit@1": float(best == 1),
-        "hit@5": float(best is not None and best <= 5),
-        "recall@5": sum(rank <= 5 for rank in found) / max(1, len(ranks)),
-        "mrr@10": 1.0 / best if best else 0.0,
+        "hit@5": float(best <= 5),
+        "recall@5": sum(rank <= 5 for rank in ranks) / wanted,
+        "recall@10": sum(rank <= 10 for rank in ranks) / wanted,
+        "mrr@10": 1.0 / best if best <= 10 else 0.0,
+        "ndcg@10": ndcg(ranks, wanted),
     }
+
+
+def ndcg(ranks: Iterable[int], wanted: int, depth: int = 10) -> float:
+    """Normalised discounted cumulative gain within `depth`, for gold found at `ranks`.
+
+    Järvelin and Kekäläinen 2002, with gains of 0 and 1; `wanted` is how much gold there is. One
+    passage may hold several pieces of gold, which is never worth more than 1 in all.
+    """
+    gained = sum(1 / math.log2(rank + 1) for rank in ranks if rank <= depth)
+    best = sum(1 / math.log2(rank + 1) for rank in range(1, min(depth, wanted) + 1))
+    return min(1.0, gained / best)
 
 
 def answer_scores(item: Item, answer: Mapping[str, Any]) -> dict[str, float]:
@@ -92,16 +113,23 @@ def answer_scores(item: Item, answer: Mapping[str, Any]) -> dict[str, float]:
 def right_citations(item: Item, answer: Mapping[str, Any]) -> list[bool]:
     """For each citation, whether it quotes the gold: the answer on its page, or the evidence."""
     return [
-        any(
-            (citation["source"], citation["page"]) == (gold.source, gold.page)
-            and (
-                holds_answer(citation["quote"], item.answers)
-                or _words(gold.quote) in _words(citation["quote"])
-            )
-            for gold in item.evidence
-        )
+        any(_quotes(citation, item, gold) for gold in item.evidence)
         for citation in answer["citations"]
     ]
+
+
+def cited_share(item: Item, answer: Mapping[str, Any]) -> float:
+    """The share of the evidence that some citation quotes: the recall of citations."""
+    cited = [any(_quotes(c, item, gold) for c in answer["citations"]) for gold in item.evidence]
+    return sum(cited) / len(cited)
+
+
+def _quotes(citation: Mapping[str, Any], item: Item, gold: Gold) -> bool:
+    """Whether a citation is of the gold page and quotes the answer or the evidence."""
+    return (citation["source"], citation["page"]) == (gold.source, gold.page) and (
+        holds_answer(citation["quote"], item.answers)
+        or _words(gold.quote) in _words(citation["quote"])
+    )
 
 
 def mean(values: Iterable[float]) -> float | None:

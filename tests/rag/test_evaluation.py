@@ -12,16 +12,20 @@ import pytest
 from rag.errors import UsageError
 from rag.evaluation.metrics import (
     answer_scores,
+    cited_share,
     exact_match,
+    gold_ranks,
     holds_answer,
     holds_gold,
     mean,
+    ndcg,
     retrieval_scores,
     right_citations,
     token_f1,
 )
 from rag.evaluation.questions import Gold, Item, read_questions
-from rag.evaluation.run import run, summary
+from rag.evaluation.run import run
+from rag.evaluation.scoring import score, summary
 from rag.records import Question
 from rag.session import LocalSession
 from rag.testing import FakeLLM, fake_library
@@ -48,6 +52,16 @@ def test_answers_are_compared_in_squad_s_normal_form() -> None:
     assert not holds_answer("It costs 1180 euros a night.", ["180 euros"])
 
 
+def test_ndcg_counts_what_is_found_early_for_more() -> None:
+    assert ndcg([1, 2], 2) == 1.0
+    # gains 1/log2(3) and 1/log2(5), of the best 1 and 1/log2(3)
+    assert ndcg([2, 4], 2) == pytest.approx((0.63093 + 0.43068) / 1.63093, 1e-4)
+    assert ndcg([11], 2) == 0.0
+    # of more gold than places, as much as there are places; two in one place are one place
+    assert ndcg([1], 2, depth=1) == 1.0
+    assert ndcg([1, 1], 2) == 1.0
+
+
 @pytest.mark.parametrize(
     ("found", "right"),
     [
@@ -67,13 +81,18 @@ def test_gold_is_found_on_its_page_in_half_of_its_words(
 def test_ranks_count_the_first_passage_with_gold() -> None:
     other = Gold("policy.pdf", 7, "Claims are handed in within 30 days.")
     passages = [place("x"), place("Oslo | 180 euros | 61 euros"), *[place("y")] * 8]
-    assert retrieval_scores(item(ROW, other), passages) == {
+    assert gold_ranks(item(ROW, other), passages) == [2]
+    assert retrieval_scores([2], 2) == {
         "hit@1": 0.0,
         "hit@5": 1.0,
         "recall@5": 0.5,
+        "recall@10": 0.5,
         "mrr@10": 0.5,
+        "ndcg@10": pytest.approx(0.63093 / 1.63093, 1e-4),
     }
-    assert retrieval_scores(item(other), passages)["mrr@10"] == 0.0
+    assert gold_ranks(item(other), passages) == []
+    assert set(retrieval_scores([], 1).values()) == {0.0}
+    assert retrieval_scores([7], 1)["recall@10"] == 1.0
     assert mean(value for value in (1.0, 0.0, 0.0)) == 0.3333
     assert mean([]) is None
 
@@ -81,6 +100,8 @@ def test_ranks_count_the_first_passage_with_gold() -> None:
 def test_a_citation_is_right_where_it_quotes_the_answer_or_the_evidence_of_its_page() -> None:
     quotes = [place("Oslo | 180 euros | 61 euros"), place("Rome 150 euros"), place("180 euros", 3)]
     assert right_citations(item(ROW), {"citations": quotes}) == [True, False, False]
+    other = Gold("policy.pdf", 7, "Claims are handed in within 30 days.")
+    assert cited_share(item(ROW, other), {"citations": quotes}) == 0.5
     answer = {"short_answer": None, "text": "It is 180 euros."}
     assert answer_scores(item(ROW), answer) == {"em": 0.0, "f1": 0.0, "answer_holds_gold": 1.0}
 
@@ -111,7 +132,8 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
     items = read_questions(questions(tmp_path / "q.jsonl", rows))
     told: list[int] = []
     results = run(LocalSession(library), items, None, told.append)
-    scores = summary(results, library.catalog)
+    scored = [score(result, library.catalog) for result in results]
+    scores = summary(scored)
     declined = [bool(next(_done(library, one))["abstained"]) for one in items]
     library.close()
     assert told == [1, 2]
@@ -119,6 +141,7 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
     assert scores["test"]["retrieval"]["hit@1"] == 1.0
     assert scores["test"]["citations"] == {
         "precision": 1.0,
+        "recall": 1.0,
         "any_right": 1.0,
         "answers_without": 0,
         "exact": 1.0,
@@ -128,6 +151,53 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
         "answerable_declined": float(declined[0]),
     }
     assert declined == [False, True]
+    assert [one.failure for one in scored] == ["", ""]
+    assert [one.right for one in scored] == [True, False]
+    assert scores["all"]["calibration"] == {
+        "ece": pytest.approx(1.0 - scored[0].chance, abs=1e-4),
+        "right": 1.0,
+    }
+    assert scored[1].chance < 0.4 <= scored[0].chance
+    assert scores["test"]["intervals"]["hit@1"] == [1.0, 1.0]
+
+
+TABLE = """\ufeffID, Question ,answer,Source,page,quote
+a,"When, at the latest?",31 March|by 31 March,leave.txt,2,until 31 March
+,,,,,
+b,Who?,,,,
+c,Where?,Oslo,trips.txt,,
+"""
+
+
+@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("TSV", "\t")])
+def test_a_table_of_questions_and_answers_is_a_question_file(
+    suffix: str, separator: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"pairs.{suffix}"
+    path.write_text(TABLE if separator == "," else TABLE.replace(",", "\t"), "utf-8")
+    first, second, third = read_questions(path)
+    assert (first.id, first.answerable, first.answers) == ("a", True, ("31 March", "by 31 March"))
+    assert first.evidence == (Gold("leave.txt", 2, "until 31 March"),)
+    assert first.question.startswith("When")
+    assert (second.answerable, second.answers, second.evidence) == (False, (), ())
+    assert third.evidence == (Gold("trips.txt", 1, "Oslo"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "must name its columns"),
+        ("question,reply\nWho?,me\n", "must name its columns"),
+        ("question,answer\n", "holds no questions"),
+        ("question,answer\nWho?,me\n,you\n", "line 3 is not a question"),
+        ("question,answer,source,page\nWho?,me,a.txt,two\n", "line 2 is not a question"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_told(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UsageError, match=told):
+        read_questions(path)
 
 
 def _done(library: Any, one: Item) -> Any:
