@@ -131,7 +131,10 @@ class Answerer:
         started = time.perf_counter()
         standalone = condense(question.text, question.history, self._settings.question_max_chars)
         passages = self._retriever.passages(
-            standalone, question.collections, self._settings.retrieval_passages
+            standalone,
+            question.collections,
+            self._settings.retrieval_passages,
+            question.filters,
         )
         parameters = {
             "temperature": self._settings.llm_temperature,
@@ -262,6 +265,7 @@ class Answerer:
             parameters=run.parameters,
             usage=run.usage,
             timings_ms=run.timings,
+            filters=run.question.filters,
         )
         record_answer(self._catalog, answer)
         return answer

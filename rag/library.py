@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import CATALOG_FILE, Catalog
-from rag.catalog.collections import collection_ids, create_collection
+from rag.catalog.collections import create_collection
+from rag.catalog.filtering import allowed
 from rag.errors import Busy, CloisterError, UsageError
-from rag.questions import check_parameters, checked
-from rag.records import DEFAULT_COLLECTION, Passage, Question
+from rag.questions import check_filters, check_parameters, checked
+from rag.records import DEFAULT_COLLECTION, NO_FILTERS, Filters, Passage, Question
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -110,14 +111,22 @@ class Library:
         return all(state == "ready" for state in self._state.values())
 
     def search(
-        self, query: str, collections: Sequence[str] | None = None, limit: int = 10
+        self,
+        query: str,
+        collections: Sequence[str] | None = None,
+        limit: int = 10,
+        filters: Filters = NO_FILTERS,
     ) -> list[Passage]:
-        """The best passages. Raises UsageError (empty, too long), UnknownCollection, Busy."""
+        """The best passages.
+
+        Raises UsageError (empty, too long, no day), UnknownCollection, NotFound (of a document in
+        the filters), Busy.
+        """
         query = checked(query, self.settings, "query")
-        self._check(collections)
+        self._check(collections, filters)
         if not 1 <= limit <= 100:
             raise UsageError("limit must be from 1 to 100.")
-        return _loaded(self._retriever, "The index").passages(query, collections, limit)
+        return _loaded(self._retriever, "The index").passages(query, collections, limit, filters)
 
     def ask(self, question: Question) -> AnswerStream:
         """Answer, as events: `sources`, then `token` and `sentence`, last `done`.
@@ -127,7 +136,7 @@ class Library:
         """
         checked(question.text, self.settings)
         check_parameters(question.parameters, self.settings)
-        self._check(question.collections)
+        self._check(question.collections, question.filters)
         return _loaded(self._answerer, "The LLM").ask(question)
 
     def close(self) -> None:
@@ -139,10 +148,11 @@ class Library:
                 self._indexes = None
             self.catalog.close()
 
-    def _check(self, collections: Sequence[str] | None) -> None:
-        if collections is not None:
-            with self.catalog.read() as connection:
-                collection_ids(connection, collections)
+    def _check(self, collections: Sequence[str] | None, filters: Filters) -> None:
+        """Raise now what would else be raised when the first passage is looked for."""
+        check_filters(filters)
+        with self.catalog.read() as connection:
+            allowed(connection, collections, filters)
 
     def _part(self, name: str, load: Callable[[], T]) -> T:
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from rag.errors import TooLarge, UsageError
+from rag.records import Filters
 from rag.settings import Settings
 
 
@@ -20,6 +22,22 @@ def checked(text: str, settings: Settings, what: str = "question") -> str:
             "are taken (question.max_chars). Shorten it."
         )
     return text
+
+
+def check_filters(filters: Filters) -> None:
+    """Raises UsageError where a day is none, or no day is between the two."""
+    for name in ("since", "until"):
+        day = getattr(filters, name)
+        try:
+            known = not day or date.fromisoformat(day).isoformat() == day
+        except ValueError:
+            known = False
+        if not known:
+            raise UsageError(f"{name} is “{day[:40]}”, which is no day. Write it as 2026-01-31.")
+    if filters.since and filters.until and filters.until < filters.since:
+        raise UsageError(
+            f"No day is both from {filters.since} on and until {filters.until}. Swap the two."
+        )
 
 
 def check_parameters(parameters: Mapping[str, Any], settings: Settings) -> None:

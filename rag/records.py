@@ -249,8 +249,34 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """Which documents may answer: those for which all that is given here holds.
+
+    `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
+    which the source lies. `kinds` are as a document's. `languages` are tags (BCP 47), of which
+    “de” takes “de-CH” too. `since` and `until` are the first and the last day (ISO 8601) on which
+    the file may have been changed last, or else added.
+    """
+
+    documents: tuple[str, ...] = ()
+    folder: str = ""
+    kinds: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return self != NO_FILTERS
+
+
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: of which collections (None: all), after which turns, how generated.
+    """What is asked: of which collections (None: all) and documents, after which turns, and how.
 
     `parameters` may hold `temperature`, `top_k`, `top_p`, `min_new_tokens`, `max_new_tokens` and
     `system_prompt`.
@@ -260,6 +286,7 @@ class Question:
     collections: tuple[str, ...] | None = None
     history: tuple[Turn, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    filters: Filters = NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +309,7 @@ class Answer:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     usage: Usage = Usage()
     timings_ms: Mapping[str, int] = field(default_factory=dict)
+    filters: Filters = NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)

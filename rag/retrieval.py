@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from rag.catalog import Catalog
-from rag.catalog.passages import live_passages, live_size, live_vectors
+from rag.catalog.passages import live_ids, live_passages, live_size, live_vectors
 from rag.embedding import Embedder, Vectors
 from rag.errors import StorageError
 from rag.indexes import Indexes
-from rag.records import Passage
+from rag.records import NO_FILTERS, Filters, Passage
 from rag.reranking import Reranker
 from rag.settings import Settings
 from rag.twins import distinct, with_similar
@@ -44,7 +44,11 @@ class Retriever:
         self._reranker = reranker
 
     def passages(
-        self, query: str, collections: Sequence[str] | None = None, limit: int = 10
+        self,
+        query: str,
+        collections: Sequence[str] | None = None,
+        limit: int = 10,
+        filters: Filters = NO_FILTERS,
     ) -> list[Passage]:
         """The best `limit` passages for a query, best first; identical texts once.
 
@@ -52,10 +56,11 @@ class Retriever:
         in which the chunk stands too, the same or nearly, are its twins.
 
         `score` is the fused score from 0 to 1, with the reranker's word where there is one;
-        `similarity` is the cosine. Raises UnknownCollection, and ModelError from the reranker.
+        `similarity` is the cosine. Raises UnknownCollection, NotFound (of a document in the
+        filters), and ModelError from the reranker.
         """
         wanted = max(limit, self._settings.retrieval_candidates)
-        dense, lexical, found = self._candidates(query, wanted, collections)
+        dense, lexical, found = self._candidates(query, wanted, collections, filters)
         fused = fuse(dense, lexical, self._settings.retrieval_dense_weight)
         similarity = dict(dense)
         dense_rank = {name: rank for rank, (name, _) in enumerate(dense, 1)}
@@ -78,25 +83,26 @@ class Retriever:
         return [replace(p, twins=q.twins) for p, q in zip(best, twins, strict=True)]
 
     def _candidates(
-        self, query: str, wanted: int, collections: Sequence[str] | None
+        self, query: str, wanted: int, collections: Sequence[str] | None, filters: Filters
     ) -> tuple[_Ranked, _Ranked, Mapping[str, Passage]]:
-        """What each half finds that is live and allowed, and those passages by id.
-
-        Chunks of documents that changed or went stay in the indexes until they are swept, so an
-        index is asked for more until enough of what it finds counts.
-        """
+        """What each half finds that is live and allowed, and those passages by id."""
         vector = self._embedder.query(query)
-        exact = self._exact(vector, wanted, collections)
+        asked = collections is not None or filters.given
+        if asked and live_size(self._catalog, collections, filters) <= EXACT_LIMIT:
+            dense = self._exact(vector, wanted, collections, filters)
+            ids = live_ids(self._catalog, collections, filters)
+            lexical = self._indexes.words.query(query, wanted, ids)
+            found = self._live(dense, lexical, collections, filters)
+            return _among(dense, found), _among(lexical, found), found
+        # Chunks of documents that changed or went stay in the indexes until they are swept, so an
+        # index is asked for more until enough of what it finds counts.
         words = self._indexes.words
-        size = len(words)
-        n = wanted
+        size, n = len(words), wanted
         while True:
-            dense, held = (exact, 0) if exact is not None else self._nearest(vector, n)
+            dense, held = self._nearest(vector, n)
             size = max(size, held)
             lexical = words.query(query, n)
-            found = live_passages(
-                self._catalog, {name for name, _ in (*dense, *lexical)}, collections
-            )
+            found = self._live(dense, lexical, collections, filters)
             live_dense, live_lexical = _among(dense, found), _among(lexical, found)
             short = (len(dense) == n and len(live_dense) < wanted) or (
                 len(lexical) == n and len(live_lexical) < wanted
@@ -104,6 +110,16 @@ class Retriever:
             if n >= size or not short:
                 return live_dense[:wanted], live_lexical[:wanted], found
             n = min(size, n * 4)
+
+    def _live(
+        self,
+        dense: _Ranked,
+        lexical: _Ranked,
+        collections: Sequence[str] | None,
+        filters: Filters,
+    ) -> Mapping[str, Passage]:
+        ids = {name for name, _ in (*dense, *lexical)}
+        return live_passages(self._catalog, ids, collections, filters)
 
     def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:
         """What the index finds, and of how many; nothing where it cannot be read just now."""
@@ -115,12 +131,10 @@ class Retriever:
             return [], 0
 
     def _exact(
-        self, vector: Vectors, wanted: int, collections: Sequence[str] | None
-    ) -> _Ranked | None:
-        """The dense half by exact search, where few chunks are allowed; else None."""
-        if collections is None or live_size(self._catalog, collections) > EXACT_LIMIT:
-            return None
-        ids, matrix = live_vectors(self._catalog, collections, self._embedder.fingerprint)
+        self, vector: Vectors, wanted: int, collections: Sequence[str] | None, filters: Filters
+    ) -> _Ranked:
+        """The dense half by exact search over all chunks that are allowed."""
+        ids, matrix = live_vectors(self._catalog, collections, self._embedder.fingerprint, filters)
         if not ids:
             return []
         similarity = matrix @ vector

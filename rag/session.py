@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from rag.errors import Busy, CloisterError
 from rag.identity import is_proof, new_challenge
 from rag.lock import find_holder, take_library_lock
-from rag.records import Question, to_json
+from rag.records import NO_FILTERS, Filters, Question, to_json
 from rag.settings import Settings
 
 TIMEOUT_SECONDS = 300.0
@@ -30,7 +30,11 @@ class Session(Protocol):
     """What a command may ask of a library, wherever it is open."""
 
     def search(
-        self, query: str, collections: Sequence[str] | None, limit: int
+        self,
+        query: str,
+        collections: Sequence[str] | None,
+        limit: int,
+        filters: Filters = NO_FILTERS,
     ) -> list[Mapping[str, Any]]:
         """The best passages, as JSON values."""
 
@@ -63,10 +67,15 @@ class LocalSession:
         self.library = library
 
     def search(
-        self, query: str, collections: Sequence[str] | None, limit: int
+        self,
+        query: str,
+        collections: Sequence[str] | None,
+        limit: int,
+        filters: Filters = NO_FILTERS,
     ) -> list[Mapping[str, Any]]:
         """The best passages, as JSON values."""
-        return [to_json(passage) for passage in self.library.search(query, collections, limit)]
+        found = self.library.search(query, collections, limit, filters)
+        return [to_json(passage) for passage in found]
 
     def ask(self, question: Question) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The events of an answer as (name, data)."""
@@ -82,10 +91,14 @@ class RemoteSession:
         self._token = token
 
     def search(
-        self, query: str, collections: Sequence[str] | None, limit: int
+        self,
+        query: str,
+        collections: Sequence[str] | None,
+        limit: int,
+        filters: Filters = NO_FILTERS,
     ) -> list[Mapping[str, Any]]:
         """The best passages, as JSON values."""
-        body: dict[str, Any] = {"query": query, "limit": limit, **_given(collections)}
+        body: dict[str, Any] = {"query": query, "limit": limit, **_given(collections, filters)}
         with self._post("/api/v1/search", body) as response:
             found: list[Mapping[str, Any]] = json.load(response)["passages"]
             return found
@@ -97,7 +110,7 @@ class RemoteSession:
             "history": to_json(question.history),
             "parameters": dict(question.parameters),
             "stream": True,
-            **_given(question.collections),
+            **_given(question.collections, question.filters),
         }
         with self._post("/api/v1/ask", body) as response:
             name = ""
@@ -152,8 +165,13 @@ class RemoteSession:
             connection.sock.settimeout(TIMEOUT_SECONDS)
 
 
-def _given(collections: Sequence[str] | None) -> Mapping[str, Any]:
-    return {} if collections is None else {"collections": list(collections)}
+def _given(collections: Sequence[str] | None, filters: Filters) -> Mapping[str, Any]:
+    given: dict[str, Any] = {}
+    if collections is not None:
+        given["collections"] = list(collections)
+    if filters.given:
+        given["filters"] = {name: value for name, value in to_json(filters).items() if value}
+    return given
 
 
 def _problem(data: Mapping[str, Any]) -> CloisterError:

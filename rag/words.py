@@ -158,13 +158,22 @@ class WordIndex:
             self._writer = None
             raise store_error("The lexical index", error) from error
 
-    def query(self, text: str, n: int) -> list[tuple[str, float]]:
-        """The `n` best ids with their BM25 scores, best first."""
+    def query(
+        self, text: str, n: int, among: Sequence[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """The `n` best ids with their BM25 scores, best first; with `among` only of those."""
         searcher = self._searcher()
         clauses = self._clauses(text, self._languages(searcher))
-        if not clauses or n < 1:
+        if not clauses or n < 1 or among == []:
             return []
-        hits = searcher.search(tantivy.Query.boolean_query(clauses), n, count=False).hits
+        query = tantivy.Query.boolean_query(clauses)
+        if among is not None:
+            within = tantivy.Query.term_set_query(self._schema, _ID, list(among))
+            unscored = tantivy.Query.const_score_query(within, 0.0)
+            query = tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
+            )
+        hits = searcher.search(query, n, count=False).hits
         return [(searcher.doc(address)[_ID][0], float(score)) for score, address in hits]
 
     def _clauses(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,30 @@ from sqlalchemy import Row, Select, func, select
 
 from rag.catalog import Catalog
 from rag.catalog.batching import batched
-from rag.catalog.collections import collection_ids
 from rag.catalog.contents import Vectors
 from rag.catalog.documents import shown_title
+from rag.catalog.filtering import allowed, day_of
 from rag.catalog.schema import chunks, contents, documents
-from rag.records import Passage
+from rag.records import NO_FILTERS, Filters, Passage
 from rag.twins import twin
 
 
 def live_passages(
-    catalog: Catalog, ids: Iterable[str], collections: Sequence[str] | None = None
+    catalog: Catalog,
+    ids: Iterable[str],
+    collections: Sequence[str] | None = None,
+    filters: Filters = NO_FILTERS,
 ) -> Mapping[str, Passage]:
-    """The chunks among `ids` that are live in these collections, by id, with score 0.
+    """The chunks among `ids` that are live in documents that may answer, by id, with score 0.
 
     Where several documents hold the same bytes the one that came first is named, and the others
-    are its twins. Raises UnknownCollection.
+    are its twins. Raises UnknownCollection and NotFound, as all here do.
     """
     found: dict[str, Passage] = {}
     with catalog.read() as connection:
-        allowed = documents.c.collection_id.in_(collection_ids(connection, collections))
+        those = allowed(connection, collections, filters)
         for some in batched(ids):
-            statement = _live().where(chunks.c.id.in_(some), allowed)
+            statement = _live().where(chunks.c.id.in_(some), those)
             for row in connection.execute(statement.order_by(documents.c.created_at)):
                 passage = _passage(row)
                 first = found.setdefault(row.id, passage)
@@ -42,32 +44,44 @@ def live_passages(
     return found
 
 
-def live_size(catalog: Catalog, collections: Sequence[str] | None = None) -> int:
-    """How many chunks are live in these collections (the same bytes counted once a document)."""
+def live_size(
+    catalog: Catalog, collections: Sequence[str] | None = None, filters: Filters = NO_FILTERS
+) -> int:
+    """How many chunks are live in documents that may answer (the same bytes in each of them)."""
     with catalog.read() as connection:
-        allowed = collection_ids(connection, collections)
         statement = (
             select(func.sum(contents.c.chunk_count))
             .join(documents, documents.c.content_key == contents.c.key)
-            .where(documents.c.collection_id.in_(allowed))
+            .where(allowed(connection, collections, filters))
         )
         return int(connection.execute(statement).scalar() or 0)
 
 
+def live_ids(
+    catalog: Catalog, collections: Sequence[str] | None = None, filters: Filters = NO_FILTERS
+) -> list[str]:
+    """The ids of the chunks that are live in documents that may answer, whoever embedded them."""
+    with catalog.read() as connection:
+        keys = select(documents.c.content_key).where(allowed(connection, collections, filters))
+        statement = select(chunks.c.id).where(chunks.c.content_key.in_(keys))
+        return list(connection.execute(statement).scalars())
+
+
 def live_vectors(
-    catalog: Catalog, collections: Sequence[str] | None, embedded_by: str
+    catalog: Catalog,
+    collections: Sequence[str] | None,
+    embedded_by: str,
+    filters: Filters = NO_FILTERS,
 ) -> tuple[list[str], Vectors]:
     """Ids and vectors, shape (n, dimensions), of the live chunks embedded by `embedded_by`."""
     with catalog.read() as connection:
-        allowed = collection_ids(connection, collections)
+        keys = select(documents.c.content_key).where(allowed(connection, collections, filters))
         rows = connection.execute(
             select(chunks.c.id, chunks.c.vector)
             .join(contents, contents.c.key == chunks.c.content_key)
             .where(
                 contents.c.recipe.endswith(embedded_by, autoescape=True),
-                contents.c.key.in_(
-                    select(documents.c.content_key).where(documents.c.collection_id.in_(allowed))
-                ),
+                contents.c.key.in_(keys),
             )
         ).all()
     if not rows:
@@ -108,13 +122,5 @@ def _passage(row: Row[Any]) -> Passage:
         text=row.text,
         score=0.0,
         context=row.context,
-        dated=_day(row),
+        dated=day_of(row.stat_key, row.created_at),
     )
-
-
-def _day(row: Row[Any]) -> str:
-    """The day on which the file was last changed; of an upload, on which it was added."""
-    parts = row.stat_key.split(":")
-    if len(parts) < 2:
-        return str(row.created_at)[:10]
-    return datetime.fromtimestamp(int(parts[1]) / 1e9, UTC).date().isoformat()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rag.commands.filtering import chosen, filter_options
 from rag.printing import json_line, printable
 from rag.records import Question
 from rag.session import open_session
@@ -19,19 +20,22 @@ _LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported
 @click.command(epilog='Example: cloister ask "How many unused days of leave may I carry over?"')
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
+@filter_options
 @click.option("--max-new-tokens", type=click.IntRange(1, 4096), help="Longest generated answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer record as one JSON line.")
 @click.pass_obj
 def ask(
     settings: Settings,
+    /,
     question: str,
     collections: tuple[str, ...],
     max_new_tokens: int | None,
     as_json: bool,
+    **filters: Any,
 ) -> None:
     """Answer QUESTION from the documents, with citations that can be checked."""
     parameters = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
-    asked = Question(question, collections or None, parameters=parameters)
+    asked = Question(question, collections or None, parameters=parameters, filters=chosen(filters))
     answer: Mapping[str, Any] = {}
     if not as_json:
         click.echo("Reading the documents …", err=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from rag.commands.filtering import chosen, filter_options
 from rag.printing import json_line, printable
 from rag.session import open_session
 from rag.settings import Settings
@@ -15,15 +16,22 @@ from rag.settings import Settings
 @click.command(epilog='Example: cloister search "hotel limit" --limit 3')
 @click.argument("query")
 @click.option("--collection", "collections", multiple=True, help="Search only this collection.")
+@filter_options
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line.")
 @click.pass_obj
 def search(
-    settings: Settings, query: str, collections: tuple[str, ...], limit: int, as_json: bool
+    settings: Settings,
+    /,
+    query: str,
+    collections: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
     """Find the passages of the documents that are nearest to QUERY."""
     with open_session(settings, "cloister search", llm=False) as session:
-        passages = session.search(query, collections or None, limit)
+        passages = session.search(query, collections or None, limit, chosen(filters))
     if as_json:
         click.echo(json_line({"passages": passages}))
         return

@@ -14,7 +14,7 @@ import pytest
 from rag.errors import Busy
 from rag.identity import is_proof, new_challenge, new_token, prove
 from rag.lock import announce, take_library_lock
-from rag.records import Question
+from rag.records import Filters, Question
 from rag.session import RemoteSession, open_session
 from rag.settings import Settings
 
@@ -122,6 +122,31 @@ def test_the_question_goes_only_where_the_proof_came_from() -> None:
     with closing(Ends()) as program, pytest.raises(Busy):
         list(RemoteSession(program.address, token).ask(Question(SECRET)))
     assert b"secret plan" not in program.got
+
+
+def test_the_server_is_told_which_documents_may_answer() -> None:
+    token = new_token()
+
+    class Proves(Foreign):
+        def _serve(self) -> None:
+            connection, _ = self._listener.accept()
+            with connection:
+                challenge = connection.recv(65536).split(b"challenge=")[1][:64].decode()
+                connection.sendall(reply({"proof": prove(token, self.address, challenge)}))
+                while not self.got.endswith(b"}"):
+                    self.got += connection.recv(65536)
+                connection.sendall(reply({"passages": []}))
+
+    filters = Filters(folder="hr", kinds=("pdf", "docx"))
+    with closing(Proves()) as program:
+        assert RemoteSession(program.address, token).search("leave", ["board"], 5, filters) == []
+        body = json.loads(program.got.split(b"\r\n\r\n")[1])
+    assert body == {
+        "query": "leave",
+        "limit": 5,
+        "collections": ["board"],
+        "filters": {"folder": "hr", "kinds": ["pdf", "docx"]},
+    }
 
 
 def test_a_proof_is_of_one_token_address_and_challenge() -> None:

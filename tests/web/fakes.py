@@ -24,12 +24,14 @@ from rag.library import Library
 from rag.originals import original_path, store_original
 from rag.records import (
     DEFAULT_COLLECTION,
+    NO_FILTERS,
     Answer,
     Block,
     BlockKind,
     Chunk,
     Citation,
     Event,
+    Filters,
     Member,
     ModelInfo,
     Page,
@@ -94,6 +96,7 @@ class FakeLibrary(Library):
         self.parts: dict[str, str] = {}
         self.passages_each = 1
         self.asked: list[Question] = []
+        self.searched: list[Filters] = []
         self.closed = threading.Event()
         self.pause = 0.0
 
@@ -133,9 +136,14 @@ class FakeLibrary(Library):
         return answer
 
     def search(
-        self, query: str, collections: Sequence[str] | None = None, limit: int = 10
+        self,
+        query: str,
+        collections: Sequence[str] | None = None,
+        limit: int = 10,
+        filters: Filters = NO_FILTERS,
     ) -> list[Passage]:
         self._refuse(collections)
+        self.searched.append(filters)
         return self._passages()[:limit]
 
     def ask(self, question: Question) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from rag.errors import Busy
-from rag.records import Question, Turn
+from rag.records import Filters, Question, Turn
 from tests.web.fakes import FakeLibrary
 from web.served import served_by
 
@@ -54,6 +54,17 @@ def test_what_was_asked_reaches_the_library(client: FlaskClient, library: FakeLi
     assert asked.parameters == {"temperature": 0.5, "max_new_tokens": 9}
 
 
+def test_filters_reach_the_library(client: FlaskClient, library: FakeLibrary) -> None:
+    given = {"documents": ["doc_1"], "folder": "hr/", "kinds": ["pdf", "docx"]}
+    given |= {"languages": ["de"], "since": "2025-01-01", "until": "2025-12-31"}
+    expected = Filters(("doc_1",), "hr/", ("pdf", "docx"), ("de",), "2025-01-01", "2025-12-31")
+    client.post("/api/v1/ask", json={"question": "How many?", "filters": given})
+    client.post("/api/v1/search", json={"query": "days", "filters": given})
+    client.post("/api/v1/search", json={"query": "days"})
+    assert library.asked[0].filters == expected
+    assert library.searched == [expected, Filters()]
+
+
 def test_events_come_in_order(client: FlaskClient, library: FakeLibrary) -> None:
     library.add()
     reply = client.post("/api/v1/ask", json={"question": "How many days?", "stream": True})
@@ -88,6 +99,9 @@ def test_an_unforeseen_error_is_told_without_its_text(client: FlaskClient) -> No
         ({"question": "a", "parameters": {"shell": "x"}}, 400, "shell"),
         ({"question": "a", "parameters": {"min_new_tokens": 9, "max_new_tokens": 8}}, 400, "more"),
         ({"question": "a", "parameters": {"min_new_tokens": 129}}, 400, "max_new_tokens"),
+        ({"question": "a", "filters": {"colour": "red"}}, 400, "colour"),
+        ({"question": "a", "filters": {"documents": ["d"] * 51}}, 400, "documents"),
+        ({"question": "a", "filters": {"since": "the first of May"}}, 400, "since"),
         ({"question": 7}, 400, "question"),
         ({}, 400, "question"),
         ([], 400, "object"),
@@ -239,6 +253,25 @@ def test_without_javascript_the_page_holds_the_answer(
     for label in ("supported", "quoted", "not supported"):
         assert f'<span class="support">{label}</span>' in page
     assert "The documents do not say" in client.post("/ask", data={"question": "unknown"}).text
+
+
+def test_one_document_is_asked_without_javascript(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    document_id = library.add(title="Leave & <absence>")
+    assert f'href="/?document={document_id}"' in client.get(f"/documents/{document_id}").text
+    for page in (
+        client.get(f"/?document={document_id}").text,
+        client.post("/ask", data={"question": "How many?", "document": document_id}).text,
+        client.post("/ask", data={"question": " ", "document": document_id}).text,
+    ):
+        assert f'<input type="hidden" name="document" value="{document_id}">' in page
+        assert f'Only in <a href="/documents/{document_id}">Leave &amp; &lt;absence&gt;</a>' in page
+    assert [q.filters for q in library.asked] == [Filters(documents=(document_id,))]
+    assert "Only in" not in client.get("/").text
+    assert client.get("/?document=doc_gone").status_code == 404
+    gone = client.post("/ask", data={"question": "How many?", "document": "doc_gone"})
+    assert gone.status_code == 404
 
 
 def test_no_number_is_shown_as_if_it_were_sure_of_the_answer(

@@ -106,6 +106,26 @@ def test_follow_ups_send_what_was_said(page: Page, library: FakeLibrary) -> None
     assert library.asked[2].history == ()
 
 
+def test_one_document_is_asked_from_its_page(page: Page, library: FakeLibrary) -> None:
+    document_id = library.add(title="A handbook with quite a long name for a telephone")
+    page.goto(f"/documents/{document_id}")
+    page.click("text=Ask this document")
+    page.wait_for_load_state()
+    expect(page.locator("h1")).to_have_text("Ask this document.")
+    ask(page, "First?")
+    expect(page.locator(".meta")).to_have_count(1)
+    page.click("#fresh")
+    ask(page, "Second?")
+    expect(page.locator(".meta")).to_have_count(1)
+    page.click("text=Ask all documents")
+    page.wait_for_url("**/")
+    page.wait_for_load_state()
+    ask(page, "Third?")
+    expect(page.locator(".meta")).to_have_count(1)
+    asked = [question.filters.documents for question in library.asked]
+    assert asked == [(document_id,), (document_id,), ()]
+
+
 def test_passages_read_come_by_page_and_after_the_answer(page: Page, library: FakeLibrary) -> None:
     library.add()
     library.add("travel.txt", b"Travel", title="Travel policy")

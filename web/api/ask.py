@@ -7,10 +7,17 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from rag.catalog.answers import read_answer
 from rag.questions import check_parameters, checked
-from rag.records import Question, Turn, to_json
+from rag.records import Filters, Question, Turn, to_json
 from web.answering import Answering
 from web.api.described import problems
-from web.api.schemas import AnswerOutput, AnswerPath, AskInput, PassagesOutput, SearchInput
+from web.api.schemas import (
+    AnswerOutput,
+    AnswerPath,
+    AskInput,
+    FiltersInput,
+    PassagesOutput,
+    SearchInput,
+)
 from web.event_stream import stream
 from web.problems import problem_response
 from web.served import served
@@ -39,6 +46,7 @@ def ask(body: AskInput) -> Response:
         collections=tuple(body.collections) if body.collections else None,
         history=tuple(Turn(turn.question, turn.answer) for turn in body.history),
         parameters=parameters,
+        filters=_filters(body.filters),
     )
     answering = Answering(served(), question)
     if body.stream:
@@ -52,12 +60,23 @@ def ask(body: AskInput) -> Response:
     return jsonify(last.data)
 
 
+def _filters(given: FiltersInput) -> Filters:
+    return Filters(
+        documents=tuple(given.documents),
+        folder=given.folder,
+        kinds=tuple(given.kinds),
+        languages=tuple(given.languages),
+        since=given.since,
+        until=given.until,
+    )
+
+
 @api.post("/search", responses={200: PassagesOutput})
 def search(body: SearchInput) -> Response:
     """The passages that fit a query best, without an answer."""
     library = served().library
     query = checked(body.query, library.settings, "query")
-    passages = library.search(query, body.collections, body.limit)
+    passages = library.search(query, body.collections, body.limit, _filters(body.filters))
     return jsonify({"passages": to_json(passages)})
 
 

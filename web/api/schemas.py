@@ -24,6 +24,7 @@ def _encodable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_encodable)]
 Name = Annotated[Text, Field(min_length=1, max_length=63)]
 Identifier = Annotated[str, Field(min_length=1, max_length=80)]
+Day = Annotated[str, Field(max_length=10, description="A day, as 2026-01-31.")]
 
 
 class _Input(BaseModel):
@@ -41,6 +42,22 @@ class Parameters(_Input):
     system_prompt: Text | None = Field(None, max_length=4000)
 
 
+class FiltersInput(_Input):
+    """Which documents may answer: those for which all that is given here holds.
+
+    `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
+    which the source lies. Of `languages` (BCP 47) `de` takes `de-CH` too. `since` and `until` are
+    the first and the last day on which the file may have been changed last, or else added.
+    """
+
+    documents: list[Identifier] = Field([], max_length=50)
+    folder: Text = Field("", max_length=4000)
+    kinds: list[Name] = Field([], max_length=50)
+    languages: list[Name] = Field([], max_length=50)
+    since: Day = ""
+    until: Day = ""
+
+
 class TurnInput(_Input):
     """An earlier question of the conversation and its answer."""
 
@@ -53,6 +70,7 @@ class AskInput(_Input):
 
     question: Text
     collections: list[Name] | None = Field(None, min_length=1, max_length=50)
+    filters: FiltersInput = FiltersInput()
     history: list[TurnInput] = Field([], max_length=20)
     parameters: Parameters = Parameters.model_construct()
     stream: bool = False
@@ -63,6 +81,7 @@ class SearchInput(_Input):
 
     query: Text
     collections: list[Name] | None = Field(None, min_length=1, max_length=50)
+    filters: FiltersInput = FiltersInput()
     limit: int = Field(10, ge=1, le=100)
 
 

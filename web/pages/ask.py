@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint, render_template, request
 
 from rag.catalog.answers import read_answer
-from rag.catalog.documents import count_states
+from rag.catalog.documents import count_states, get_document
 from rag.errors import CloisterError, NotFound
 from rag.questions import checked
-from rag.records import Question
+from rag.records import NO_FILTERS, Document, Filters, Question
 from web.answering import Answering
 from web.problems import problem
 from web.served import served
@@ -20,19 +20,20 @@ pages = Blueprint("ask_page", __name__)
 
 @pages.get("/")
 def ask() -> str:
-    """The empty page."""
-    return _page()
+    """The empty page, for all documents or, with `document`, for one and what is in it."""
+    return _page(_scope(request.args.get("document")))
 
 
 @pages.post("/ask")
 def answer() -> tuple[str, int]:
     """The whole answer at once, for a browser without JavaScript."""
     text = request.form.get("question", "")
+    only = _scope(request.form.get("document"))
     try:
-        result = _answer(text, request.form.get("collection") or None)
+        result = _answer(text, request.form.get("collection") or None, only)
     except CloisterError as error:
-        return _page(question=text, problem=problem(error)), error.status
-    return _page(**result), 200
+        return _page(only, question=text, problem=problem(error)), error.status
+    return _page(only, **result), 200
 
 
 @pages.get("/answers/<answer_id>")
@@ -50,10 +51,18 @@ def record(answer_id: str) -> str:
     return render_template("answer.html", answer=answer, chance=chance)
 
 
-def _answer(text: str, collection: str | None) -> dict[str, Any]:
+def _scope(document_id: str | None) -> Document | None:
+    """The one document that is asked, if it is one. Raises NotFound."""
+    return get_document(served().library.catalog, document_id) if document_id else None
+
+
+def _answer(text: str, collection: str | None, only: Document | None) -> dict[str, Any]:
     here = served()
-    chosen = (collection,) if collection else None
-    question = Question(text=checked(text, here.library.settings), collections=chosen)
+    question = Question(
+        text=checked(text, here.library.settings),
+        collections=(collection,) if collection else None,
+        filters=Filters(documents=(only.id,)) if only else NO_FILTERS,
+    )
     answering = Answering(here, question)
     try:
         last = answering.last()
@@ -64,8 +73,8 @@ def _answer(text: str, collection: str | None) -> dict[str, Any]:
     return {"answer": last.data}
 
 
-def _page(**values: Any) -> str:
+def _page(only: Document | None, **values: Any) -> str:
     states = count_states(served().library.catalog)
     searchable = states.pop("live", 0)
     waiting = sum(states.get(name, 0) for name in ("pending", "parsing", "embedding"))
-    return render_template("ask.html", searchable=searchable, waiting=waiting, **values)
+    return render_template("ask.html", only=only, searchable=searchable, waiting=waiting, **values)

@@ -66,8 +66,7 @@ async function answer(question) {
   const turn = new Turn(question);
   const request = new AbortController();
   begin(turn, request);
-  const collection = form.elements.collection?.value;
-  const body = { question, history, ...(collection ? { collections: [collection] } : {}) };
+  const body = { question, history, ...scope() };
   let record = null;
   let ended = false;
   try {
@@ -85,6 +84,13 @@ async function answer(question) {
   } finally {
     end(request);
   }
+}
+
+// Which documents are asked: one, those of a collection, or all.
+function scope() {
+  const { document: only, collection } = form.elements;
+  if (only) return { filters: { documents: [only.value] } };
+  return collection?.value ? { collections: [collection.value] } : {};
 }
 
 function begin(turn, request) {

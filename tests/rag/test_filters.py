@@ -1,0 +1,176 @@
+"""Questions asked of some documents only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ingest import discover
+from rag import retrieval
+from rag.catalog.documents import list_documents
+from rag.catalog.filtering import day_of
+from rag.catalog.passages import live_ids, live_size
+from rag.cli import main
+from rag.errors import NotFound, UsageError
+from rag.library import Library
+from rag.records import Filters, Question
+from rag.testing import FakeLLM, fake_library
+from tests.ingest.estates import Estate
+
+# file, day of its last change, text
+FILES = {
+    "hr/leave.txt": ("2024-03-01", "Unused leave may be carried over until March."),
+    "hr/old/leave.md": ("2023-12-31", "# Leave\n\nUnused leave may be carried over until June."),
+    "hr2/leave.txt": ("2024-03-02", "Unused leave may be carried over until April."),
+    "Hr/leave.csv": ("2025-06-30", "leave,carried over\nunused,until May\n"),
+    "urlaub.txt": (
+        "2025-01-01",
+        "Nicht genommener Urlaub verfällt am Ende des Jahres, wenn er nicht bis zum März des "
+        "folgenden Jahres genommen wird. Das gilt für alle Beschäftigten der Genossenschaft.",
+    ),
+}
+
+
+@pytest.fixture
+def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+    """A synced folder of the FILES, whose times count though they were set just now."""
+    monkeypatch.setattr(discover, "RACY_NANOSECONDS", 0)
+    estate = Estate(tmp_path / "files", fake_library(tmp_path / "home"))
+    for name, (day, text) in FILES.items():
+        path = estate.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        # late on that day: the day is UTC's
+        late = datetime.fromisoformat(f"{day}T23:59:59.5").replace(tzinfo=UTC).timestamp()
+        os.utime(path, (late, late))
+    estate.sync()
+    yield estate
+    estate.library.close()
+
+
+def found(library: Library, filters: Filters) -> set[str]:
+    return {p.source for p in library.search("unused leave carried over", None, 20, filters)}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(
+    ("filters", "sources"),
+    [
+        (Filters(), set(FILES)),
+        (Filters(folder="hr"), {"hr/leave.txt", "hr/old/leave.md"}),
+        (Filters(folder="hr/old/"), {"hr/old/leave.md"}),
+        (Filters(folder="h%"), set()),
+        (Filters(kinds=("csv", "markdown")), {"hr/old/leave.md", "Hr/leave.csv"}),
+        (Filters(languages=("de",)), {"urlaub.txt"}),
+        (Filters(since="2024-03-01", until="2024-03-01"), {"hr/leave.txt"}),
+        (Filters(since="2024-03-02"), {"hr2/leave.txt", "Hr/leave.csv", "urlaub.txt"}),
+        (Filters(until="2023-12-30"), set()),
+        (Filters(folder="hr", until="2023-12-31"), {"hr/old/leave.md"}),
+    ],
+)
+def test_only_documents_that_pass_are_found(
+    filters: Filters,
+    sources: set[str],
+    exact: bool,
+    estate: Estate,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In both ways of searching: all that is allowed exactly, and through the index."""
+    monkeypatch.setattr(retrieval, "EXACT_LIMIT", 5_000 if exact else -1)
+    assert found(estate.library, filters) == sources
+    catalog = estate.library.catalog
+    assert len(live_ids(catalog, None, filters)) == live_size(catalog, None, filters)
+
+
+def test_a_document_is_found_with_what_is_in_it(estate: Estate) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(estate.folder / "all.zip", "w") as archive:
+        archive.writestr("in.txt", "Unused leave may be carried over until July.")
+        archive.writestr("deep/mail.eml", "Subject: x\n\nUnused leave is carried over to August.")
+    estate.sync()
+    library = estate.library
+    ids = {d.source: d.id for d in list_documents(library.catalog)}
+    inside = {"all.zip/in.txt", "all.zip/deep/mail.eml"}
+    assert found(library, Filters(documents=(ids["all.zip"],))) == inside
+    both = (ids["all.zip/in.txt"], ids["hr/leave.txt"])
+    assert found(library, Filters(documents=both)) == {"all.zip/in.txt", "hr/leave.txt"}
+    assert found(library, Filters(documents=both, folder="hr")) == {"hr/leave.txt"}
+
+
+def test_an_answer_is_of_the_documents_asked(estate: Estate) -> None:
+    FakeLLM.replies = ["Unused leave may be carried over until June."]
+    asked = Question("Until when may leave be carried over?", filters=Filters(folder="hr/old"))
+    events = estate.library.ask(asked)
+    (answer,) = [event.data for event in events if event.name == "done"]
+    assert {p["source"] for p in answer["passages"]} == {"hr/old/leave.md"}
+    assert answer["filters"]["folder"] == "hr/old"
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "told"),
+    [
+        (Filters(documents=("doc_0000",)), NotFound, "no document doc_0000"),
+        (Filters(since="last week"), UsageError, "since is “last week”, which is no day"),
+        (Filters(until="20240301"), UsageError, "until is “20240301”"),
+        (Filters(since="2024-03-02", until="2024-03-01"), UsageError, "No day is both"),
+    ],
+)
+def test_filters_that_mean_nothing_are_refused(
+    filters: Filters, error: type[Exception], told: str, estate: Estate
+) -> None:
+    with pytest.raises(error, match=told):
+        estate.library.search("leave", None, 5, filters)
+    with pytest.raises(error, match=told):
+        estate.library.ask(Question("leave?", filters=filters))
+
+
+def test_a_removed_document_cannot_be_asked(estate: Estate) -> None:
+    from rag.catalog.documents import remove
+
+    ids = {d.source: d.id for d in list_documents(estate.library.catalog)}
+    remove(estate.library.catalog, ids["hr/leave.txt"])
+    with pytest.raises(NotFound, match="may have been removed"):
+        found(estate.library, Filters(documents=(ids["hr/leave.txt"],)))
+
+
+def test_an_upload_is_dated_by_the_day_on_which_it_was_added() -> None:
+    assert day_of("", "2026-11-26T01:02:03+00:00") == "2026-11-26"
+    assert day_of("120:86399999999999:7", "2026-11-26T01:02:03+00:00") == "1970-01-01"
+    assert day_of("120:86400000000000:7", "2026-11-26T01:02:03+00:00") == "1970-01-02"
+
+
+@pytest.mark.parametrize("command", ["ask", "search"])
+def test_the_commands_take_filters(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Filters] = []
+
+    class Session:
+        """Keeps the filters."""
+
+        def search(self, _query: str, _names: object, _limit: int, filters: Filters) -> list[Any]:
+            asked.append(filters)
+            return []
+
+        def ask(self, question: Question) -> list[Any]:
+            asked.append(question.filters)
+            return []
+
+    @contextmanager
+    def session(*_: object, **__: object) -> Iterator[Session]:
+        yield Session()
+
+    monkeypatch.setattr(f"rag.commands.{command}.open_session", session)
+    options = ["--document", "doc_1", "--document", "doc_2", "--folder", "hr", "--kind", "pdf"]
+    options += ["--language", "de", "--since", "2025-01-01", "--until", "2025-12-31", "--json"]
+    done = CliRunner().invoke(main, [command, "leave", *options])
+    assert done.exit_code == 0, done.output
+    assert asked == [
+        Filters(("doc_1", "doc_2"), "hr", ("pdf",), ("de",), "2025-01-01", "2025-12-31")
+    ]
