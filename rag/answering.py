@@ -111,7 +111,7 @@ class Answerer:
         return threshold(self._settings, self._calibration)
 
     def ask(self, question: Question) -> AnswerStream:
-        """The events of one answer: sources, then tokens and sentences, then done."""
+        """The events of one answer: sources, evidence, then tokens and sentences, then done."""
         stop = threading.Event()
         return AnswerStream(self._events(question, stop), stop)
 
@@ -120,6 +120,8 @@ class Answerer:
         yield Event("sources", {"passages": to_json(run.passages)})
         self._weigh(run)
         if run.evidence.spans and run.confidence >= self.threshold:
+            if best := self._evidence(run):
+                yield best
             yield from self._generate(run, stop)
             if stop.is_set():
                 return
@@ -209,16 +211,22 @@ class Answerer:
         needed = max(_RELEVANT, coverage(weights, held_terms(best.text, best.passage)))
         return coverage(weights, held_terms(span.text, span.passage)) >= needed
 
-    def _quote(self, run: _Run) -> Event | None:
-        """The best evidence itself, word for word; a heading alone says nothing.
+    def _evidence(self, run: _Run) -> Event | None:
+        """The best evidence, word for word, to read until the LLM has written and was checked.
 
-        None where none is in its document any more.
+        None where none is in its document any more, as with `_quote`.
         """
-        spans = run.evidence.spans
-        telling = [span for span in spans if _says_something(span.text)] or spans[:1]
-        for span in telling:
-            text = " ".join(span.text.split()) + (" …" if is_cut(span) else "")
-            event = self._add(run, text, Verdict("quoted", 1.0, span), span)
+        citations = Citations(self._catalog)
+        for span in _telling(run.evidence.spans):
+            if citation := citations.cite(span):
+                run.mark("evidence")
+                return Event("evidence", {"text": _quoted(span), "citation": to_json(citation)})
+        return None
+
+    def _quote(self, run: _Run) -> Event | None:
+        """The best evidence as a sentence of the answer."""
+        for span in _telling(run.evidence.spans):
+            event = self._add(run, _quoted(span), Verdict("quoted", 1.0, span), span)
             if event:
                 return event
         return None
@@ -275,6 +283,15 @@ def _best_first(passages: Sequence[Passage], evidence: Evidence) -> list[Passage
     """The passages in the order of their best evidence."""
     order = {span.passage.chunk_id: -i for i, span in reversed(list(enumerate(evidence.spans)))}
     return sorted(passages, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
+
+
+def _telling(spans: Sequence[Span]) -> Sequence[Span]:
+    """Those that say something by themselves, which a heading does not; else the first."""
+    return [span for span in spans if _says_something(span.text)] or spans[:1]
+
+
+def _quoted(span: Span) -> str:
+    return " ".join(span.text.split()) + (" …" if is_cut(span) else "")
 
 
 def _says_something(text: str) -> bool:

@@ -129,7 +129,7 @@ class Library:
         return _loaded(self._retriever, "The index").passages(query, collections, limit, filters)
 
     def ask(self, question: Question) -> AnswerStream:
-        """Answer, as events: `sources`, then `token` and `sentence`, last `done`.
+        """Answer, as events: `sources`, `evidence`, then `token` and `sentence`, last `done`.
 
         Closing it, from any thread, stops generation at once. Raises the errors of `search` before
         the first event, and ModelError or Busy from within it.

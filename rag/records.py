@@ -314,9 +314,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a streamed answer: `sources`, `token`, `sentence`, `done` or `error`."""
+    """One event of a streamed answer, the last of which is `done` or `error`."""
 
-    name: Literal["sources", "token", "sentence", "done", "error"]
+    name: Literal["sources", "evidence", "token", "sentence", "done", "error"]
     data: Mapping[str, Any]
 
 

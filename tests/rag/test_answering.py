@@ -64,6 +64,23 @@ def test_a_supported_sentence_is_cited_to_the_character(library: Library) -> Non
     assert answer["usage"]["completion_tokens"] > 0
 
 
+def test_the_best_quote_is_there_before_the_model_is_asked(library: Library) -> None:
+    FakeLLM.replies = [NOT_SAID]
+    events = library.ask(ASKED)
+    before = [next(events), next(events)]
+    assert [event.name for event in before] == ["sources", "evidence"]
+    assert FakeLLM.replies  # not asked yet
+    data = before[1].data
+    citation = data["citation"]
+    page = read_page(library.catalog, citation["document_id"], citation["page"])
+    assert page.text[citation["start"] : citation["end"]] == citation["quote"] == data["text"]
+    # what the model says of it counts: the quote is no part of an answer that there is not
+    answer = list(events)[-1].data
+    assert answer["abstained"]
+    assert answer["citations"] == []
+    assert answer["timings_ms"]["evidence"] <= answer["timings_ms"]["first_token"]
+
+
 def test_an_invented_sentence_is_withdrawn_and_the_best_quote_stands_in(library: Library) -> None:
     FakeLLM.replies = ["You may carry over forty days of leave. It is 200,000 EUR. Also more."]
     events = _events(library)

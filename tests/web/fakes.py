@@ -195,10 +195,12 @@ class FakeLibrary(Library):
             if "unknown" in question.text:
                 yield Event("done", to_json(_abstained(question, passages)))
                 return
+            answer = _answer(question, passages, self)
+            for citation in answer.citations[:1]:
+                yield Event("evidence", {"text": QUOTE, "citation": to_json(citation)})
             for n in range(10_000 if "slow" in question.text else 3):
                 time.sleep(0.02 if "slow" in question.text else self.pause)
                 yield Event("token", {"text": f"draft{n} "})
-            answer = _answer(question, passages, self)
             for index, sentence in enumerate(answer.sentences):
                 time.sleep(self.pause)
                 new = [c for c in answer.citations if c.n in sentence.citations]

@@ -70,7 +70,7 @@ def test_events_come_in_order(client: FlaskClient, library: FakeLibrary) -> None
     reply = client.post("/api/v1/ask", json={"question": "How many days?", "stream": True})
     assert reply.mimetype == "text/event-stream"
     names = [name for name, _ in events_of(reply.text)]
-    assert names == ["sources", *["token"] * 3, *["sentence"] * 3, "done"]
+    assert names == ["sources", "evidence", *["token"] * 3, *["sentence"] * 3, "done"]
 
 
 def test_an_unforeseen_error_is_told_without_its_text(client: FlaskClient) -> None:

@@ -35,8 +35,9 @@ api = APIBlueprint(
 def ask(body: AskInput) -> Response:
     """Answer a question from the documents.
 
-    With `"stream": true` the reply is `text/event-stream`: first `sources`, then `token` (draft)
-    and `sentence` (verified), last `done` with the whole answer, or `error`.
+    With `"stream": true` the reply is `text/event-stream`: first `sources`, then `evidence` (the
+    best quote, while the model reads), `token` (draft) and `sentence` (verified), last `done` with
+    the whole answer, or `error`.
     """
     settings = served().library.settings
     parameters = body.parameters.model_dump(exclude_none=True)

@@ -11,12 +11,14 @@ export class Turn {
     this.citations = new Map();
     this.passages = [];
     this.draft = find(".draft", this.root);
+    this.evidence = find(".evidence", this.root);
     this.sentences = find(".sentences", this.root);
     find(".question", this.root).textContent = question;
   }
 
   apply({ name, data }) {
     if (name === "sources") this.showPassages(data.passages);
+    else if (name === "evidence") this.showEvidence(data);
     else if (name === "token") this.addDraft(data.text);
     else if (name === "sentence") this.addSentence(data);
     else if (name === "done") this.finish(data);
@@ -33,6 +35,18 @@ export class Turn {
     this.progress("Writing, and checking each sentence");
   }
 
+  // The best quote is there to read at once; the answer takes its place.
+  showEvidence({ text, citation }) {
+    const words = make("span", { class: "words" }, text, "\u00a0", citeLink(citation));
+    this.evidence.append(words, " ", make("span", { class: "support" }, "best quote so far"));
+    this.evidence.hidden = false;
+  }
+
+  dropEvidence() {
+    this.evidence.replaceChildren();
+    this.evidence.hidden = true;
+  }
+
   addDraft(text) {
     this.draft.append(text);
     this.draft.hidden = false;
@@ -43,7 +57,9 @@ export class Turn {
     for (const citation of sentence.new_citations ?? []) this.citations.set(citation.n, citation);
     this.draft.replaceChildren();
     this.draft.hidden = true;
-    if (sentence.text) this.sentences.append(this.sentenceLine(sentence));
+    if (!sentence.text) return;
+    this.dropEvidence();
+    this.sentences.append(this.sentenceLine(sentence));
   }
 
   sentenceLine(sentence) {
@@ -57,6 +73,7 @@ export class Turn {
 
   // The record is the truth: what was shown on the way is replaced where it differs.
   finish(answer) {
+    this.dropEvidence();
     for (const citation of answer.citations) this.citations.set(citation.n, citation);
     this.end();
     if (answer.abstained) this.abstain(answer);
@@ -104,7 +121,8 @@ export class Turn {
 
   stopped() {
     this.end();
-    const kept = this.sentences.children.length ? "What was checked until then is kept." : "Nothing was checked yet.";
+    const checked = this.sentences.children.length > 0 || !this.evidence.hidden;
+    const kept = checked ? "What was checked until then is kept." : "Nothing was checked yet.";
     this.sentences.append(make("p", { class: "stopped" }, `Stopped. ${kept}`));
   }
 
@@ -134,7 +152,8 @@ function metaOf(answer) {
     if (value === null) cell.parentElement.remove();
     else cell.append(value);
   };
-  const { first_token: first, total } = answer.timings_ms;
+  const { evidence, first_token: token, total } = answer.timings_ms;
+  const first = evidence ?? token;
   set("first", first === undefined ? null : seconds(first));
   set("total", total === undefined ? null : seconds(total));
   set("model", answer.model.id);
