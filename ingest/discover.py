@@ -16,6 +16,8 @@ from rag.errors import NotFound, UnsupportedFormat
 
 # a file changed this recently may change again within one tick of its clock
 RACY_NANOSECONDS = 2_000_000_000
+# what the stat key of such a file begins with
+_UNSURE = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,18 @@ def _file(
 
 
 def stat_key(facts: os.stat_result) -> str:
-    """Size, times and inode as one word; empty for a file that changed just now."""
+    """Size, times and inode as one word.
+
+    Of a file that changed just now, which may change again within the same tick, it has the time
+    alone and is not `telling`.
+    """
     now = time.time_ns()
     # a time in the future is not just now, however often it is looked at
     if any(0 <= now - at < RACY_NANOSECONDS for at in (facts.st_mtime_ns, facts.st_ctime_ns)):
-        return ""
+        return f"{_UNSURE}:{facts.st_mtime_ns}"
     return f"{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ctime_ns}:{facts.st_ino}"
+
+
+def telling(key: str) -> bool:
+    """Whether an equal stat key, another day, means the same file."""
+    return key != "" and not key.startswith(_UNSURE)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.conversion import LEGACY_KINDS, find_converter
-from ingest.discover import Found, Passed, stat_key, walk
+from ingest.discover import Found, Passed, stat_key, telling, walk
 from ingest.patterns import Selection, selection
 from ingest.reading import nesting
 from rag.catalog import Catalog
@@ -68,8 +68,8 @@ def plan(folder: Path, known: dict[str, Known], chosen: Selection | None = None)
             continue
         seen.add(found.source)
         before = known.get(found.source)
-        same = before is not None and before.stat_key == found.stat_key != ""
-        if same and before is not None and before.kind == found.kind:
+        same = before is not None and before.stat_key == found.stat_key
+        if same and telling(found.stat_key) and before is not None and before.kind == found.kind:
             unchanged += 1
         else:
             to_read.append(found)

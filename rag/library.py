@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import CATALOG_FILE, Catalog
 from rag.catalog.collections import create_collection
-from rag.catalog.filtering import allowed
+from rag.catalog.filtering import check_passing
 from rag.errors import Busy, CloisterError, UsageError
 from rag.questions import check_filters, check_parameters, checked
 from rag.records import DEFAULT_COLLECTION, NO_FILTERS, Filters, Passage, Question
@@ -152,7 +152,7 @@ class Library:
         """Raise now what would else be raised when the first passage is looked for."""
         check_filters(filters)
         with self.catalog.read() as connection:
-            allowed(connection, collections, filters)
+            check_passing(connection, collections, filters)
 
     def _part(self, name: str, load: Callable[[], T]) -> T:
         try:

@@ -7,8 +7,12 @@ from datetime import date
 from typing import Any
 
 from rag.errors import TooLarge, UsageError
+from rag.printing import printable
 from rag.records import Filters
 from rag.settings import Settings
+
+# so many of each kind of filter may be given
+MOST_FILTERS = 50
 
 
 def checked(text: str, settings: Settings, what: str = "question") -> str:
@@ -25,7 +29,15 @@ def checked(text: str, settings: Settings, what: str = "question") -> str:
 
 
 def check_filters(filters: Filters) -> None:
-    """Raises UsageError where a day is none, or no day is between the two."""
+    """Raises UsageError where there are too many, one is no text, or a day is none."""
+    for name in ("documents", "kinds", "languages"):
+        if len(getattr(filters, name)) > MOST_FILTERS:
+            raise UsageError(f"More than {MOST_FILTERS} {name} were given. Ask in several times.")
+    for text in (filters.folder, *filters.documents, *filters.kinds, *filters.languages):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"A filter is no text: {printable(text[:80])}.") from error
     for name in ("since", "until"):
         day = getattr(filters, name)
         try:

@@ -255,7 +255,7 @@ class Filters:
     `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
     which the source lies. `kinds` are as a document's. `languages` are tags (BCP 47), of which
     “de” takes “de-CH” too. `since` and `until` are the first and the last day (ISO 8601) on which
-    the file may have been changed last, or else added.
+    the file may have been changed last; what has no file of its own counts by when it was added.
     """
 
     documents: tuple[str, ...] = ()

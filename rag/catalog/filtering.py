@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select
 
 from rag.catalog.collections import collection_ids
 from rag.catalog.documents import no_document
-from rag.catalog.schema import contents, documents
+from rag.catalog.schema import contents, documents, folders
+from rag.errors import NotFound
 from rag.records import Filters
 
 _EPOCH = date(1970, 1, 1)
 _DAY = 86_400_000_000_000  # in the nanoseconds of a file's time
+_MOST = 2**63 - 1
 
 
 def allowed(
@@ -21,7 +24,8 @@ def allowed(
 ) -> ColumnElement[bool]:
     """What holds for the documents of these collections (None: all) that pass the filters.
 
-    Raises UnknownCollection, and NotFound for a document that is not there.
+    What is in an archive or mail is dated by when it was taken out of it. Raises UnknownCollection,
+    and NotFound for a document that is not there.
     """
     conditions: list[ColumnElement[bool]] = [
         documents.c.collection_id.in_(collection_ids(connection, names))
@@ -29,17 +33,43 @@ def allowed(
     if filters.documents:
         conditions.append(_with_members(connection, filters.documents))
     if filters.folder:
-        start = filters.folder.rstrip("/") + "/"
-        conditions.append(func.substr(documents.c.source, 1, len(start)) == start)
+        conditions.append(_below(connection, filters.folder))
     if filters.kinds:
-        conditions.append(documents.c.kind.in_(filters.kinds))
+        kinds = [kind.lower().lstrip(".") for kind in filters.kinds]
+        conditions.append(documents.c.kind.in_(kinds))
     if filters.languages:
         conditions.append(_in_languages(filters.languages))
     if filters.since:
         conditions.append(_changed() >= _nanoseconds(filters.since))
     if filters.until:
-        conditions.append(_changed() < _nanoseconds(filters.until) + _DAY)
+        conditions.append(_changed() < _nanoseconds(filters.until, after=1))
     return and_(*conditions)
+
+
+def check_passing(connection: Connection, names: Iterable[str] | None, filters: Filters) -> None:
+    """Raises as `allowed`, and NotFound where no searchable document passes the filters.
+
+    Else a slip in a filter would look as if the documents did not say.
+    """
+    condition = allowed(connection, names, filters)
+    passing = select(documents.c.id).where(condition, documents.c.content_key.is_not(None))
+    if not filters.given or connection.execute(passing.limit(1)).first():
+        return
+    kinds = connection.execute(select(contents.c.kind).distinct().order_by(contents.c.kind))
+    languages = connection.execute(
+        select(contents.c.language)
+        .where(contents.c.language.is_not(None))
+        .distinct()
+        .order_by(contents.c.language)
+    )
+    raise NotFound(
+        "No searchable document passes the filters. Kinds here: "
+        f"{_listed(kinds.scalars())}; languages: {_listed(languages.scalars())}."
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values) or "none yet"
 
 
 def day_of(stat_key: str, created_at: str) -> str:
@@ -63,14 +93,34 @@ def _with_members(connection: Connection, ids: Sequence[str]) -> ColumnElement[b
     return documents.c.id.in_(select(tree.c.id))
 
 
+def _below(connection: Connection, path: str) -> ColumnElement[bool]:
+    """Documents whose source lies below a path: of a synced folder, or on the disk."""
+    inside = _starts(documents.c.source, path.strip("/").removeprefix("./").lstrip("/"))
+    if not path.startswith("/"):
+        return inside
+    conditions = [inside]
+    for folder in connection.execute(select(folders)):
+        rest = os.path.relpath(path, folder.path)
+        if rest == ".":
+            conditions.append(documents.c.folder_id == folder.id)
+        elif not rest.startswith(".."):
+            here = documents.c.folder_id == folder.id
+            conditions.append(and_(here, _starts(documents.c.source, rest)))
+    return or_(*conditions)
+
+
+def _starts(source: ColumnElement[str], path: str) -> ColumnElement[bool]:
+    """Sources below a path, exactly as it is written; no path is above all."""
+    start = f"{path}/" if path not in ("", ".") else ""
+    return func.substr(source, 1, len(start)) == start
+
+
 def _in_languages(tags: Sequence[str]) -> ColumnElement[bool]:
     """Documents in one of these languages; “de” is “de-CH” too."""
+    language = func.lower(contents.c.language)
+    folded = [tag.lower().replace("_", "-") for tag in tags]
     wanted = [
-        or_(
-            contents.c.language == tag,
-            contents.c.language.startswith(f"{tag}-", autoescape=True),
-        )
-        for tag in tags
+        or_(language == tag, func.substr(language, 1, len(tag) + 1) == f"{tag}-") for tag in folded
     ]
     return documents.c.content_key.in_(select(contents.c.key).where(or_(*wanted)))
 
@@ -90,5 +140,7 @@ def _changed() -> ColumnElement[int]:
     )
 
 
-def _nanoseconds(day: str) -> int:
-    return (date.fromisoformat(day) - _EPOCH) // timedelta(days=1) * _DAY
+def _nanoseconds(day: str, after: int = 0) -> int:
+    """When the day so many `after` this one begins, as far from 1970 as can be counted so."""
+    days = (date.fromisoformat(day) - _EPOCH).days + after
+    return max(-_MOST, min(_MOST, days * _DAY))

@@ -66,12 +66,17 @@ def found(library: Library, filters: Filters) -> set[str]:
         (Filters(), set(FILES)),
         (Filters(folder="hr"), {"hr/leave.txt", "hr/old/leave.md"}),
         (Filters(folder="hr/old/"), {"hr/old/leave.md"}),
-        (Filters(folder="h%"), set()),
+        (Filters(folder="./hr/"), {"hr/leave.txt", "hr/old/leave.md"}),
+        (Filters(folder="/"), set(FILES)),
+        (Filters(folder="FILES"), set(FILES)),
+        (Filters(folder="FILES/hr/old"), {"hr/old/leave.md"}),
+        (Filters(kinds=("CSV", ".markdown")), {"hr/old/leave.md", "Hr/leave.csv"}),
+        (Filters(languages=("DE",)), {"urlaub.txt"}),
+        (Filters(since="0001-01-01", until="9999-12-31"), set(FILES)),
         (Filters(kinds=("csv", "markdown")), {"hr/old/leave.md", "Hr/leave.csv"}),
         (Filters(languages=("de",)), {"urlaub.txt"}),
         (Filters(since="2024-03-01", until="2024-03-01"), {"hr/leave.txt"}),
         (Filters(since="2024-03-02"), {"hr2/leave.txt", "Hr/leave.csv", "urlaub.txt"}),
-        (Filters(until="2023-12-30"), set()),
         (Filters(folder="hr", until="2023-12-31"), {"hr/old/leave.md"}),
     ],
 )
@@ -84,6 +89,8 @@ def test_only_documents_that_pass_are_found(
 ) -> None:
     """In both ways of searching: all that is allowed exactly, and through the index."""
     monkeypatch.setattr(retrieval, "EXACT_LIMIT", 5_000 if exact else -1)
+    if filters.folder.startswith("FILES"):  # the folder's place on the disk
+        filters = Filters(folder=filters.folder.replace("FILES", str(estate.folder)))
     assert found(estate.library, filters) == sources
     catalog = estate.library.catalog
     assert len(live_ids(catalog, None, filters)) == live_size(catalog, None, filters)
@@ -118,6 +125,12 @@ def test_an_answer_is_of_the_documents_asked(estate: Estate) -> None:
     ("filters", "error", "told"),
     [
         (Filters(documents=("doc_0000",)), NotFound, "no document doc_0000"),
+        (Filters(folder="h%"), NotFound, "No searchable document passes the filters"),
+        (Filters(until="2023-12-30"), NotFound, "No searchable document passes"),
+        (Filters(kinds=("txt",)), NotFound, "Kinds here: csv, markdown, text; languages: de"),
+        (Filters(kinds=("pdf",) * 51), UsageError, "More than 50 kinds"),
+        (Filters(folder="a\udcff"), UsageError, "A filter is no text"),
+        (Filters(documents=("",)), NotFound, "no document"),
         (Filters(since="last week"), UsageError, "since is “last week”, which is no day"),
         (Filters(until="20240301"), UsageError, "until is “20240301”"),
         (Filters(since="2024-03-02", until="2024-03-01"), UsageError, "No day is both"),
@@ -139,6 +152,19 @@ def test_a_removed_document_cannot_be_asked(estate: Estate) -> None:
     remove(estate.library.catalog, ids["hr/leave.txt"])
     with pytest.raises(NotFound, match="may have been removed"):
         found(estate.library, Filters(documents=(ids["hr/leave.txt"],)))
+
+
+def test_a_file_that_changed_just_now_is_dated_by_its_change(tmp_path: Path) -> None:
+    estate = Estate(tmp_path / "files", fake_library(tmp_path / "home"))
+    estate.folder.mkdir()
+    path = estate.folder / "leave.txt"
+    path.write_text("Unused leave may be carried over.", "utf-8")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    estate.sync()
+    (passage,) = estate.library.search("leave")
+    assert passage.dated == "2023-11-14"
+    assert found(estate.library, Filters(until="2023-11-14")) == {"leave.txt"}
+    estate.library.close()
 
 
 def test_an_upload_is_dated_by_the_day_on_which_it_was_added() -> None:

@@ -259,11 +259,12 @@ def _record(question: Question, passages: list[Passage], **values: Any) -> Answe
         id="ans_0123456789abcdef",
         question=question.text,
         standalone_question=" ".join([*(t.question for t in question.history), question.text]),
-        collections=question.collections or ("default",),
+        collections=question.collections or (),
         passages=tuple(passages),
         model=ModelInfo("SmolLM2-135M-Instruct", "b179c952", "cpu"),
         prompt_version="1",
         parameters=dict(question.parameters),
+        filters=question.filters,
         timings_ms={"retrieve": 21, "first_token": 140, "total": 910},
         **given,
     )

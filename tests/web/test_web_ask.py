@@ -272,6 +272,31 @@ def test_one_document_is_asked_without_javascript(
     assert client.get("/?document=doc_gone").status_code == 404
     gone = client.post("/ask", data={"question": "How many?", "document": "doc_gone"})
     assert gone.status_code == 404
+    assert "There is no document doc_gone" in gone.text
+    assert ">How many?</textarea>" in gone.text
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        (Question("How many?"), None),
+        (
+            Question("How many?", filters=Filters(kinds=("pdf",), folder="h<r")),
+            "folder h&lt;r; kinds pdf",
+        ),
+        (
+            Question("How many?", ("default",), filters=Filters(since="2025-01-01")),
+            "collection default; since 2025-01-01",
+        ),
+    ],
+)
+def test_a_record_says_of_which_documents_it_is(
+    question: Question, asked: str | None, client: FlaskClient, library: FakeLibrary
+) -> None:
+    library.add()
+    page = client.get(f"/answers/{library.record(question).id}").text
+    assert (f"<dt>Asked</dt><dd>{asked}</dd>" in page) is (asked is not None)
+    assert ("<dt>Asked</dt>" in page) is (asked is not None)
 
 
 def test_no_number_is_shown_as_if_it_were_sure_of_the_answer(

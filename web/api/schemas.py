@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 
+from rag.questions import MOST_FILTERS
 from rag.records import DEFAULT_COLLECTION, Answer, Passage
 
 
@@ -47,13 +48,14 @@ class FiltersInput(_Input):
 
     `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
     which the source lies. Of `languages` (BCP 47) `de` takes `de-CH` too. `since` and `until` are
-    the first and the last day on which the file may have been changed last, or else added.
+    the first and the last day on which the file may have been changed last; uploads, and what is
+    in an archive or mail, count by the day on which they were added.
     """
 
-    documents: list[Identifier] = Field([], max_length=50)
+    documents: list[Identifier] = Field([], max_length=MOST_FILTERS)
     folder: Text = Field("", max_length=4000)
-    kinds: list[Name] = Field([], max_length=50)
-    languages: list[Name] = Field([], max_length=50)
+    kinds: list[Name] = Field([], max_length=MOST_FILTERS)
+    languages: list[Name] = Field([], max_length=MOST_FILTERS)
     since: Day = ""
     until: Day = ""
 

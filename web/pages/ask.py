@@ -28,8 +28,9 @@ def ask() -> str:
 def answer() -> tuple[str, int]:
     """The whole answer at once, for a browser without JavaScript."""
     text = request.form.get("question", "")
-    only = _scope(request.form.get("document"))
+    only = None
     try:
+        only = _scope(request.form.get("document"))
         result = _answer(text, request.form.get("collection") or None, only)
     except CloisterError as error:
         return _page(only, question=text, problem=problem(error)), error.status
@@ -48,7 +49,8 @@ def record(answer_id: str) -> str:
         ) from error
     sure = float(answer["confidence"])
     chance = 1.0 - sure if answer["abstained"] else sure
-    return render_template("answer.html", answer=answer, chance=chance)
+    asked = {name: value for name, value in answer.get("filters", {}).items() if value}
+    return render_template("answer.html", answer=answer, chance=chance, filters=asked)
 
 
 def _scope(document_id: str | None) -> Document | None:
