@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.answers import forget_answers
+from rag.catalog.batching import batched
 from rag.catalog.collections import collection_id, collection_ids
 from rag.catalog.family import below
 from rag.catalog.queue import requeue
@@ -177,6 +178,18 @@ def list_documents(
             statement = statement.where(place > (after[0].replace("/", _FIRST), after[1]))
         statement = statement.order_by(_ORDER, documents.c.id).limit(limit)
         return [_document(row) for row in connection.execute(statement)]
+
+
+def known_sources(catalog: Catalog, sources: Iterable[str]) -> set[str]:
+    """Those of these sources that some document has."""
+    found: set[str] = set()
+    with catalog.read() as connection:
+        for some in batched(sources):
+            statement = select(documents.c.source).where(
+                documents.c.source.in_(some), documents.c.state != "removed"
+            )
+            found.update(connection.execute(statement).scalars())
+    return found
 
 
 def count_states(catalog: Catalog) -> dict[str, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from rag.printing import json_line, printable
 from rag.settings import Settings
 
 if TYPE_CHECKING:
+    from rag.catalog import Catalog
+    from rag.evaluation.questions import Item
     from rag.evaluation.scoring import Scored
 
 
@@ -64,9 +68,7 @@ def evaluate(
         raise UsageError("A fit is made on the split dev: leave out --split, --details, --report.")
     if against and not report:
         raise UsageError("A comparison is part of a report: give --report FILE.html too.")
-    for target in (details, report, calibrate):
-        if target and not target.absolute().parent.is_dir():
-            raise UsageError(f"The folder of {target} is not there. Make it, or name another.")
+    _check_targets(questions, [target for target in (details, report, calibrate) if target])
     items = [i for i in read_questions(questions) if split in (None, i.split)]
     if not items:
         raise UsageError(f"{questions} has no question of the split “{split}”.")
@@ -75,18 +77,64 @@ def evaluate(
         dev = [i for i in items if i.split == "dev"]
         _calibrate(settings, questions, dev, collections or None, calibrate)
         return
-    with open_session(settings, "cloister evaluate") as session:
-        results = run(session, items, collections or None, _counter(len(items)))
-    catalog = open_catalog(settings)
-    scored = [score(result, catalog) for result in results]
-    catalog.close()
-    if details:
-        lines = (f"{json.dumps(to_row(one), ensure_ascii=False)}\n" for one in scored)
-        details.write_text("".join(lines), "utf-8")
-    if report:
-        report.write_text(_report(settings, questions, scored, earlier), "utf-8")
+    with open_session(settings, "cloister evaluate") as session, _kept(details) as keep:
+        catalog = open_catalog(settings)
+        _warn_of_sources(catalog, items)
+        scored = []
+        for result in run(session, items, collections or None):
+            scored.append(score(result, catalog))
+            keep(to_row(scored[-1]))
+            _count(len(scored), len(items))
+        catalog.close()
     scores = summary(scored)
     click.echo(json_line(scores) if as_json else _table(scores))
+    if report:
+        report.write_text(_report(settings, questions, scored, earlier), "utf-8")
+
+
+def _check_targets(questions: Path, targets: Sequence[Path]) -> None:
+    """Raise UsageError, before anything is asked, where a file could not be written in the end."""
+    taken = {questions.resolve()}
+    for target in targets:
+        if not target.absolute().parent.is_dir():
+            raise UsageError(f"The folder of {target} is not there. Make it, or name another.")
+        if target.is_dir() or target.resolve() in taken:
+            raise UsageError(f"{target} is a folder, or a file of this run. Name another file.")
+        if not os.access(target if target.exists() else target.absolute().parent, os.W_OK):
+            raise UsageError(f"{target} may not be written here. Name another file.")
+        taken.add(target.resolve())
+
+
+@contextmanager
+def _kept(details: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Keeps each answer as soon as it is known, in a file that takes its name when it is whole."""
+    if details is None:
+        yield lambda row: None
+        return
+    part = details.with_name(f"{details.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+
+        def keep(row: Mapping[str, Any]) -> None:
+            file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+            file.flush()
+
+        try:
+            yield keep
+        except BaseException:
+            click.echo(f"The answers until then are in {printable(part)}.", err=True)
+            raise
+    part.replace(details)
+
+
+def _warn_of_sources(catalog: Catalog, items: Sequence[Item]) -> None:
+    """Say which documents of the gold evidence are not in the library."""
+    from rag.catalog.documents import known_sources
+
+    wanted = {gold.source for item in items for gold in item.evidence}
+    if missing := sorted(wanted - known_sources(catalog, wanted)):
+        shown = ", ".join(printable(name) for name in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        click.echo(f"Not in the library, so their questions fail: {shown}{more}", err=True)
 
 
 def _report(
@@ -133,14 +181,11 @@ def _calibrate(
     click.echo(f"threshold {calibration.threshold}, {fitted}")
 
 
-def _counter(total: int) -> Any:
-    def count(done: int) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r{done} of {total}", nl=done == total, err=True)
-        elif done % 25 == 0:
-            click.echo(f"{done} of {total}", err=True)
-
-    return count
+def _count(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{done} of {total}", nl=done == total, err=True)
+    elif done % 25 == 0:
+        click.echo(f"{done} of {total}", err=True)
 
 
 def _table(scores: Mapping[str, Any]) -> str:

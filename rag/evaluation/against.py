@@ -9,26 +9,43 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import NotFound, UsageError
-from rag.evaluation.intervals import Interval, interval
+from rag.evaluation.intervals import Interval, interval, p_value
 from rag.evaluation.questions import Item
 from rag.evaluation.scoring import MEASURES, Scored
+
+# below this chance a change is no chance
+_SURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A measure of the questions that both runs have: its mean before, now, and the difference."""
+    """A measure over the questions that both runs have: its mean before, now, and the difference.
+
+    `p` is how likely so large a difference is by chance.
+    """
 
     name: str
     questions: int
     before: float
     now: float
     difference: Interval
+    p: float
+
+    @property
+    def told(self) -> str:
+        """`better`, `worse`, `the same`, or that the change may be chance."""
+        if not self.difference.low and not self.difference.high:
+            return "the same"
+        if self.p >= _SURE:
+            return "may be chance"
+        return "better" if (self.now > self.before) == MEASURES[self.name][1] else "worse"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What changed between two runs: measures, and questions that fail now or no more."""
 
+    questions: int
     changes: Sequence[Change]
     broken: Sequence[Scored]
     mended: Sequence[Scored]
@@ -91,9 +108,13 @@ def compare(scored: Sequence[Scored], before: Mapping[str, Mapping[str, Any]]) -
         ]
         if pairs:
             first, second = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-            difference = interval([after - earlier for earlier, after in pairs])
-            changes.append(Change(name, len(pairs), first, second, difference))
+            difference = [after - earlier for earlier, after in pairs]
+            change = Change(
+                name, len(pairs), first, second, interval(difference), p_value(difference)
+            )
+            changes.append(change)
     return Comparison(
+        len(both),
         changes,
         broken=[now for now, then in both if now.failure and not then["failure"]],
         mended=[now for now, then in both if then["failure"] and not now.failure],

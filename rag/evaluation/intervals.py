@@ -1,4 +1,4 @@
-"""How sure a mean over questions is, by the bootstrap (Efron 1979)."""
+"""How sure a mean over questions is: the bootstrap (Efron 1979), and a test by changed signs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,18 @@ _TAILS = (0.025, 0.975)
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its 95 % interval; of a difference that has 0 outside it is *significant*."""
+    """A mean with its 95 % interval."""
 
     mean: float
     low: float
     high: float
 
-    @property
-    def significant(self) -> bool:
-        """Whether 0 is outside."""
-        return self.low > 0 or self.high < 0
-
 
 def interval(values: Sequence[float]) -> Interval:
     """The mean of values, one a question, by resampling the questions.
 
-    For two systems on the same questions give the differences, question by question.
-    Raises ValueError without values.
+    For two systems on the same questions give the differences, question by question. It says
+    little of fewer than ten values. Raises ValueError without values.
     """
     if not values:
         raise ValueError("A mean needs at least one value.")
@@ -42,3 +37,19 @@ def interval(values: Sequence[float]) -> Interval:
     )
     low, high = np.quantile(means, _TAILS)
     return Interval(float(array.mean()), float(low), float(high))
+
+
+def p_value(differences: Sequence[float]) -> float:
+    """How likely a mean difference at least so far from 0 would be if its signs were chance.
+
+    The paired permutation test (Fisher 1935; Smucker et al. 2007 for retrieval), two-sided, by
+    random signs. Of five questions that differ it can never be less than .06.
+    """
+    array = np.asarray([value for value in differences if value], dtype=np.float64)
+    if not len(array):
+        return 1.0
+    random = np.random.default_rng(_SEED)
+    signs = random.choice(np.array([-1.0, 1.0]), (_ROUNDS, len(array)))
+    # sums that are equal but for rounding count as equal
+    as_far = np.abs(signs @ array) >= abs(array.sum()) - 1e-9
+    return float((1 + as_far.sum()) / (1 + _ROUNDS))

@@ -48,15 +48,24 @@ def holds_answer(text: str, golds: Iterable[str]) -> bool:
     return any(plain(gold) and f" {plain(gold)} " in inside for gold in golds)
 
 
-def holds_gold(place: Mapping[str, Any], text: str, gold: Gold) -> bool:
-    """Whether a passage or citation is from the gold page and has half of the gold quote."""
-    if place["source"] != gold.source or place["page"] != gold.page:
+def holds_gold(place: Mapping[str, Any], text: str, gold: Gold, answers: Sequence[str]) -> bool:
+    """Whether a passage is from the gold page and has half of the gold quote.
+
+    Without a quote it must have one of the answers.
+    """
+    if not _is_of(place, gold):
         return False
+    if not gold.quote:
+        return holds_answer(text, answers)
     have, want = _words(text), _words(gold.quote)
     if want in have:
         return True
     match = SequenceMatcher(None, have, want, autojunk=False).find_longest_match()
     return match.size >= 0.5 * len(want)
+
+
+def _is_of(place: Mapping[str, Any], gold: Gold) -> bool:
+    return place["source"] == gold.source and gold.page in (None, place["page"])
 
 
 def _words(text: str) -> str:
@@ -67,7 +76,14 @@ def _words(text: str) -> str:
 def gold_ranks(item: Item, passages: Sequence[Mapping[str, Any]]) -> list[int]:
     """Of each piece of evidence that is found at all, the rank of the first passage with it."""
     ranks = (
-        next((r for r, p in enumerate(passages, 1) if holds_gold(p, p["text"], gold)), None)
+        next(
+            (
+                rank
+                for rank, passage in enumerate(passages, 1)
+                if holds_gold(passage, passage["text"], gold, item.answers)
+            ),
+            None,
+        )
         for gold in item.evidence
     )
     return [rank for rank in ranks if rank is not None]
@@ -126,9 +142,10 @@ def cited_share(item: Item, answer: Mapping[str, Any]) -> float:
 
 def _quotes(citation: Mapping[str, Any], item: Item, gold: Gold) -> bool:
     """Whether a citation is of the gold page and quotes the answer or the evidence."""
-    return (citation["source"], citation["page"]) == (gold.source, gold.page) and (
-        holds_answer(citation["quote"], item.answers)
-        or _words(gold.quote) in _words(citation["quote"])
+    quote = citation["quote"]
+    return _is_of(citation, gold) and (
+        holds_answer(quote, item.answers)
+        or (gold.quote != "" and _words(gold.quote) in _words(quote))
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -13,13 +14,19 @@ from typing import Any
 from rag.errors import NotFound, UsageError
 from rag.records import Turn
 
+_SEPARATORS = (",", ";", "\t")
+_NEEDED = {"question", "answer"}
+
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """Where an answer stands: a file, a page of it, and the words."""
+    """Where an answer stands: a file, a page of it (None: any), and the words.
+
+    Without words any that hold an answer will do.
+    """
 
     source: str
-    page: int
+    page: int | None
     quote: str
 
 
@@ -42,68 +49,126 @@ def read_questions(path: Path) -> list[Item]:
 
     A table has the columns question and answer, and may have source, page, quote, id and split.
     An empty answer is a question that the documents do not answer; several that are right stand
-    with a bar between them. Raises NotFound and UsageError, naming the line.
+    with a bar between them. A question without an id is known by its words. Raises NotFound and
+    UsageError, naming the line.
     """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise NotFound(f"{path} cannot be read: {reason}.") from error
-    separator = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower())
-    if separator:
-        lines = _rows(path, text, separator)
-    else:
-        lines = ((n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip())
-    items = []
-    for number, line in lines:
+    table = path.suffix.lower() in (".csv", ".tsv")
+    items: dict[str, Item] = {}
+    for number, line in _rows(path, text) if table else _objects(path, text):
         try:
-            items.append(_item(line if separator else json.loads(line), number))
+            item = _item(line)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{path}, line {number} is not a question: {error!r}.") from error
+            raise _refused(path, number, error) from error
+        if item.id in items:
+            raise _refused(path, number, ValueError(f"“{item.id}” is there already"))
+        items[item.id] = item
     if not items:
         raise UsageError(f"{path} holds no questions.")
-    return items
+    return list(items.values())
 
 
-def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, Any]]:
+def _refused(path: Path, number: int, error: Exception) -> UsageError:
+    reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return UsageError(f"{path}, line {number} is not a question: {reason}.")
+
+
+def _objects(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """The objects of JSON lines, each with its line. Raises UsageError."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise _refused(path, number, error) from error
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     """The rows of a table in the form of JSON lines, each with its line. Raises UsageError."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    names = [name.strip().lower() for name in next(rows, ())]
-    if not {"question", "answer"} <= set(names):
+    header, _, _ = text.partition("\n")
+    separator = next((s for s in _SEPARATORS if set(_names(header, s)) >= _NEEDED), None)
+    if separator is None:
         raise UsageError(
             f"The first line of {path} must name its columns, question and answer among them."
         )
-    for row in rows:
-        cells = {name: cell.strip() for name, cell in zip(names, row, strict=False) if cell.strip()}
-        if not cells:
-            continue
-        answers = [answer.strip() for answer in cells.get("answer", "").split("|")]
-        given: dict[str, Any] = {k: cells[k] for k in ("id", "split") if k in cells}
-        given |= {"answerable": answers != [""], "answers": [a for a in answers if a]}
-        if "source" in cells:
-            place = {k: cells[k] for k in ("source", "page") if k in cells}
-            given["evidence"] = [place | {"quote": cells.get("quote", answers[0])}]
-        # a row without a question is told with its line
-        if "question" in cells:
-            given["question"] = cells["question"]
-        yield rows.line_num, given
+    names = _names(header, separator)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    next(rows)
+    try:
+        for row in rows:
+            if any(row[len(names) :]):
+                advice = f"put a text with “{separator}” in it into quotes"
+                error = ValueError(f"it has more cells than there are columns; {advice}")
+                raise _refused(path, rows.line_num, error)
+            cells = {
+                name: cell.strip() for name, cell in zip(names, row, strict=False) if cell.strip()
+            }
+            if cells:
+                yield rows.line_num, _object(cells)
+    except csv.Error as error:
+        raise _refused(path, rows.line_num, error) from error
 
 
-def _item(line: Mapping[str, Any], number: int) -> Item:
+def _names(header: str, separator: str) -> list[str]:
+    """The names of columns in the first line of a table."""
+    return [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
+
+
+def _object(cells: Mapping[str, str]) -> Mapping[str, Any]:
+    answers = [answer.strip() for answer in cells.get("answer", "").split("|") if answer.strip()]
+    given: dict[str, Any] = {k: cells[k] for k in ("question", "id", "split") if k in cells}
+    given |= {"answerable": bool(answers), "answers": answers}
+    if "source" in cells:
+        given["evidence"] = [{k: cells[k] for k in ("source", "page", "quote") if k in cells}]
+    return given
+
+
+def _item(line: Mapping[str, Any]) -> Item:
+    """The question of a line. Raises ValueError, KeyError and TypeError."""
+    json.dumps(line, ensure_ascii=False).encode()  # JSON can spell half a character
     evidence = tuple(
-        Gold(str(gold["source"]), int(gold.get("page", 1)), str(gold["quote"]))
+        Gold(
+            _text(gold["source"], "a source"),
+            int(gold["page"]) if "page" in gold else None,
+            _text(gold.get("quote", ""), "a quote"),
+        )
         for gold in line.get("evidence", ())
     )
     history = tuple(
-        Turn(str(turn["question"]), str(turn.get("answer", ""))) for turn in line.get("history", ())
+        Turn(_text(turn["question"], "a question"), _text(turn.get("answer", ""), "an answer"))
+        for turn in line.get("history", ())
     )
+    question, answers = _text(line["question"], "the question"), line.get("answers", [])
+    answerable = line.get("answerable", True)
+    if not isinstance(answerable, bool):
+        raise ValueError("“answerable” is neither true nor false")
+    if not isinstance(answers, list):
+        raise ValueError("“answers” is no list")
+    if not question.strip():
+        raise ValueError("the question is empty")
     return Item(
-        id=str(line.get("id", number)),
-        question=str(line["question"]),
-        answerable=bool(line.get("answerable", True)),
-        answers=tuple(str(answer) for answer in line.get("answers", ())),
+        id=str(line.get("id") or _known_by(question, history)),
+        question=question,
+        answerable=answerable,
+        answers=tuple(_text(answer, "an answer") for answer in answers),
         evidence=evidence,
         split=str(line.get("split", "all")),
         kind=str(line.get("kind", "fact")),
         history=history,
     )
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is no text")
+    return value
+
+
+def _known_by(question: str, history: tuple[Turn, ...]) -> str:
+    """A name for a question that none was given: the same wherever it stands in the file."""
+    words = "\n".join([*(turn.question for turn in history), question])
+    return f"q_{hashlib.sha256(words.encode()).hexdigest()[:12]}"

@@ -68,8 +68,13 @@ def cuts(answerable: Sequence[float], unanswerable: Sequence[float]) -> list[Cut
     """
     if not answerable or not unanswerable:
         return []
-    thresholds = [0.0, *sorted({*answerable, *unanswerable})[1:], 1.1]
-    return [Cut(t, _below(answerable, t), _below(unanswerable, t)) for t in thresholds]
+    thresholds = [*sorted({*answerable, *unanswerable}), 1.1]
+    return [cut(threshold, answerable, unanswerable) for threshold in thresholds]
+
+
+def cut(threshold: float, answerable: Sequence[float], unanswerable: Sequence[float]) -> Cut:
+    """What a threshold would decline of questions of both kinds."""
+    return Cut(threshold, _below(answerable, threshold), _below(unanswerable, threshold))
 
 
 def _below(values: Sequence[float], threshold: float) -> float:

@@ -13,11 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rag.evaluation.against import Comparison
 from rag.evaluation.intervals import Interval
 from rag.evaluation.metrics import mean
-from rag.evaluation.reliability import Answered, Bin, Cut, bins, calibration_error, cuts
+from rag.evaluation.reliability import Answered, Bin, Cut, bins, calibration_error, cut, cuts
 from rag.evaluation.scoring import MEASURES, Scored, intervals, latency
+from rag.printing import printable
 
 # the side of a square chart, in its own units
 _SIDE = 100.0
+# of fewer questions an interval says nothing
+_LEAST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ def render(
         lstrip_blocks=True,
     )
     pages.filters["share"] = _share
-    answered = [Answered(s.chance, s.right) for s in scored if s.answered]
+    pages.filters["printable"] = lambda text: printable(" ".join(str(text).split()))
+    answered = [Answered(s.chance, s.right) for s in scored if s.answered and s.is_judged]
     answerable = [s.chance for s in scored if s.result.item.answerable]
     unanswerable = [s.chance for s in scored if not s.result.item.answerable]
     declining = cuts(answerable, unanswerable)
@@ -56,8 +60,10 @@ def render(
         ],
         groups=_groups(scored),
         abstention=_curve(declining),
-        here=next((cut for cut in declining if cut.threshold >= threshold), None),
+        here=cut(threshold, answerable, unanswerable) if declining else None,
         threshold=threshold,
+        least=_LEAST,
+        bins=bins(answered),
         dots=_dots(bins(answered)),
         error=calibration_error(answered),
         right=mean(float(answer.right) for answer in answered),

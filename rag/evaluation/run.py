@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,22 +21,16 @@ class Result:
 
 
 def run(
-    session: Session,
-    items: Sequence[Item],
-    collections: tuple[str, ...] | None,
-    progress: Callable[[int], None],
-) -> list[Result]:
-    """Search and ask for each question, in order; `progress` hears how many are done."""
+    session: Session, items: Sequence[Item], collections: tuple[str, ...] | None
+) -> Iterator[Result]:
+    """Search and ask for each question, in order, each when it is asked for."""
     from rag.condensing import condense
 
-    results = []
-    for done, item in enumerate(items, 1):
+    for item in items:
         standalone = condense(item.question, item.history)
         passages = session.search(standalone, collections, 10)
         answer: Mapping[str, Any] = {}
         for name, data in session.ask(Question(item.question, collections, item.history)):
             if name == "done":
                 answer = data
-        results.append(Result(item, tuple(passages), answer))
-        progress(done)
-    return results
+        yield Result(item, tuple(passages), answer)

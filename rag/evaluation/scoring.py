@@ -9,6 +9,7 @@ from typing import Any
 
 from rag.catalog import Catalog
 from rag.catalog.pages import read_page
+from rag.errors import NotFound
 from rag.evaluation.intervals import Interval, interval
 from rag.evaluation.metrics import (
     answer_scores,
@@ -68,13 +69,18 @@ class Scored:
         return confidence if self.answered else 1.0 - confidence
 
     @property
+    def is_judged(self) -> bool:
+        """Whether it can be told that an answer is right: there is a gold one, or must be none."""
+        return bool(self.result.item.answers) or not self.result.item.answerable
+
+    @property
     def right(self) -> bool:
         """Whether the answer's text holds the gold answer."""
         return self.answered and self.scores.get("answer_holds_gold", 0.0) > 0
 
 
 def score(result: Result, catalog: Catalog) -> Scored:
-    """Compare an answer with the gold one. Raises NotFound where a cited document went since."""
+    """Compare an answer with the gold one."""
     item, answer = result.item, result.answer
     given = not answer["abstained"]
     ranks = gold_ranks(item, result.passages)
@@ -82,15 +88,16 @@ def score(result: Result, catalog: Catalog) -> Scored:
     if item.answerable:
         if item.evidence:
             scores |= retrieval_scores(ranks, len(item.evidence))
-        scores |= answer_scores(item, answer)
+        if item.answers:
+            scores |= answer_scores(item, answer)
         scores["answerable_declined"] = float(not given)
     else:
         scores["unanswerable_declined"] = float(not given)
-    right = right_citations(item, answer)
     if given:
         backed = [sentence["support"] != "unsupported" for sentence in answer["sentences"]]
         scores["supported"] = sum(backed) / max(1, len(backed))
         if item.evidence:
+            right = right_citations(item, answer)
             scores["citation_precision"] = sum(right) / max(1, len(right))
             scores["citation_recall"] = cited_share(item, answer)
     exact = sum(_exact(catalog, citation) for citation in answer["citations"])
@@ -109,7 +116,7 @@ def _failure(result: Result, rank: int | None, scores: Mapping[str, float]) -> s
     found = f"passage {rank} has the answer" if rank else "no passage found has the answer"
     if not given:
         return f"declined; {found}"
-    if not scores["answer_holds_gold"]:
+    if not scores.get("answer_holds_gold", 1.0):
         return f"answered beside the point; {found}"
     return "" if scores.get("citation_precision", 1.0) else "answered, but another place is cited"
 
@@ -127,7 +134,7 @@ def _summed(scored: Sequence[Scored]) -> dict[str, Any]:
     answerable = [s for s in scored if s.result.item.answerable]
     given = [s for s in answerable if s.answered]
     answered = [s for s in scored if s.answered]
-    right = [right for s in given for right in right_citations(s.result.item, s.result.answer)]
+    judged = [s for s in answered if s.is_judged]
     count = sum(len(s.result.answer["citations"]) for s in answered)
     return {
         "questions": len(scored),
@@ -136,16 +143,20 @@ def _summed(scored: Sequence[Scored]) -> dict[str, Any]:
         "answers": _means(answerable, ANSWERS),
         "answers_where_given": _means(given, ANSWERS),
         "citations": {
-            "precision": mean(float(one) for one in right),
+            "precision": _mean(given, "citation_precision"),
             "recall": _mean(given, "citation_recall"),
-            "any_right": mean(float(s.scores.get("citation_precision", 0.0) > 0) for s in given),
+            "any_right": mean(
+                float(s.scores["citation_precision"] > 0)
+                for s in given
+                if "citation_precision" in s.scores
+            ),
             "answers_without": sum(not s.result.answer["citations"] for s in answered),
             "exact": round(sum(s.exact for s in answered) / count, 4) if count else None,
         },
         "abstention": _means(scored, ("unanswerable_declined", "answerable_declined")),
         "calibration": {
-            "ece": calibration_error([Answered(s.chance, s.right) for s in answered]),
-            "right": mean(float(s.right) for s in answered),
+            "ece": calibration_error([Answered(s.chance, s.right) for s in judged]),
+            "right": mean(float(s.right) for s in judged),
         },
         "latency_ms": latency(scored),
         "intervals": {
@@ -170,7 +181,10 @@ def _mean(scored: Sequence[Scored], name: str) -> float | None:
 
 
 def _exact(catalog: Catalog, citation: Mapping[str, Any]) -> bool:
-    page = read_page(catalog, citation["document_id"], citation["page"])
+    try:
+        page = read_page(catalog, citation["document_id"], citation["page"])
+    except NotFound:  # it went after it was cited
+        return False
     return bool(page.text[citation["start"] : citation["end"]] == citation["quote"])
 
 
@@ -181,7 +195,7 @@ def latency(scored: Sequence[Scored]) -> dict[str, float]:
         for stage, value in one.result.answer["timings_ms"].items():
             timed.setdefault(stage, []).append(value)
     return {
-        f"{stage}_{name}": round(statistics.quantiles(values, n=20)[index], 1)
+        f"{stage}_{name}": round(statistics.quantiles(values, n=20, method="inclusive")[index], 1)
         for stage, values in timed.items()
         if len(values) > 1
         for name, index in (("p50", 9), ("p95", 18))

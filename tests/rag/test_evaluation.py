@@ -75,7 +75,7 @@ def test_ndcg_counts_what_is_found_early_for_more() -> None:
 def test_gold_is_found_on_its_page_in_half_of_its_words(
     found: Mapping[str, Any], right: bool
 ) -> None:
-    assert holds_gold(found, found["text"], ROW) is right
+    assert holds_gold(found, found["text"], ROW, ()) is right
 
 
 def test_ranks_count_the_first_passage_with_gold() -> None:
@@ -117,6 +117,33 @@ def test_a_file_of_questions_names_the_line_that_is_none(tmp_path: Path) -> None
         read_questions(path)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ({"question": None}, "the question is no text"),
+        ({"question": " "}, "the question is empty"),
+        ({"question": "Why?", "answerable": "false"}, "neither true nor false"),
+        ({"question": "Why?", "answers": "Paris"}, "“answers” is no list"),
+        ({"question": "Why?", "answers": [7]}, "an answer is no text"),
+        ({"question": "Why? \ud800"}, "surrogates not allowed"),
+        ({"question": "Why?", "evidence": [{"page": 2}]}, "it has no 'source'"),
+        (["Why?"], "not a question"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_told(line: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"line 1 is not a question: .*{told}|line 1 is {told}"):
+        read_questions(questions(tmp_path / "q.jsonl", [line]))
+
+
+def test_evidence_without_page_or_words_is_any_place_with_the_answer() -> None:
+    gold = Gold("policy.pdf", None, "")
+    asked = item(gold, answers=("5",))
+    assert gold_ranks(asked, [place("in 1985", 4), place("5 days", 9), place("5", 1, "b")]) == [2]
+    cited = [place("5 days", 9), place("in 1985", 4)]
+    assert right_citations(asked, {"citations": cited}) == [True, False]
+    assert cited_share(asked, {"citations": cited[1:]}) == 0.0
+
+
 def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None:
     leave = "Up to five unused days of leave may be carried over until 31 March."
     FakeLLM.replies, FakeLLM.pause = [leave], 0.0
@@ -130,13 +157,11 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
         {"question": "zebra xylophone quasar?", "answerable": False, "split": "dev"},
     ]
     items = read_questions(questions(tmp_path / "q.jsonl", rows))
-    told: list[int] = []
-    results = run(LocalSession(library), items, None, told.append)
+    results = list(run(LocalSession(library), items, None))
     scored = [score(result, library.catalog) for result in results]
     scores = summary(scored)
     declined = [bool(next(_done(library, one))["abstained"]) for one in items]
     library.close()
-    assert told == [1, 2]
     assert sorted(scores) == ["all", "dev", "test"]
     assert scores["test"]["retrieval"]["hit@1"] == 1.0
     assert scores["test"]["citations"] == {
@@ -169,18 +194,21 @@ c,Where?,Oslo,trips.txt,,
 """
 
 
-@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("TSV", "\t")])
+@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("TSV", "\t"), ("csv", ";")])
 def test_a_table_of_questions_and_answers_is_a_question_file(
     suffix: str, separator: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"pairs.{suffix}"
-    path.write_text(TABLE if separator == "," else TABLE.replace(",", "\t"), "utf-8")
+    path.write_text(
+        TABLE.replace("When, at", f"When{separator} at").replace(",", separator), "utf-8"
+    )
     first, second, third = read_questions(path)
     assert (first.id, first.answerable, first.answers) == ("a", True, ("31 March", "by 31 March"))
     assert first.evidence == (Gold("leave.txt", 2, "until 31 March"),)
     assert first.question.startswith("When")
     assert (second.answerable, second.answers, second.evidence) == (False, (), ())
-    assert third.evidence == (Gold("trips.txt", 1, "Oslo"),)
+    assert third.evidence == (Gold("trips.txt", None, ""),)
+    assert second.id == read_questions(path)[1].id != third.id
 
 
 @pytest.mark.parametrize(
@@ -189,6 +217,9 @@ def test_a_table_of_questions_and_answers_is_a_question_file(
         ("", "must name its columns"),
         ("question,reply\nWho?,me\n", "must name its columns"),
         ("question,answer\n", "holds no questions"),
+        ("question,answer\nWho, when?,Bob\n", "line 2 is not a question: it has more cells"),
+        ('question,answer\nWho?,"Bob\nWhat?,tea\n', "line 3 is not a question: unexpected end"),
+        ("question,answer\nWho?,me\nWho?,you\n", "line 3 is not a question: “q_.*” is there"),
         ("question,answer\nWho?,me\n,you\n", "line 3 is not a question"),
         ("question,answer,source,page\nWho?,me,a.txt,two\n", "line 2 is not a question"),
     ],

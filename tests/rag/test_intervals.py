@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rag.evaluation.intervals import interval
+from rag.evaluation.intervals import interval, p_value
 
 
 def test_the_interval_is_that_of_the_normal_approximation() -> None:
@@ -16,10 +16,14 @@ def test_the_interval_is_that_of_the_normal_approximation() -> None:
     assert found == interval(list(values))
 
 
-def test_only_a_difference_away_from_nothing_is_significant() -> None:
-    assert interval([0.2, 0.3, 0.25, 0.2]).significant
-    assert interval([-0.2, -0.3, -0.25]).significant
-    assert not interval([0.5, -0.5, 0.4, -0.4, 0.1]).significant
+def test_a_difference_counts_by_how_often_chance_makes_one_as_large() -> None:
+    # of 2^n ways to change signs two are as far as n equal differences: 2/32 and 2/1024
+    assert p_value([0.2] * 5) == pytest.approx(2 / 32, abs=0.01)
+    assert p_value([-0.2] * 10) == pytest.approx(2 / 1024, abs=0.002)
+    assert p_value([0.5, -0.5, 0.4, -0.4, 0.1]) > 0.5
+    # questions that do not differ say nothing
+    assert p_value([1.0, *[0.0] * 50]) == 1.0
+    assert p_value([0.0]) == p_value([]) == 1.0
 
 
 def test_no_values_are_refused() -> None:

@@ -24,7 +24,7 @@ def test_answers_of_like_confidence_stand_in_one_bin() -> None:
 
 def test_a_curve_runs_from_declining_nothing_to_declining_all() -> None:
     assert cuts([0.9, 0.4], [0.3, 0.4]) == [
-        Cut(0.0, 0.0, 0.0),
+        Cut(0.3, 0.0, 0.0),
         Cut(0.4, 0.0, 0.5),
         Cut(0.9, 0.5, 1.0),
         Cut(1.1, 1.0, 1.0),
