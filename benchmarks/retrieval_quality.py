@@ -67,10 +67,12 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="cloister-retrieval-") as folder:
             kept = given.kept or Path(folder) / "kept.sqlite"
-            scored = [
-                measured(read_set(name, given.data), Path(folder) / name, kept, given.most)
-                for name in given.sets or SETS
-            ]
+            # all before the first is measured, which takes long
+            known = [read_set(name, given.data) for name in given.sets or SETS]
+            scored = []
+            for one in known:
+                scored.append(measured(one, Path(folder) / one.name, kept, max(1, given.most)))
+                say(table(scored[-1:]).splitlines()[-1])
     except CloisterError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code

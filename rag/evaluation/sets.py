@@ -45,7 +45,10 @@ class QuestionSet:
 def read_set(name: str, data: Path) -> QuestionSet:
     """The set in the folder of all sets. Raises NotFound where it is not there or broken."""
     try:
-        return SETS[name](data)
+        known = SETS[name](data)
+        if not all(asked.gold for asked in known.asked):
+            raise ValueError("a question without a document that answers it")
+        return known
     except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
         raise NotFound(
             f"The set “{name}” is not whole in {data}: {error!r}. Name the folder that holds the "
