@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
+from posixpath import normpath
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select
 
@@ -12,7 +13,7 @@ from rag.catalog.collections import collection_ids
 from rag.catalog.documents import no_document
 from rag.catalog.schema import contents, documents, folders
 from rag.errors import NotFound
-from rag.records import Filters
+from rag.records import NO_FILTERS, Filters
 
 _EPOCH = date(1970, 1, 1)
 _DAY = 86_400_000_000_000  # in the nanoseconds of a file's time
@@ -55,21 +56,22 @@ def check_passing(connection: Connection, names: Iterable[str] | None, filters: 
     passing = select(documents.c.id).where(condition, documents.c.content_key.is_not(None))
     if not filters.given or connection.execute(passing.limit(1)).first():
         return
-    kinds = connection.execute(select(contents.c.kind).distinct().order_by(contents.c.kind))
-    languages = connection.execute(
-        select(contents.c.language)
-        .where(contents.c.language.is_not(None))
+    here = (
+        select(documents.c.kind, contents.c.language)
+        .join(contents, contents.c.key == documents.c.content_key)
+        .where(allowed(connection, names, NO_FILTERS))
         .distinct()
-        .order_by(contents.c.language)
     )
+    rows = connection.execute(here).all()
     raise NotFound(
         "No searchable document passes the filters. Kinds here: "
-        f"{_listed(kinds.scalars())}; languages: {_listed(languages.scalars())}."
+        f"{_listed({row.kind for row in rows})}; languages: "
+        f"{_listed({row.language for row in rows if row.language})}."
     )
 
 
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(values) or "none yet"
+def _listed(values: set[str]) -> str:
+    return ", ".join(sorted(values)) or "none yet"
 
 
 def day_of(stat_key: str, created_at: str) -> str:
@@ -95,16 +97,17 @@ def _with_members(connection: Connection, ids: Sequence[str]) -> ColumnElement[b
 
 def _below(connection: Connection, path: str) -> ColumnElement[bool]:
     """Documents whose source lies below a path: of a synced folder, or on the disk."""
-    inside = _starts(documents.c.source, path.strip("/").removeprefix("./").lstrip("/"))
+    inside = _starts(documents.c.source, normpath(path.strip("/") or "."))
     if not path.startswith("/"):
         return inside
     conditions = [inside]
+    wanted = PurePosixPath(normpath(path))
     for folder in connection.execute(select(folders)):
-        rest = os.path.relpath(path, folder.path)
-        if rest == ".":
-            conditions.append(documents.c.folder_id == folder.id)
-        elif not rest.startswith(".."):
-            here = documents.c.folder_id == folder.id
+        here, top = documents.c.folder_id == folder.id, PurePosixPath(folder.path)
+        if top.is_relative_to(wanted):
+            conditions.append(here)
+        elif wanted.is_relative_to(top):
+            rest = str(wanted.relative_to(top))
             conditions.append(and_(here, _starts(documents.c.source, rest)))
     return or_(*conditions)
 

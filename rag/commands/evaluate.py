@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag.errors import UsageError
+from rag.errors import CloisterError, UsageError
 from rag.printing import json_line, printable
+from rag.questions import checked
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,16 +69,29 @@ def evaluate(
         raise UsageError("A fit is made on the split dev: leave out --split, --details, --report.")
     if against and not report:
         raise UsageError("A comparison is part of a report: give --report FILE.html too.")
-    _check_targets(questions, [target for target in (details, report, calibrate) if target])
+    part = details and details.with_name(f"{details.name}.part")
+    _check_targets(
+        [path for path in (questions, against) if path],
+        [target for target in (details, part, report, calibrate) if target],
+    )
+    if part and part.exists():
+        raise UsageError(
+            f"{part} has the answers of a run that broke off. Move it away, or delete it."
+        )
     items = [i for i in read_questions(questions) if split in (None, i.split)]
     if not items:
         raise UsageError(f"{questions} has no question of the split “{split}”.")
+    for item in items:
+        try:
+            checked(item.question, settings)
+        except CloisterError as error:
+            raise UsageError(f"{questions}, “{item.id}”: {error}") from error
     earlier = read_rows(against, items) if against else None
     if calibrate:
         dev = [i for i in items if i.split == "dev"]
         _calibrate(settings, questions, dev, collections or None, calibrate)
         return
-    with open_session(settings, "cloister evaluate") as session, _kept(details) as keep:
+    with open_session(settings, "cloister evaluate") as session, _kept(details, part) as keep:
         catalog = open_catalog(settings)
         _warn_of_sources(catalog, items)
         scored = []
@@ -92,26 +106,28 @@ def evaluate(
         report.write_text(_report(settings, questions, scored, earlier), "utf-8")
 
 
-def _check_targets(questions: Path, targets: Sequence[Path]) -> None:
+def _check_targets(sources: Sequence[Path], targets: Sequence[Path]) -> None:
     """Raise UsageError, before anything is asked, where a file could not be written in the end."""
-    taken = {questions.resolve()}
+    taken = {source.resolve() for source in sources}
     for target in targets:
-        if not target.absolute().parent.is_dir():
+        folder = target.absolute().parent
+        if not folder.is_dir():
             raise UsageError(f"The folder of {target} is not there. Make it, or name another.")
-        if target.is_dir() or target.resolve() in taken:
-            raise UsageError(f"{target} is a folder, or a file of this run. Name another file.")
-        if not os.access(target if target.exists() else target.absolute().parent, os.W_OK):
+        if target.resolve() in taken:
+            raise UsageError(f"{target} is another file of this run. Name a file of its own.")
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            raise UsageError(f"{target} is no plain file. Name one.")
+        if not all(os.access(path, os.W_OK) for path in (folder, target) if path.exists()):
             raise UsageError(f"{target} may not be written here. Name another file.")
         taken.add(target.resolve())
 
 
 @contextmanager
-def _kept(details: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Keeps each answer as soon as it is known, in a file that takes its name when it is whole."""
-    if details is None:
+def _kept(details: Path | None, part: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Keeps each answer as soon as it is known, in `part`, which becomes `details` when whole."""
+    if details is None or part is None:
         yield lambda row: None
         return
-    part = details.with_name(f"{details.name}.part")
     with part.open("w", encoding="utf-8") as file:
 
         def keep(row: Mapping[str, Any]) -> None:
@@ -121,7 +137,10 @@ def _kept(details: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]
         try:
             yield keep
         except BaseException:
-            click.echo(f"The answers until then are in {printable(part)}.", err=True)
+            if part.stat().st_size:
+                click.echo(f"The answers until then are in {printable(part)}.", err=True)
+            else:
+                part.unlink()
             raise
     part.replace(details)
 

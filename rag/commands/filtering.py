@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -29,10 +30,14 @@ def filter_options(command: C) -> C:
 
 
 def chosen(options: Mapping[str, Any]) -> Filters:
-    """The filters that were given among a command's options."""
+    """The filters that were given among a command's options.
+
+    A folder on the disk is named without links, as a sync knows it.
+    """
+    folder = options["folder"]
     return Filters(
         documents=options["documents"],
-        folder=options["folder"],
+        folder=os.path.realpath(folder) if folder.startswith("/") else folder,
         kinds=options["kinds"],
         languages=options["languages"],
         since=options["since"],

@@ -13,7 +13,7 @@ from rag.evaluation.intervals import Interval, interval, p_value
 from rag.evaluation.questions import Item
 from rag.evaluation.scoring import MEASURES, Scored
 
-# below this chance a change is no chance
+# where signs by chance would seldomer than so give a change as large, it is told
 _SURE = 0.05
 
 

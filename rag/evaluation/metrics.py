@@ -26,6 +26,8 @@ def plain(text: str) -> str:
 
 def exact_match(given: str, golds: Iterable[str]) -> float:
     """1 where the answer equals one of the gold answers in normal form."""
+    if not plain(given):  # “A” is nothing in that form
+        return float(given.strip() != "" and given.strip() in golds)
     return float(any(plain(given) == plain(gold) for gold in golds))
 
 
@@ -51,13 +53,13 @@ def holds_answer(text: str, golds: Iterable[str]) -> bool:
 def holds_gold(place: Mapping[str, Any], text: str, gold: Gold, answers: Sequence[str]) -> bool:
     """Whether a passage is from the gold page and has half of the gold quote.
 
-    Without a quote it must have one of the answers.
+    Without a quote it must have one of the answers; without those any place on the page will do.
     """
     if not _is_of(place, gold):
         return False
-    if not gold.quote:
-        return holds_answer(text, answers)
     have, want = _words(text), _words(gold.quote)
+    if not want:
+        return not answers or holds_answer(text, answers)
     if want in have:
         return True
     match = SequenceMatcher(None, have, want, autojunk=False).find_longest_match()
@@ -142,11 +144,12 @@ def cited_share(item: Item, answer: Mapping[str, Any]) -> float:
 
 def _quotes(citation: Mapping[str, Any], item: Item, gold: Gold) -> bool:
     """Whether a citation is of the gold page and quotes the answer or the evidence."""
-    quote = citation["quote"]
-    return _is_of(citation, gold) and (
-        holds_answer(quote, item.answers)
-        or (gold.quote != "" and _words(gold.quote) in _words(quote))
-    )
+    if not _is_of(citation, gold):
+        return False
+    quote, want = citation["quote"], _words(gold.quote)
+    if not want and not item.answers:
+        return True
+    return holds_answer(quote, item.answers) or (want != "" and want in _words(quote))
 
 
 def mean(values: Iterable[float]) -> float | None:

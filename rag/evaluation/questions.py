@@ -16,6 +16,8 @@ from rag.records import Turn
 
 _SEPARATORS = (",", ";", "\t")
 _NEEDED = {"question", "answer"}
+# what a line that is no question may raise
+_WRONG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def read_questions(path: Path) -> list[Item]:
     for number, line in _rows(path, text) if table else _objects(path, text):
         try:
             item = _item(line)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _WRONG as error:
             raise _refused(path, number, error) from error
         if item.id in items:
             raise _refused(path, number, ValueError(f"“{item.id}” is there already"))
@@ -83,7 +85,7 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         if line.strip():
             try:
                 yield number, json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise _refused(path, number, error) from error
 
 
@@ -96,6 +98,8 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             f"The first line of {path} must name its columns, question and answer among them."
         )
     names = _names(header, separator)
+    if twice := {name for name in names if name and names.count(name) > 1}:
+        raise UsageError(f"The first line of {path} names “{min(twice)}” twice.")
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     next(rows)
     try:
@@ -115,7 +119,11 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
 
 def _names(header: str, separator: str) -> list[str]:
     """The names of columns in the first line of a table."""
-    return [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
+    try:
+        cells = next(csv.reader([header], delimiter=separator), [])
+    except csv.Error:  # a cell of a hundred thousand characters
+        return []
+    return [name.strip().lower() for name in cells]
 
 
 def _object(cells: Mapping[str, str]) -> Mapping[str, Any]:
@@ -133,7 +141,7 @@ def _item(line: Mapping[str, Any]) -> Item:
     evidence = tuple(
         Gold(
             _text(gold["source"], "a source"),
-            int(gold["page"]) if "page" in gold else None,
+            None if gold.get("page") is None else int(gold["page"]),
             _text(gold.get("quote", ""), "a quote"),
         )
         for gold in line.get("evidence", ())
@@ -151,15 +159,21 @@ def _item(line: Mapping[str, Any]) -> Item:
     if not question.strip():
         raise ValueError("the question is empty")
     return Item(
-        id=str(line.get("id") or _known_by(question, history)),
+        id=_known_by(question, history) if line.get("id") is None else str(line["id"]),
         question=question,
         answerable=answerable,
-        answers=tuple(_text(answer, "an answer") for answer in answers),
+        answers=tuple(_answer(answer) for answer in answers),
         evidence=evidence,
         split=str(line.get("split", "all")),
         kind=str(line.get("kind", "fact")),
         history=history,
     )
+
+
+def _answer(value: Any) -> str:
+    if not _text(value, "an answer").strip():
+        raise ValueError("an answer is empty")
+    return str(value)
 
 
 def _text(value: Any, what: str) -> str:

@@ -89,12 +89,31 @@ def test_what_was_answered_before_a_failure_is_kept(tmp_path: Path, session: Ses
     assert details.read_text("utf-8") == "the run before"
 
 
+def test_a_run_that_fails_at_once_leaves_nothing(tmp_path: Path, session: Session) -> None:
+    done = evaluate(tmp_path, "--details", str(tmp_path / "run.jsonl"), asked=("broken?",))
+    assert done.exit_code == 75
+    assert "until then" not in done.stderr
+    assert not (tmp_path / "run.jsonl.part").exists()
+
+
+def test_a_question_that_is_too_long_is_told_first(tmp_path: Path, session: Session) -> None:
+    done = evaluate(tmp_path, asked=(*ASKED, "why " * 1000))
+    assert done.exit_code == 2
+    assert "“q_" in done.stderr
+    assert "4,000 characters" in done.stderr or "3,999 characters" in done.stderr
+    assert session.asked == []
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--report", "."], "is a folder, or a file of this run"),
-        (["--details", "questions.jsonl"], "a file of this run"),
-        (["--details", "a", "--report", "a"], "a file of this run"),
+        (["--report", "."], "is no plain file"),
+        (["--details", "questions.jsonl"], "another file of this run"),
+        (["--details", "a", "--report", "a"], "another file of this run"),
+        (["--details", "a", "--report", "a.part"], "another file of this run"),
+        (["--against", "a", "--report", "a"], "another file of this run"),
+        (["--details", "kept"], "has the answers of a run that broke off"),
+        (["--details", "link"], "is no plain file"),
         (["--details", "nowhere/a"], "The folder of"),
         (["--against", "a"], "give --report"),
         (["--against", "a", "--report", "b"], "cannot be read"),
@@ -106,7 +125,9 @@ def test_what_cannot_be_written_is_told_before_anything_is_asked(
     options: list[str], told: str, tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept.part").write_text("{}\n", "utf-8")
+    (tmp_path / "link").symlink_to("/dev/null")
     done = evaluate(tmp_path, *options)
-    assert done.exit_code == 2 or "cannot be read" in told
+    assert done.exit_code == 2
     assert told in done.stderr
     assert session.asked == []

@@ -45,6 +45,8 @@ def place(text: str, page: int = 2, source: str = "policy.pdf") -> dict[str, Any
 def test_answers_are_compared_in_squad_s_normal_form() -> None:
     assert exact_match("The 180 Euros.", ["180 euros"]) == 1.0
     assert exact_match("180", ["180 euros"]) == 0.0
+    assert exact_match("A", ["A"]) == 1.0
+    assert exact_match("", ["A"]) == exact_match("The", ["A"]) == 0.0
     # two words of three are shared, both of two: precision 2/3, recall 1
     assert token_f1("about 180 euros", ["180 euros", "none"]) == pytest.approx(0.8)
     assert token_f1("nothing", ["180 euros"]) == 0.0
@@ -125,6 +127,8 @@ def test_a_file_of_questions_names_the_line_that_is_none(tmp_path: Path) -> None
         ({"question": "Why?", "answerable": "false"}, "neither true nor false"),
         ({"question": "Why?", "answers": "Paris"}, "“answers” is no list"),
         ({"question": "Why?", "answers": [7]}, "an answer is no text"),
+        ({"question": "Why?", "answers": [" "]}, "an answer is empty"),
+        ({"question": "Why?", "evidence": [{"source": "a", "page": 1e400}]}, "infinity"),
         ({"question": "Why? \ud800"}, "surrogates not allowed"),
         ({"question": "Why?", "evidence": [{"page": 2}]}, "it has no 'source'"),
         (["Why?"], "not a question"),
@@ -142,6 +146,10 @@ def test_evidence_without_page_or_words_is_any_place_with_the_answer() -> None:
     cited = [place("5 days", 9), place("in 1985", 4)]
     assert right_citations(asked, {"citations": cited}) == [True, False]
     assert cited_share(asked, {"citations": cited[1:]}) == 0.0
+    # neither words nor answers: the page is all that is known
+    page = item(Gold("policy.pdf", 9, " | "), answers=())
+    assert gold_ranks(page, [place("a", 4), place("b", 9)]) == [2]
+    assert right_citations(page, {"citations": [place("a", 4), place("b", 9)]}) == [False, True]
 
 
 def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None:
@@ -219,6 +227,8 @@ def test_a_table_of_questions_and_answers_is_a_question_file(
         ("question,answer\n", "holds no questions"),
         ("question,answer\nWho, when?,Bob\n", "line 2 is not a question: it has more cells"),
         ('question,answer\nWho?,"Bob\nWhat?,tea\n', "line 3 is not a question: unexpected end"),
+        ("question,answer,answer\nWho?,me,you\n", "names “answer” twice"),
+        ("x" * 200_000 + "\n", "must name its columns"),
         ("question,answer\nWho?,me\nWho?,you\n", "line 3 is not a question: “q_.*” is there"),
         ("question,answer\nWho?,me\n,you\n", "line 3 is not a question"),
         ("question,answer,source,page\nWho?,me,a.txt,two\n", "line 2 is not a question"),

@@ -70,6 +70,8 @@ def found(library: Library, filters: Filters) -> set[str]:
         (Filters(folder="/"), set(FILES)),
         (Filters(folder="FILES"), set(FILES)),
         (Filters(folder="FILES/hr/old"), {"hr/old/leave.md"}),
+        (Filters(folder="FILES/.."), set(FILES)),
+        (Filters(folder="././hr/../hr/old"), {"hr/old/leave.md"}),
         (Filters(kinds=("CSV", ".markdown")), {"hr/old/leave.md", "Hr/leave.csv"}),
         (Filters(languages=("DE",)), {"urlaub.txt"}),
         (Filters(since="0001-01-01", until="9999-12-31"), set(FILES)),

@@ -265,7 +265,7 @@ def _record(question: Question, passages: list[Passage], **values: Any) -> Answe
         prompt_version="1",
         parameters=dict(question.parameters),
         filters=question.filters,
-        timings_ms={"retrieve": 21, "first_token": 140, "total": 910},
+        timings_ms={"retrieve": 21, "evidence": 60, "first_token": 140, "total": 910},
         **given,
     )
 

@@ -93,6 +93,20 @@ def test_an_answer_streams_and_its_source_opens(page: Page, library: FakeLibrary
     expect(page.locator("mark#passage")).to_be_in_viewport()
 
 
+def test_the_focus_comes_back_though_the_quote_became_the_answer(
+    page: Page, library: FakeLibrary
+) -> None:
+    library.add()
+    library.pause = 0.4
+    page.goto("/")
+    ask(page, "How many days may be carried over?")
+    page.locator(".evidence .cite").click()
+    expect(page.locator("#source mark")).to_be_visible()
+    expect(page.locator(".evidence")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator(".sentences .cite").first).to_be_focused()
+
+
 def test_follow_ups_send_what_was_said(page: Page, library: FakeLibrary) -> None:
     library.add()
     page.goto("/")

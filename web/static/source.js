@@ -61,7 +61,9 @@ export class Source {
   closed() {
     this.request += 1;
     document.body.classList.remove("with-source");
-    const opener = this.opener;
+    // what was opened from the best quote so far is cited by the answer that took its place
+    const opener = this.opener?.isConnected ? this.opener
+      : [...document.querySelectorAll(".cite")].find(({ href }) => href === this.opener?.href);
     this.release();
     const { activeElement } = document;
     if (activeElement === document.body || this.dialog.contains(activeElement)) opener?.focus();

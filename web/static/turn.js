@@ -40,6 +40,7 @@ export class Turn {
     const words = make("span", { class: "words" }, text, "\u00a0", citeLink(citation));
     this.evidence.append(words, " ", make("span", { class: "support" }, "best quote so far"));
     this.evidence.hidden = false;
+    this.progress("The best quote is below; writing, and checking each sentence");
   }
 
   dropEvidence() {
@@ -114,6 +115,7 @@ export class Turn {
   }
 
   fail(reason) {
+    this.dropEvidence();
     this.end();
     this.sentences.append(make("div", { class: "callout is-problem", role: "alert" },
       make("h3", {}, "No answer this time"), make("p", {}, reason)));
@@ -121,6 +123,7 @@ export class Turn {
 
   stopped() {
     this.end();
+    if (!this.evidence.hidden) find(".support", this.evidence).textContent = LABELS.quoted;
     const checked = this.sentences.children.length > 0 || !this.evidence.hidden;
     const kept = checked ? "What was checked until then is kept." : "Nothing was checked yet.";
     this.sentences.append(make("p", { class: "stopped" }, `Stopped. ${kept}`));
