@@ -53,7 +53,7 @@ class FlatEmbedding(BaseEmbedding):
 
 def measure(options: Options) -> Sequence[Figure]:
     """The figures of this benchmark."""
-    counts, sizes = ((10, 50), (1,)) if options.small else ((500, 5000), (1, 10, 50))
+    counts, sizes = ((10, 50), (1,)) if options.small else ((500, 5000), (1, 10, 40))
     with scratch() as folder:
         least = _peak(folder, _many(folder / "one", 1), "--ingest")
         figures = [Figure("one tiny file: the process, everything loaded", least, "MiB")]
