@@ -22,6 +22,7 @@ from rag.condensing import condense
 from rag.drafting import Draft, is_refusal
 from rag.evidence import Span, coverage, held_terms, is_cut
 from rag.generation import Generator
+from rag.kinds import shows_kind, wanted_kind
 from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import Answer, Event, Passage, Question, Sentence, Usage, to_json
 from rag.retrieval import Retriever
@@ -196,6 +197,8 @@ class Answerer:
         verdict = self._verifier.verify(text, prompt.passages)
         if verdict.evidence is None or not self._answers(run, verdict.evidence):
             return None
+        if _leaves_out(run.standalone, text, verdict.evidence):
+            return None
         if any(sentence.text == text for sentence in run.sentences):
             return None
         return self._add(run, text, verdict, verdict.evidence)
@@ -283,6 +286,15 @@ def _best_first(passages: Sequence[Passage], evidence: Evidence) -> list[Passage
     """The passages in the order of their best evidence."""
     order = {span.passage.chunk_id: -i for i, span in reversed(list(enumerate(evidence.spans)))}
     return sorted(passages, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
+
+
+def _leaves_out(question: str, text: str, evidence: Span) -> bool:
+    """Whether what the question asks for, as a time or an amount, is in the evidence alone.
+
+    “The ferry leaves on working days” is supported by “The ferry leaves at 07:40 on working days”.
+    """
+    kind = wanted_kind(question)
+    return shows_kind(evidence.text, kind) is True and shows_kind(text, kind) is False
 
 
 def _telling(spans: Sequence[Span]) -> Sequence[Span]:

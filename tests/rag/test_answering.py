@@ -81,6 +81,22 @@ def test_the_best_quote_is_there_before_the_model_is_asked(library: Library) -> 
     assert answer["timings_ms"]["evidence"] <= answer["timings_ms"]["first_token"]
 
 
+def test_a_sentence_that_leaves_out_what_was_asked_is_no_answer(library: Library) -> None:
+    when = Question("Until when may unused days of leave be carried over?")
+    for reply, support in (
+        ("Unused days of leave may be carried over.", "quoted"),
+        ("Unused days of leave may be carried over until 31 March.", "supported"),
+    ):
+        FakeLLM.replies = [reply]
+        (sentence,) = _events(library, when)[-1][1]["sentences"]
+        assert (sentence["support"], "31 March" in sentence["text"]) == (support, True)
+    # where nothing of a kind was asked for, less may be said
+    FakeLLM.replies = ["Unused days of leave may be carried over."]
+    asked = Question("What may be done with unused days of leave, may they be carried over?")
+    (sentence,) = _events(library, asked)[-1][1]["sentences"]
+    assert sentence["support"] == "supported"
+
+
 def test_an_invented_sentence_is_withdrawn_and_the_best_quote_stands_in(library: Library) -> None:
     FakeLLM.replies = ["You may carry over forty days of leave. It is 200,000 EUR. Also more."]
     events = _events(library)

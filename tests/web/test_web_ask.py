@@ -288,6 +288,10 @@ def test_one_document_is_asked_without_javascript(
             Question("How many?", ("default",), filters=Filters(since="2025-01-01")),
             "collection default; since 2025-01-01",
         ),
+        (
+            Question("How many?", filters=Filters(documents=("doc_1", "doc_2"))),
+            'documents <a href="/documents/doc_1">doc_1</a>, <a href="/documents/doc_2">doc_2</a>',
+        ),
     ],
 )
 def test_a_record_says_of_which_documents_it_is(
