@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +56,7 @@ def evaluate(
     answer.
     """
     from rag.evaluation.against import read_rows, to_row
-    from rag.evaluation.questions import read_questions
+    from rag.evaluation.files import check_targets, kept
     from rag.evaluation.run import run
     from rag.evaluation.scoring import score, summary
     from rag.library import open_catalog
@@ -69,29 +66,14 @@ def evaluate(
         raise UsageError("A fit is made on the split dev: leave out --split, --details, --report.")
     if against and not report:
         raise UsageError("A comparison is part of a report: give --report FILE.html too.")
-    part = details and details.with_name(f"{details.name}.part")
-    _check_targets(
-        [path for path in (questions, against) if path],
-        [target for target in (details, part, report, calibrate) if target],
-    )
-    if part and part.exists():
-        raise UsageError(
-            f"{part} has the answers of a run that broke off. Move it away, or delete it."
-        )
-    items = [i for i in read_questions(questions) if split in (None, i.split)]
-    if not items:
-        raise UsageError(f"{questions} has no question of the split “{split}”.")
-    for item in items:
-        try:
-            checked(item.question, settings)
-        except CloisterError as error:
-            raise UsageError(f"{questions}, “{item.id}”: {error}") from error
+    check_targets([questions, *([against] if against else [])], details, report, calibrate)
+    items = _wanted(settings, questions, split)
     earlier = read_rows(against, items) if against else None
     if calibrate:
         dev = [i for i in items if i.split == "dev"]
         _calibrate(settings, questions, dev, collections or None, calibrate)
         return
-    with open_session(settings, "cloister evaluate") as session, _kept(details, part) as keep:
+    with open_session(settings, "cloister evaluate") as session, kept(details) as keep:
         catalog = open_catalog(settings)
         _warn_of_sources(catalog, items)
         scored = []
@@ -106,43 +88,19 @@ def evaluate(
         report.write_text(_report(settings, questions, scored, earlier), "utf-8")
 
 
-def _check_targets(sources: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Raise UsageError, before anything is asked, where a file could not be written in the end."""
-    taken = {source.resolve() for source in sources}
-    for target in targets:
-        folder = target.absolute().parent
-        if not folder.is_dir():
-            raise UsageError(f"The folder of {target} is not there. Make it, or name another.")
-        if target.resolve() in taken:
-            raise UsageError(f"{target} is another file of this run. Name a file of its own.")
-        if target.is_symlink() or (target.exists() and not target.is_file()):
-            raise UsageError(f"{target} is no plain file. Name one.")
-        if not all(os.access(path, os.W_OK) for path in (folder, target) if path.exists()):
-            raise UsageError(f"{target} may not be written here. Name another file.")
-        taken.add(target.resolve())
+def _wanted(settings: Settings, questions: Path, split: str | None) -> list[Item]:
+    """The questions of a split, each of which may be asked."""
+    from rag.evaluation.questions import read_questions
 
-
-@contextmanager
-def _kept(details: Path | None, part: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Keeps each answer as soon as it is known, in `part`, which becomes `details` when whole."""
-    if details is None or part is None:
-        yield lambda row: None
-        return
-    with part.open("w", encoding="utf-8") as file:
-
-        def keep(row: Mapping[str, Any]) -> None:
-            file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
-            file.flush()
-
+    items = [item for item in read_questions(questions) if split in (None, item.split)]
+    if not items:
+        raise UsageError(f"{questions} has no question of the split “{split}”.")
+    for item in items:
         try:
-            yield keep
-        except BaseException:
-            if part.stat().st_size:
-                click.echo(f"The answers until then are in {printable(part)}.", err=True)
-            else:
-                part.unlink()
-            raise
-    part.replace(details)
+            checked(item.question, settings)
+        except CloisterError as error:
+            raise UsageError(f"{questions}, “{item.id}”: {error}") from error
+    return items
 
 
 def _warn_of_sources(catalog: Catalog, items: Sequence[Item]) -> None:
