@@ -9,9 +9,12 @@ endif
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 BIN := .venv/bin
+# those that need data of others
+DATA_BENCHES := $(patsubst %,benchmarks/%.py,chunking parsing retrieval_quality)
+BENCHES := $(filter-out $(DATA_BENCHES),$(wildcard benchmarks/[a-z]*.py))
 export TORCH PYTHON
 .DEFAULT_GOAL := help
-.PHONY: docs help setup answer run test test-all lint bench measure pins clean python
+.PHONY: docs help setup answer run test test-all lint bench benches measure pins clean python
 
 help: ## Show this list
 	@echo "Cloister: answers about your private documents, with sources you can check."
@@ -54,8 +57,10 @@ lint: python ## ruff (rules and format) and mypy
 	$(BIN)/mypy
 
 bench: setup ## The benchmarks, one after the other
-	@set -e; for bench in $(filter-out benchmarks/chunking.py,$(wildcard benchmarks/[a-z]*.py)); do \
-		echo "== $$bench"; $(BIN)/python "$$bench"; done
+	@set -e; for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python "$$bench"; done
+
+benches:
+	@echo $(BENCHES)
 
 measure: python ## Time and bytes of a first `make answer` in a fresh copy (README's figures)
 	@$(PYTHON) -m tools.measure_setup $(ARGS)

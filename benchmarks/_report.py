@@ -1,7 +1,6 @@
 """Turns the benchmarks' JSON lines into the table of docs/benchmarks.md.
 
-    for b in benchmarks/[abd-z]*.py benchmarks/cli_start.py; do
-        .venv/bin/python $b --json; done > results.jsonl
+    for b in $(make -s benches); do .venv/bin/python $b --json; done > results.jsonl
     .venv/bin/python benchmarks/_report.py --write < results.jsonl
 
 Without `--write` the table goes to standard output.

@@ -50,9 +50,10 @@ _LONG = {"min_new_tokens": 120, "max_new_tokens": 120}
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Seconds from sending a question; `token` None where nothing was drafted."""
+    """Seconds from sending a question; `quote` and `token` None where there was none."""
 
     event: float
+    quote: float | None
     token: float | None
     total: float
     abstained: bool
@@ -104,15 +105,17 @@ def serving(settings: Settings, env: dict[str, str], log: Path) -> Iterator[tupl
 def ask(address: str, question: str, parameters: dict[str, Any] | None = None) -> Answered:
     """Ask and take the whole stream. Raises CloisterError for an error event."""
     started = time.perf_counter()
-    event = token = None
+    event = quote = token = None
     with asked(address, question, parameters) as events:
         for name, data in events:
             taken = time.perf_counter() - started
             event = taken if event is None else event
+            if name == "evidence":
+                quote = taken
             if name == "token" and token is None:
                 token = taken
             if name == "done":
-                return Answered(event, token, taken, bool(data["abstained"]))
+                return Answered(event, quote, token, taken, bool(data["abstained"]))
             if name == "error":
                 raise CloisterError(f"The server could not answer: {data}")
     raise CloisterError("The server ended a stream before its last event.")
@@ -167,6 +170,7 @@ def _figures(answers: Sequence[Answered]) -> list[Figure]:
     drafted = [answer for answer in answers if answer.token is not None]
     times = {
         "first event (sources)": [answer.event for answer in answers],
+        "best quote": [answer.quote for answer in answers if answer.quote is not None],
         "first token": [answer.token for answer in drafted if answer.token is not None],
         "whole answer, with a draft": [answer.total for answer in drafted],
         "whole answer, every question": [answer.total for answer in answers],
@@ -175,6 +179,8 @@ def _figures(answers: Sequence[Answered]) -> list[Figure]:
     if drafted:
         shares = [(a.token or 0.0) / a.total for a in drafted]
         figures.append(Figure("first token / whole answer, with a draft", median(shares), "×"))
+        shares = [a.quote / a.total for a in drafted if a.quote is not None]
+        figures.append(Figure("best quote / whole answer, with a draft", median(shares), "×"))
     for name, seconds in times.items():
         for share in (0.5, 0.95) if seconds else ():
             value = 1000 * percentile(seconds, share)
