@@ -68,8 +68,8 @@ def plan(folder: Path, known: dict[str, Known], chosen: Selection | None = None)
             continue
         seen.add(found.source)
         before = known.get(found.source)
-        same = before is not None and before.stat_key == found.stat_key
-        if same and telling(found.stat_key) and before is not None and before.kind == found.kind:
+        same = before and (before.stat_key, before.kind) == (found.stat_key, found.kind)
+        if same and telling(found.stat_key):
             unchanged += 1
         else:
             to_read.append(found)

@@ -35,11 +35,6 @@ def chosen(options: Mapping[str, Any]) -> Filters:
     A folder on the disk is named without links, as a sync knows it.
     """
     folder = options["folder"]
-    return Filters(
-        documents=options["documents"],
-        folder=os.path.realpath(folder) if folder.startswith("/") else folder,
-        kinds=options["kinds"],
-        languages=options["languages"],
-        since=options["since"],
-        until=options["until"],
-    )
+    if folder.startswith("/"):
+        folder = os.path.realpath(folder)
+    return Filters(**{**options, "folder": folder})

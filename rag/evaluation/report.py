@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rag.evaluation.against import Comparison
 from rag.evaluation.intervals import Interval
 from rag.evaluation.metrics import mean
-from rag.evaluation.reliability import Answered, Bin, Cut, bins, calibration_error, cut, cuts
-from rag.evaluation.scoring import MEASURES, Scored, intervals, latency
+from rag.evaluation.reliability import Bin, Cut, bins, calibration_error, cut, cuts
+from rag.evaluation.scoring import MEASURES, Scored, intervals, judged_answers, latency
 from rag.printing import printable
 
 # the side of a square chart, in its own units
@@ -45,7 +45,8 @@ def render(
     )
     pages.filters["share"] = _share
     pages.filters["printable"] = lambda text: printable(" ".join(str(text).split()))
-    answered = [Answered(s.chance, s.right) for s in scored if s.answered and s.is_judged]
+    answered = judged_answers(scored)
+    parts = bins(answered)
     answerable = [s.chance for s in scored if s.result.item.answerable]
     unanswerable = [s.chance for s in scored if not s.result.item.answerable]
     declining = cuts(answerable, unanswerable)
@@ -63,8 +64,8 @@ def render(
         here=cut(threshold, answerable, unanswerable) if declining else None,
         threshold=threshold,
         least=_LEAST,
-        bins=bins(answered),
-        dots=_dots(bins(answered)),
+        bins=parts,
+        dots=_dots(parts),
         error=calibration_error(answered),
         right=mean(float(answer.right) for answer in answered),
         latency=_stages(latency(scored)),

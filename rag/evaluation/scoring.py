@@ -134,7 +134,7 @@ def _summed(scored: Sequence[Scored]) -> dict[str, Any]:
     answerable = [s for s in scored if s.result.item.answerable]
     given = [s for s in answerable if s.answered]
     answered = [s for s in scored if s.answered]
-    judged = [s for s in answered if s.is_judged]
+    judged = judged_answers(scored)
     count = sum(len(s.result.answer["citations"]) for s in answered)
     return {
         "questions": len(scored),
@@ -155,8 +155,8 @@ def _summed(scored: Sequence[Scored]) -> dict[str, Any]:
         },
         "abstention": _means(scored, ("unanswerable_declined", "answerable_declined")),
         "calibration": {
-            "ece": calibration_error([Answered(s.chance, s.right) for s in judged]),
-            "right": mean(float(s.right) for s in judged),
+            "ece": calibration_error(judged),
+            "right": mean(float(answer.right) for answer in judged),
         },
         "latency_ms": latency(scored),
         "intervals": {
@@ -170,6 +170,11 @@ def intervals(scored: Sequence[Scored]) -> dict[str, Interval]:
     """The mean of each measure, over the questions that it applies to, with its 95 % interval."""
     by_name = {name: [s.scores[name] for s in scored if name in s.scores] for name in MEASURES}
     return {name: interval(values) for name, values in by_name.items() if values}
+
+
+def judged_answers(scored: Sequence[Scored]) -> list[Answered]:
+    """The answers of which can be told whether they are right, and how sure each was."""
+    return [Answered(s.chance, s.right) for s in scored if s.answered and s.is_judged]
 
 
 def _means(scored: Sequence[Scored], names: Sequence[str]) -> dict[str, float | None]:

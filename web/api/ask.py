@@ -14,7 +14,6 @@ from web.api.schemas import (
     AnswerOutput,
     AnswerPath,
     AskInput,
-    FiltersInput,
     PassagesOutput,
     SearchInput,
 )
@@ -47,7 +46,7 @@ def ask(body: AskInput) -> Response:
         collections=tuple(body.collections) if body.collections else None,
         history=tuple(Turn(turn.question, turn.answer) for turn in body.history),
         parameters=parameters,
-        filters=_filters(body.filters),
+        filters=Filters(**body.filters.model_dump()),
     )
     answering = Answering(served(), question)
     if body.stream:
@@ -61,23 +60,14 @@ def ask(body: AskInput) -> Response:
     return jsonify(last.data)
 
 
-def _filters(given: FiltersInput) -> Filters:
-    return Filters(
-        documents=tuple(given.documents),
-        folder=given.folder,
-        kinds=tuple(given.kinds),
-        languages=tuple(given.languages),
-        since=given.since,
-        until=given.until,
-    )
-
-
 @api.post("/search", responses={200: PassagesOutput})
 def search(body: SearchInput) -> Response:
     """The passages that fit a query best, without an answer."""
     library = served().library
     query = checked(body.query, library.settings, "query")
-    passages = library.search(query, body.collections, body.limit, _filters(body.filters))
+    passages = library.search(
+        query, body.collections, body.limit, Filters(**body.filters.model_dump())
+    )
     return jsonify({"passages": to_json(passages)})
 
 

@@ -52,10 +52,10 @@ class FiltersInput(_Input):
     in an archive or mail, count by the day on which they were added.
     """
 
-    documents: list[Identifier] = Field([], max_length=MOST_FILTERS)
+    documents: tuple[Identifier, ...] = Field((), max_length=MOST_FILTERS)
     folder: Text = Field("", max_length=4000)
-    kinds: list[Name] = Field([], max_length=MOST_FILTERS)
-    languages: list[Name] = Field([], max_length=MOST_FILTERS)
+    kinds: tuple[Name, ...] = Field((), max_length=MOST_FILTERS)
+    languages: tuple[Name, ...] = Field((), max_length=MOST_FILTERS)
     since: Day = ""
     until: Day = ""
 
