@@ -101,3 +101,13 @@ def test_an_index_of_an_older_form_is_refused(tmp_path: Path) -> None:
     tantivy.Index(builder.build(), path=str(tmp_path))
     with pytest.raises(StorageError):
         WordIndex(tmp_path)
+
+
+def test_among_some_ids_the_scores_are_those_among_all(index: WordIndex) -> None:
+    index.add(Words(f"c{n}", "leave " * n + "tea kitchen") for n in range(1, 6))
+    index.commit()
+    everything = dict(index.query("leave in the kitchen", 10))
+    some = index.query("leave in the kitchen", 10, ["c2", "c4", "gone"])
+    assert dict(some) == {name: everything[name] for name in ("c2", "c4")}
+    assert [score for _, score in some] == sorted((score for _, score in some), reverse=True)
+    assert index.query("leave", 10, []) == []
