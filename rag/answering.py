@@ -24,7 +24,7 @@ from rag.evidence import Span, coverage, held_terms, is_cut
 from rag.generation import Generator
 from rag.kinds import shows_kind, wanted_kind
 from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
-from rag.records import Answer, Event, Passage, Question, Sentence, Usage, to_json
+from rag.records import NO_MODEL, Answer, Event, Passage, Question, Sentence, Usage, to_json
 from rag.retrieval import Retriever
 from rag.settings import Settings
 from rag.short_answer import short_answer
@@ -86,7 +86,10 @@ class AnswerStream:
 
 
 class Answerer:
-    """Answers questions from one library. Safe to use from several threads."""
+    """Answers questions from one library. Safe to use from several threads.
+
+    Without a generator an answer is the best quote, and comes as soon as it is found.
+    """
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class Answerer:
         judge: Judge,
         calibration: Calibration,
         verifier: Verifier,
-        generator: Generator,
+        generator: Generator | None,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -121,11 +124,12 @@ class Answerer:
         yield Event("sources", {"passages": to_json(run.passages)})
         self._weigh(run)
         if run.evidence.spans and run.confidence >= self.threshold:
-            if best := self._evidence(run):
-                yield best
-            yield from self._generate(run, stop)
-            if stop.is_set():
-                return
+            if self._generator is not None:
+                if best := self._evidence(run):
+                    yield best
+                yield from self._generate(run, self._generator, stop)
+                if stop.is_set():
+                    return
             if not run.sentences and not run.refused and (quote := self._quote(run)):
                 yield quote
         yield Event("done", to_json(self._finish(run)))
@@ -161,16 +165,16 @@ class Answerer:
             run.confidence = self._calibration.probability(run.evidence.features)
         run.mark("weigh")
 
-    def _generate(self, run: _Run, stop: threading.Event) -> Iterator[Event]:
+    def _generate(self, run: _Run, generator: Generator, stop: threading.Event) -> Iterator[Event]:
         order = _best_first(run.passages, run.evidence)
         system = run.parameters.get("system_prompt")
         arguments = {k: v for k, v in run.parameters.items() if k != "system_prompt"}
-        prompt = build_prompt(self._generator, run.standalone, order, system)
+        prompt = build_prompt(generator, run.standalone, order, system)
         run.usage = Usage(prompt.tokens, 0)
         if not prompt.passages:
             return
         draft, misses, tokens = Draft([p.text for p in prompt.passages]), 0, 0
-        with self._generator.generate(prompt.text, arguments, stop) as stream:
+        with generator.generate(prompt.text, arguments, stop) as stream:
             for delta in stream:
                 if not tokens:
                     run.mark("first_token")
@@ -271,7 +275,7 @@ class Answerer:
             sentences=tuple(run.sentences),
             citations=tuple(run.citations.all),
             passages=run.passages,
-            model=self._generator.info,
+            model=self._generator.info if self._generator else NO_MODEL,
             prompt_version=PROMPT_VERSION,
             parameters=run.parameters,
             usage=run.usage,

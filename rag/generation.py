@@ -119,11 +119,13 @@ def _deltas(completions: Iterable[CompletionResponse]) -> Iterator[Delta]:
             yield Delta(part.delta, tokens)
 
 
-def load_generator(settings: Settings) -> Generator:
-    """The LLM that the settings name: a model folder, or `package.module:Class`.
+def load_generator(settings: Settings) -> Generator | None:
+    """The LLM that the settings name: a model folder, or `package.module:Class`; or None.
 
     Raises ModelError when it is missing, altered or does not load.
     """
+    if settings.llm_model in ("", "none"):
+        return None
     if ":" in settings.llm_model:
         from llama_index.core.llms import LLM
 

@@ -232,6 +232,10 @@ class ModelInfo:
     quantization: str | None = None
 
 
+# an answer that no model wrote
+NO_MODEL = ModelInfo("none", "", "none")
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens read and written by the LLM for one answer."""

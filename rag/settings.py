@@ -58,7 +58,8 @@ class Settings:
     embedder_batch: int = _setting(8, "Texts embedded at once.", least=1)
 
     llm_model: str = _setting(
-        "SmolLM2-135M-Instruct", "LLM: a name in the models folder, a folder, or a fetched hub id."
+        "SmolLM2-135M-Instruct",
+        "LLM: a name in the models folder, a folder, or a fetched hub id; none: answer by quotes.",
     )
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     llm_precision: str = _setting(

@@ -81,6 +81,20 @@ def test_the_best_quote_is_there_before_the_model_is_asked(library: Library) -> 
     assert answer["timings_ms"]["evidence"] <= answer["timings_ms"]["first_token"]
 
 
+def test_without_a_model_the_best_quote_is_the_answer(tmp_path: Path) -> None:
+    library = fake_library(tmp_path, llm_model="none")
+    add_text(library, "handbook.txt", f"Welcome to us all.\n\n{LEAVE}\n\nTea is in the kitchen.")
+    read_all(library)
+    events = _events(library)
+    assert [name for name, _ in events] == ["sources", "sentence", "done"]
+    answer = events[-1][1]
+    assert answer["text"] == f"{LEAVE} [1]"
+    assert answer["model"]["id"] == "none"
+    assert answer["usage"]["prompt_tokens"] == 0
+    assert library.ready
+    library.close()
+
+
 def test_a_sentence_that_leaves_out_what_was_asked_is_no_answer(library: Library) -> None:
     when = Question("Until when may unused days of leave be carried over?")
     for reply, support in (
