@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from _common import bench_settings
@@ -19,6 +20,8 @@ from rag.catalog.folders import folder_key
 from rag.embedding import Embedder, Vectors
 from rag.errors import CloisterError
 from rag.library import Library
+
+T = TypeVar("T")
 
 
 class KeptVectors:
@@ -94,3 +97,18 @@ def indexed(home: Path, folder: Path, kept: Path, tokens: int, overlap: int) -> 
     finally:
         pipeline.close()
         library.close()
+
+
+def lay_out(texts: Mapping[str, str | Path], folder: Path) -> None:
+    """Write documents into a new folder: texts, or copies of files."""
+    folder.mkdir(parents=True)
+    for name, text in texts.items():
+        if isinstance(text, Path):
+            (folder / name).write_bytes(text.read_bytes())
+        else:
+            (folder / name).write_text(text, "utf-8")
+
+
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many of them, from all parts."""
+    return items[:: -(-len(items) // most)] if items else items

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from _common import ROOT, say, write_between
-from _indexed import Indexed, indexed
+from _indexed import Indexed, indexed, lay_out, spread
 from sqlalchemy import select
 
 from rag.catalog.passages import live_passages, live_vectors
@@ -87,7 +87,7 @@ def main() -> int:
 def measured(known: QuestionSet, folder: Path, kept: Path, most: int) -> Scored:
     """Take a set's documents in and ask its questions, each system all of them."""
     files = folder / "files"
-    _lay_out(known.documents, files)
+    lay_out(known.documents, files)
     asked = _some(known.asked, most)
     with indexed(folder / "home", files, kept, Settings().chunk_tokens, 0) as held:
         values = {
@@ -100,16 +100,7 @@ def measured(known: QuestionSet, folder: Path, kept: Path, most: int) -> Scored:
 def _some(asked: Sequence[Asked], most: int) -> Sequence[Asked]:
     """The test questions where a set has such; of many every so-manieth."""
     asked = [a for a in asked if a.test] or asked
-    return asked[:: -(-len(asked) // most)]
-
-
-def _lay_out(texts: Mapping[str, str | Path], folder: Path) -> None:
-    folder.mkdir(parents=True)
-    for name, text in texts.items():
-        if isinstance(text, Path):
-            (folder / name).write_bytes(text.read_bytes())
-        else:
-            (folder / name).write_text(text, "utf-8")
+    return spread(asked, most)
 
 
 def _scores(asked: Sequence[Asked], search: Search, label: str) -> Sequence[float]:

@@ -1,4 +1,4 @@
-"""Public question sets as documents and questions, to measure retrieval on text of others.
+"""Public question sets as documents and questions, to measure on text of others.
 
 Each set is a folder in one that holds them all, as its source publishes it; nothing of it is part
 of Cloister. A document is a file name with a text, or with a file as it is.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import NotFound
+from rag.evaluation.questions import Gold, Item
 
 # never trained on and never tuned on
 SQUAD_TEST = ("Steam_engine", "Islamism", "French_and_Indian_War", "Harvard_University")
@@ -25,21 +26,46 @@ SQUAD_TEST = ("Steam_engine", "Islamism", "French_and_Indian_War", "Harvard_Univ
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question or claim, and the names of the documents that answer it."""
+    """A question or claim, the names of the documents that answer it, and short answers if known.
+
+    Without a document it is one that they do not answer.
+    """
 
     text: str
     gold: frozenset[str]
     test: bool = False
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Documents by file name, and what is asked of them; `published` has figures of others."""
+    """Documents by file name, and what is asked of them; `published` has figures of others.
+
+    `unanswerable` are questions that no document answers.
+    """
 
     name: str
     documents: Mapping[str, str | Path]
     asked: Sequence[Asked]
     published: str = ""
+    unanswerable: Sequence[Asked] = ()
+
+    def items(self) -> list[Item]:
+        """The questions whose answers are known, and those without one, in their order."""
+        return [
+            Item(
+                id=f"{self.name}-{number}",
+                question=asked.text,
+                answerable=bool(asked.gold),
+                answers=asked.answers,
+                evidence=tuple(Gold(name, None, "") for name in sorted(asked.gold)),
+                split="test" if asked.test else "dev",
+                kind="fact",
+                history=(),
+            )
+            for number, asked in enumerate((*self.asked, *self.unanswerable), 1)
+            if asked.answers or not asked.gold
+        ]
 
 
 def read_set(name: str, data: Path) -> QuestionSet:
@@ -82,7 +108,11 @@ def _hotpotqa(data: Path) -> QuestionSet:
         "hotpotqa",
         {names[title]: _titled(title, "".join(text)) for title, text in corpus.items()},
         [
-            Asked(q["question"], frozenset(names[title] for title, _ in q["supporting_facts"]))
+            Asked(
+                q["question"],
+                frozenset(names[title] for title, _ in q["supporting_facts"]),
+                answers=(q["answer"],),
+            )
             for q in _json(folder / "hotpotqa_train.json.gz")
         ],
     )
@@ -107,6 +137,7 @@ def _musique(data: Path) -> QuestionSet:
                     for p in q["paragraphs"]
                     if p["is_supporting"]
                 ),
+                answers=(q["answer"], *q["answer_aliases"]),
             )
             for q in _json(folder / "musique_train.json.gz")
         ],
@@ -114,20 +145,22 @@ def _musique(data: Path) -> QuestionSet:
 
 
 def _squad2(data: Path) -> QuestionSet:
-    """SQuAD 2.0 (Rajpurkar et al. 2018): the answerable questions, a document a paragraph."""
+    """SQuAD 2.0 (Rajpurkar et al. 2018), a document a paragraph."""
     documents: dict[str, str | Path] = {}
-    asked = []
+    asked, unanswerable = [], []
     for article in _json(data / "squad2" / "dev-v2.0.json.gz")["data"]:
         title = article["title"]
+        test = title in SQUAD_TEST
         for number, paragraph in enumerate(article["paragraphs"], 1):
             name = f"{title} {number}.md"
             documents[name] = _titled(title.replace("_", " "), paragraph["context"])
-            asked += [
-                Asked(question["question"], frozenset([name]), title in SQUAD_TEST)
-                for question in paragraph["qas"]
-                if not question["is_impossible"]
-            ]
-    return QuestionSet("squad2", documents, asked)
+            for question in paragraph["qas"]:
+                if question["is_impossible"]:
+                    unanswerable.append(Asked(question["question"], frozenset(), test))
+                else:
+                    answers = tuple(dict.fromkeys(a["text"] for a in question["answers"]))
+                    asked.append(Asked(question["question"], frozenset([name]), test, answers))
+    return QuestionSet("squad2", documents, asked, unanswerable=unanswerable)
 
 
 def _sec10q(data: Path) -> QuestionSet:

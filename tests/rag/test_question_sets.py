@@ -37,7 +37,13 @@ def data(tmp_path: Path) -> Path:
     )
     _put(
         tmp_path / "multihop100/hotpotqa_train.json.gz",
-        [{"question": "Which?", "supporting_facts": [["A/B", 0], ["A/B", 1], ["D", 0]]}],
+        [
+            {
+                "question": "Which?",
+                "answer": "Two",
+                "supporting_facts": [["A/B", 0], ["A/B", 1], ["D", 0]],
+            }
+        ],
     )
     texts = [("Same", "first"), ("Same", "second"), ("Other", "third")]
     _put(
@@ -50,10 +56,17 @@ def data(tmp_path: Path) -> Path:
     ]
     _put(
         tmp_path / "multihop100/musique_train.json.gz",
-        [{"question": "Who?", "paragraphs": paragraphs}],
+        [{"question": "Who?", "answer": "A", "answer_aliases": ["B"], "paragraphs": paragraphs}],
     )
     asked = [("When?", False), ("Why?", True)]
-    qas = [{"question": question, "is_impossible": no} for question, no in asked]
+    qas = [
+        {
+            "question": question,
+            "is_impossible": no,
+            "answers": [] if no else [{"text": "1712"}, {"text": "1712"}, {"text": "in 1712"}],
+        }
+        for question, no in asked
+    ]
     _put(
         tmp_path / "squad2/dev-v2.0.json.gz",
         {
@@ -100,6 +113,21 @@ def test_only_answerable_questions_are_asked_and_test_articles_are_known(data: P
         ("When?", {"Steam_engine 1.md"}, True),
     ]
     assert known.documents["Steam_engine 1.md"] == "# Steam engine\n\nAbout Steam_engine.\n"
+
+
+def test_questions_with_answers_become_those_of_an_evaluation(data: Path) -> None:
+    items = read_set("squad2", data).items()
+    assert [(i.question, i.answerable, i.answers, i.split) for i in items] == [
+        ("When?", True, ("1712", "in 1712"), "dev"),
+        ("When?", True, ("1712", "in 1712"), "test"),
+        ("Why?", False, (), "dev"),
+        ("Why?", False, (), "test"),
+    ]
+    assert [gold.source for gold in items[1].evidence] == ["Steam_engine 1.md"]
+    assert len({item.id for item in items}) == 4
+    # several answers are as right as one, and claims have none
+    assert [item.answers for item in read_set("musique", data).items()] == [("A", "B")]
+    assert read_set("scifact", data).items() == []
 
 
 def test_reports_are_named_by_patterns(data: Path) -> None:
