@@ -32,6 +32,7 @@ from _common import (
 from _documents import Writer
 from numpy.typing import NDArray
 
+from rag.evidence import TermWeights
 from rag.library import Library
 from rag.reranking import Reranker
 
@@ -200,7 +201,8 @@ def _compare(
         found = model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
         collection.query(query_embeddings=found, n_results=n, include=["distances"])
 
-    reranker = Reranker(library.reader, bench_settings(folder).retrieval_rerank)
+    weights = TermWeights(library.indexes.words)
+    reranker = Reranker(library.reader, weights, bench_settings(folder).retrieval_rerank)
     found = {text: library.search(text, limit=50) for text in texts}
 
     def rerank(text: str) -> None:

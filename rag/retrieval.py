@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from rag.catalog import Catalog
-from rag.catalog.passages import live_ids, live_passages, live_size, live_vectors
+from rag.catalog.passages import chunk_vectors, live_ids, live_passages, live_size, live_vectors
 from rag.embedding import Embedder, Vectors
 from rag.errors import StorageError
 from rag.indexes import Indexes
@@ -60,16 +60,18 @@ class Retriever:
         filters), and ModelError from the reranker.
         """
         wanted = max(limit, self._settings.retrieval_candidates)
-        dense, lexical, found = self._candidates(query, wanted, collections, filters)
-        fused = fuse(dense, lexical, self._settings.retrieval_dense_weight)
-        similarity = dict(dense)
+        vector = self._embedder.query(query)
+        dense, lexical, found = self._candidates(query, vector, wanted, collections, filters)
+        similarity = self._similarities(vector, dense, found)
+        matches = self._indexes.words.scores(query, list(found))
+        fused = fuse(similarity, matches, self._settings.retrieval_dense_weight)
         dense_rank = {name: rank for rank, (name, _) in enumerate(dense, 1)}
         lexical_rank = {name: rank for rank, (name, _) in enumerate(lexical, 1)}
         passages = [
             replace(
                 found[name],
                 score=fused[name],
-                similarity=similarity.get(name, 0.0),
+                similarity=similarity[name],
                 dense_rank=dense_rank.get(name),
                 lexical_rank=lexical_rank.get(name),
             )
@@ -83,17 +85,20 @@ class Retriever:
         return [replace(p, twins=q.twins) for p, q in zip(best, twins, strict=True)]
 
     def _candidates(
-        self, query: str, wanted: int, collections: Sequence[str] | None, filters: Filters
+        self,
+        query: str,
+        vector: Vectors,
+        wanted: int,
+        collections: Sequence[str] | None,
+        filters: Filters,
     ) -> tuple[_Ranked, _Ranked, Mapping[str, Passage]]:
         """What each half finds that is live and allowed, and those passages by id."""
-        vector = self._embedder.query(query)
         asked = collections is not None or filters.given
         if asked and live_size(self._catalog, collections, filters) <= EXACT_LIMIT:
             dense = self._exact(vector, wanted, collections, filters)
             ids = live_ids(self._catalog, collections, filters)
             lexical = self._indexes.words.query(query, wanted, ids)
-            found = self._live(dense, lexical, collections, filters)
-            return _among(dense, found), _among(lexical, found), found
+            return self._counted(dense, lexical, wanted, collections, filters)
         # Chunks of documents that changed or went stay in the indexes until they are swept, so an
         # index is asked for more until enough of what it finds counts.
         words = self._indexes.words
@@ -102,24 +107,38 @@ class Retriever:
             dense, held = self._nearest(vector, n)
             size = max(size, held)
             lexical = words.query(query, n)
-            found = self._live(dense, lexical, collections, filters)
-            live_dense, live_lexical = _among(dense, found), _among(lexical, found)
-            short = (len(dense) == n and len(live_dense) < wanted) or (
-                len(lexical) == n and len(live_lexical) < wanted
+            live = self._counted(dense, lexical, wanted, collections, filters)
+            short = (len(dense) == n and len(live[0]) < wanted) or (
+                len(lexical) == n and len(live[1]) < wanted
             )
             if n >= size or not short:
-                return live_dense[:wanted], live_lexical[:wanted], found
+                return live
             n = min(size, n * 4)
 
-    def _live(
+    def _similarities(
+        self, vector: Vectors, dense: _Ranked, found: Mapping[str, Passage]
+    ) -> dict[str, float]:
+        """The cosine of each passage, also of those that the dense half did not find; 0 unknown."""
+        near = {name: score for name, score in dense if name in found}
+        others = [name for name in found if name not in near]
+        ids, matrix = chunk_vectors(self._catalog, others, self._embedder.fingerprint)
+        near |= dict.fromkeys(others, 0.0)
+        return near | {name: float(row @ vector) for name, row in zip(ids, matrix, strict=True)}
+
+    def _counted(
         self,
         dense: _Ranked,
         lexical: _Ranked,
+        wanted: int,
         collections: Sequence[str] | None,
         filters: Filters,
-    ) -> Mapping[str, Passage]:
+    ) -> tuple[_Ranked, _Ranked, Mapping[str, Passage]]:
+        """The first `wanted` of each half that are live and allowed, and those passages."""
         ids = {name for name, _ in (*dense, *lexical)}
-        return live_passages(self._catalog, ids, collections, filters)
+        found = live_passages(self._catalog, ids, collections, filters)
+        halves = [[pair for pair in half if pair[0] in found][:wanted] for half in (dense, lexical)]
+        named = {name for half in halves for name, _ in half}
+        return halves[0], halves[1], {name: found[name] for name in sorted(named)}
 
     def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:
         """What the index finds, and of how many; nothing where it cannot be read just now."""
@@ -155,22 +174,19 @@ def ranked(fused: Mapping[str, float], firsts: Sequence[str], most: int) -> list
     return [*early[:at], *late, *early[at:]]
 
 
-def _among(half: _Ranked, found: Mapping[str, Passage]) -> _Ranked:
-    return [pair for pair in half if pair[0] in found]
+def fuse(
+    similarity: Mapping[str, float], matches: Mapping[str, float], dense_weight: float
+) -> Mapping[str, float]:
+    """Weighted sum of cosine similarity and BM25 score, for each candidate of either half.
 
-
-def fuse(dense: _Ranked, lexical: _Ranked, dense_weight: float) -> Mapping[str, float]:
-    """Weighted sum of both halves' scores, each min-max normalised to 0..1 over its candidates.
-
-    What a half did not find counts 0 there. (Lee 1997, CombSUM with min-max normalisation.)
+    Similarity is min-max normalised to 0..1 over the candidates, BM25 by the best of them. (Lee
+    1997, CombSUM; each candidate has both of its scores, whichever half found it, since counting
+    what a half did not find as 0 there was worse on every set of docs/quality.md.)
     """
-    fused: dict[str, float] = {}
-    for ranked, weight in ((dense, dense_weight), (lexical, 1.0 - dense_weight)):
-        if not ranked:
-            continue
-        scores = [score for _, score in ranked]
-        low, spread = min(scores), max(scores) - min(scores)
-        for name, score in ranked:
-            share = (score - low) / spread if spread > 0 else 1.0
-            fused[name] = fused.get(name, 0.0) + weight * share
-    return fused
+    low, high = min(similarity.values(), default=0.0), max(similarity.values(), default=0.0)
+    best = max(matches.values(), default=0.0)
+    return {
+        name: dense_weight * ((near - low) / (high - low) if high > low else 1.0)
+        + (1.0 - dense_weight) * (matches[name] / best if best > 0 else 0.0)
+        for name, near in similarity.items()
+    }

@@ -1,15 +1,13 @@
-"""The reranker puts forward what the reader finds an answer in, and only reorders."""
+"""The reranker puts forward what has the question's words and an answer, and only reorders."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pytest
-
 from rag.reading.model import Reading
 from rag.records import Passage
 from rag.reranking import Reranker
+from rag.words import content_terms
 
 
 class Pages:
@@ -34,6 +32,17 @@ class Pages:
         return Found()
 
 
+class Weights:
+    """Every word of a question tells as much."""
+
+    def weights(self, text: str) -> dict[str, float]:
+        return dict.fromkeys(content_terms(text), 1.0)
+
+
+def reranker(reader: Pages | None, first: int) -> Reranker:
+    return Reranker(lambda: reader, Weights(), first)  # type: ignore[arg-type,return-value]
+
+
 def passage(name: str, text: str, score: float, context: str = "") -> Passage:
     return Passage(name, "doc", "t", "s", 1, 0, len(text), text, score, context=context)
 
@@ -48,7 +57,7 @@ PASSAGES = [
 
 def test_the_passage_that_answers_comes_first() -> None:
     reader = Pages("180")
-    ordered = Reranker(lambda: reader, 3).order("Oslo?", PASSAGES)  # type: ignore[arg-type,return-value]
+    ordered = reranker(reader, 3).order("Which one?", PASSAGES)
     assert [p.chunk_id for p in ordered] == ["b", "a", "c", "d"]
     assert reader.asked == ["the general limit", "Oslo 180 euros", "Oslo 180\ntea"]
     scores = [p.score for p in ordered]
@@ -56,15 +65,22 @@ def test_the_passage_that_answers_comes_first() -> None:
     assert all(0 <= score <= 1 for score in scores)
 
 
-@pytest.mark.parametrize("first", [0, 3])
-def test_without_a_reader_or_told_to_leave_it_the_order_stays(first: int) -> None:
-    def none() -> None:
-        assert first, "not asked for when it is not wanted"
+def test_the_words_around_a_chunk_and_above_it_count() -> None:
+    near = [passage("a", "the general limit", 0.9), passage("b", "Oslo has a limit", 0.8)]
+    above = [near[0], passage("b", "it has a limit", 0.8, context="Oslo")]
+    for passages in (near, above):
+        ordered = reranker(None, 2).order("limit in Oslo", passages)
+        assert [p.chunk_id for p in ordered] == ["b", "a"]
+    assert [p.chunk_id for p in reranker(None, 2).order("limit", near)] == ["a", "b"]
 
-    assert Reranker(none, first).order("Oslo?", PASSAGES) == PASSAGES
+
+def test_told_to_leave_it_the_order_stays() -> None:
+    reader = Pages("180")
+    assert reranker(reader, 0).order("Oslo 180?", PASSAGES) == PASSAGES
+    assert reader.asked == []
 
 
 def test_nothing_found_is_no_question_for_the_reader() -> None:
     reader = Pages("x")
-    assert Reranker(lambda: reader, 3).order("Oslo?", []) == []  # type: ignore[arg-type,return-value]
-    assert np.size(reader.asked) == 0
+    assert reranker(reader, 3).order("Oslo?", []) == []
+    assert reader.asked == []

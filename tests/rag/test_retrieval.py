@@ -23,13 +23,33 @@ def library(tmp_path: Path) -> Iterator[Library]:
     library.close()
 
 
-def test_fusion_is_a_weighted_sum_of_min_max_scores() -> None:
-    dense = [("a", 0.9), ("b", 0.5), ("c", 0.1)]
-    lexical = [("b", 12.0), ("d", 2.0)]
-    assert fuse(dense, lexical, 0.6) == pytest.approx({"a": 0.6, "b": 0.7, "c": 0.0, "d": 0.0})
-    assert fuse([], lexical, 0.6) == pytest.approx({"b": 0.4, "d": 0.0})
-    assert fuse([("a", 0.3)], [], 0.6) == pytest.approx({"a": 0.6})
-    assert fuse([], [], 0.6) == {}
+def test_fusion_weighs_similarity_and_words_of_each_candidate() -> None:
+    similarity = {"a": 0.9, "b": 0.5, "c": 0.1}
+    matches = {"a": 3.0, "b": 12.0, "c": 0.0}
+    assert fuse(similarity, matches, 0.6) == pytest.approx({"a": 0.7, "b": 0.7, "c": 0.0})
+    # no word matches; one candidate alone is as near as any
+    assert fuse(similarity, dict.fromkeys("abc", 0.0), 0.6)["a"] == pytest.approx(0.6)
+    assert fuse({"a": 0.3}, {"a": 2.0}, 0.6) == pytest.approx({"a": 1.0})
+    assert fuse({}, {}, 0.6) == {}
+
+
+def test_a_candidate_of_one_half_has_its_score_of_the_other(tmp_path: Path) -> None:
+    library = fake_library(tmp_path, retrieval_candidates=2, retrieval_around=0)
+    texts = ["ferry ferry ferry timetable", "ferry timetable of May", "the ferry leaves when"]
+    texts += ["ferry leaves", "when does the ferry leave " + " ".join(f"w{i}" for i in range(60))]
+    for number, text in enumerate(texts):
+        add_text(library, f"{number}.txt", text)
+    read_all(library)
+    near, wordy = library.search("ferry timetable leaves when", None, 2)
+    assert (near.source, near.lexical_rank) == ("2.txt", None)
+    assert (wordy.source, wordy.dense_rank) == ("0.txt", None)
+    # the nearest of all has all of the dense half's weight, and some of that for its words
+    assert near.score > library.settings.retrieval_dense_weight + 0.1
+    vector = FakeEmbedding().get_query_embedding("ferry timetable leaves when")
+    own = FakeEmbedding().get_text_embedding(texts[0])
+    cosine = sum(a * b for a, b in zip(vector, own, strict=True))
+    assert wordy.similarity == pytest.approx(cosine, abs=1e-3)
+    library.close()
 
 
 def test_the_best_of_each_half_is_never_behind_many_of_the_other() -> None:
