@@ -1,9 +1,10 @@
-"""Whether the passages hold an answer, and where: a calibrated probability before generation.
+"""Whether the passages hold an answer, where, and how likely the best of it is right.
 
 Every sentence of the passages, a table's row with its header's labels, is scored as evidence: by
 its similarity to the question, by the question's words that it holds, and by the reader, a small
-extractive model. What the best one shows goes through a logistic regression whose weights,
-threshold and data are in `calibration.json`; `cloister evaluate --calibrate` fits them again.
+extractive model. What the best one shows goes through two logistic regressions: the first says
+whether to answer, the second how often an answer like this one is right. Their weights, threshold
+and data are in `calibration.json`; `cloister evaluate --calibrate` fits them again.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ FEATURES = (
     "number_missing",
     "code_missing",
 )
+# of whether the best sentence holds the right answer: the logit of whether there is one, by how
+# much the reader finds it better than every other sentence, and the first passage than the next
+RIGHT_FEATURES = ("answerable", "margin", "lead")
 # how much each part counts when sentences are ranked as evidence, chosen on the dev questions
 _SIMILARITY, _COVERAGE, _KIND, _RANK, _READER = 0.5, 0.15, 0.1, 0.3, 0.2
 # so many logits above “no answer” give the reader's part almost three quarters of its weight
@@ -60,6 +64,8 @@ _MOST_ROWS = 24
 _FIGURES = re.compile(r"\d+")
 # a sentence scored .1 higher weighs twice as much in a mean over all
 _LEANING = 8.0
+# the reader's score where it finds no answer at all
+_NONE_READ = -20.0
 
 Floats = NDArray[np.float64]
 
@@ -77,29 +83,59 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """A fitted judge: `sigmoid(bias + Σ weight × (feature − mean) / scale)`."""
+class Logistic:
+    """A fitted logistic regression: `sigmoid(bias + Σ weight × (feature − mean) / scale)`."""
 
     weights: Mapping[str, float]
     means: Mapping[str, float]
     scales: Mapping[str, float]
     bias: float
-    threshold: float
-    fitted_on: Mapping[str, object]
 
-    def probability(self, features: Mapping[str, float]) -> float:
-        """How likely the passages hold the answer, 0 to 1; an unknown feature counts as average."""
+    def logit(self, features: Mapping[str, float]) -> float:
+        """The logarithm of the odds, from -30 to 30; an unknown feature counts as average."""
         total = self.bias + sum(
             weight * (features.get(name, self.means[name]) - self.means[name]) / self.scales[name]
             for name, weight in self.weights.items()
         )
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
+        return max(-30.0, min(30.0, total))
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """The chance, 0 to 1."""
+        return 1.0 / (1.0 + math.exp(-self.logit(features)))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted judge: whether there is an answer (below `threshold` not), and whether it is right.
+
+    The first is fitted with both kinds of question weighing the same, the second on what was
+    answered.
+    """
+
+    answerable: Logistic
+    right: Logistic
+    threshold: float
+    fitted_on: Mapping[str, object]
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """How likely the passages hold the answer, 0 to 1."""
+        return self.answerable.probability(features)
+
+    def confidence(self, features: Mapping[str, float]) -> float:
+        """How likely the best evidence is right, 0 to 1, where a question is answered at all."""
+        return self.right.probability(self.features_of_right(features))
+
+    def features_of_right(self, features: Mapping[str, float]) -> Mapping[str, float]:
+        """The judge's features with its own word."""
+        return {**features, "answerable": self.answerable.logit(features)}
 
 
 def read_calibration(path: Path | None = None) -> Calibration:
     """The calibration at `path`, or the one that comes with Cloister."""
     text = (path or Path(__file__).with_name("calibration.json")).read_text("utf-8")
-    return Calibration(**json.loads(text))
+    stored = json.loads(text)
+    answerable, right = Logistic(**stored.pop("answerable")), Logistic(**stored.pop("right"))
+    return Calibration(answerable, right, **stored)
 
 
 def threshold(settings: Settings, calibration: Calibration) -> float:
@@ -153,7 +189,9 @@ class Judge:
         order = np.argsort(-scores, kind="stable")
         best = int(order[0])
         features = {"unknown_word": self._unknown(weights)} | _missing(question, spans[best])
+        features["lead"] = passages[0].score - (passages[1].score if passages[1:] else 0.0)
         if read is not None:
+            features["margin"] = float(read[best] - np.delete(read, best).max(initial=_NONE_READ))
             features["reader_mean"] = _leaning_mean(read, scores)
             features["reader_max"] = float(read.max())
             features["reader_first"] = max(
@@ -195,7 +233,7 @@ class Judge:
                 score, start, end = found
                 answers[number] = spans[number].passage.text[start:end]
                 read[number] += LABELLED * (score - read[number])
-        return [a if s > -20 else "" for a, s in zip(answers, read, strict=True)], read
+        return [a if s > _NONE_READ else "" for a, s in zip(answers, read, strict=True)], read
 
     def _unknown(self, weights: Mapping[str, float]) -> float:
         """The share of the question's weight in words that no document holds."""

@@ -51,7 +51,7 @@ class _Run:
     started: float
     parameters: Mapping[str, Any]
     evidence: Evidence = field(default_factory=lambda: Evidence((), (), {}))
-    confidence: float = 0.0
+    answerable: float = 0.0
     refused: bool = False
     sentences: list[Sentence] = field(default_factory=list)
     timings: dict[str, int] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Answerer:
         run = self._retrieve(question)
         yield Event("sources", {"passages": to_json(run.passages)})
         self._weigh(run)
-        if run.evidence.spans and run.confidence >= self.threshold:
+        if run.evidence.spans and run.answerable >= self.threshold:
             if self._generator is not None:
                 if best := self._evidence(run):
                     yield best
@@ -162,7 +162,7 @@ class Answerer:
         """Find the best evidence and how likely it holds the answer."""
         run.evidence = self._judge.evidence(run.standalone, run.passages)
         if run.evidence.spans:
-            run.confidence = self._calibration.probability(run.evidence.features)
+            run.answerable = self._calibration.probability(run.evidence.features)
         run.mark("weigh")
 
     def _generate(self, run: _Run, generator: Generator, stop: threading.Event) -> Iterator[Event]:
@@ -258,10 +258,11 @@ class Answerer:
     def _finish(self, run: _Run) -> Answer:
         abstained = not run.sentences
         text = NOT_SAID if abstained else " ".join(_marked(run.sentences))
-        short = None
+        short, confidence = None, 1.0 - run.answerable
         if not abstained:
             quotes = [citation.quote for citation in run.citations.all]
             short = short_answer(run.standalone, quotes, run.evidence)
+            confidence = self._calibration.confidence(run.evidence.features)
         run.mark("total")
         answer = Answer(
             id=new_answer_id(),
@@ -271,7 +272,8 @@ class Answerer:
             text=text,
             short_answer=short,
             abstained=abstained,
-            confidence=round(1.0 - run.confidence if abstained else run.confidence, 4),
+            confidence=round(confidence, 4),
+            answerable=round(run.answerable, 4),
             sentences=tuple(run.sentences),
             citations=tuple(run.citations.all),
             passages=run.passages,

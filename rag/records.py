@@ -295,7 +295,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer, as stored and as `POST /api/v1/ask` returns it."""
+    """The whole answer, as stored and as `POST /api/v1/ask` returns it.
+
+    `confidence` is how likely it is right, from 0 to 1: how often answers like it were, or, where
+    it declines, how likely the passages hold no answer. `answerable` is how likely they hold one.
+    """
 
     id: str
     question: str
@@ -305,6 +309,7 @@ class Answer:
     short_answer: str | None
     abstained: bool
     confidence: float
+    answerable: float
     sentences: tuple[Sentence, ...]
     citations: tuple[Citation, ...]
     passages: tuple[Passage, ...]

@@ -138,6 +138,7 @@ def _calibrate(
     from rag.answerability import Judge
     from rag.condensing import condense
     from rag.evaluation.calibrate import fit, write
+    from rag.evaluation.metrics import holds_answer
     from rag.evidence import TermWeights
     from rag.library import Library
     from rag.lock import take_library_lock
@@ -146,13 +147,18 @@ def _calibrate(
         library = Library(settings)
         library.load(llm=False)
         judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
-        rows = []
+        rows, right = [], []
         for item in items:
             standalone = condense(item.question, item.history)
             passages = library.search(standalone, collections, settings.retrieval_passages)
-            rows.append(judge.evidence(standalone, passages).features)
+            evidence = judge.evidence(standalone, passages)
+            rows.append(evidence.features)
+            told = bool(item.answers) or not item.answerable
+            best = evidence.spans[0].text if evidence.spans else ""
+            right.append(holds_answer(best, item.answers) if told else None)
+            _count(len(rows), len(items))
         library.close()
-    calibration = fit(rows, [item.answerable for item in items], source)
+    calibration = fit(rows, [item.answerable for item in items], right, source)
     write(calibration, target)
     fitted = f"fitted on {len(items)} questions: {printable(target)}"
     click.echo(f"threshold {calibration.threshold}, {fitted}")

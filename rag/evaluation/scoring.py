@@ -64,9 +64,13 @@ class Scored:
 
     @property
     def chance(self) -> float:
-        """How likely Cloister held the question to be answerable; an answer's own confidence."""
-        confidence = float(self.result.answer["confidence"])
-        return confidence if self.answered else 1.0 - confidence
+        """How likely Cloister held the question to be answerable."""
+        return float(self.result.answer["answerable"])
+
+    @property
+    def confidence(self) -> float:
+        """How likely Cloister held its answer to be right."""
+        return float(self.result.answer["confidence"])
 
     @property
     def is_judged(self) -> bool:
@@ -174,7 +178,7 @@ def intervals(scored: Sequence[Scored]) -> dict[str, Interval]:
 
 def judged_answers(scored: Sequence[Scored]) -> list[Answered]:
     """The answers of which can be told whether they are right, and how sure each was."""
-    return [Answered(s.chance, s.right) for s in scored if s.answered and s.is_judged]
+    return [Answered(s.confidence, s.right) for s in scored if s.answered and s.is_judged]
 
 
 def _means(scored: Sequence[Scored], names: Sequence[str]) -> dict[str, float | None]:

@@ -34,7 +34,7 @@ class Session:
         if "broken" in question.text:
             raise Busy("Too many answers are under way.")
         self.asked.append(question.text)
-        answer = {"abstained": True, "text": "No.", "short_answer": None, "confidence": 0.7}
+        answer = {"abstained": True, "text": "No.", "short_answer": None, "answerable": 0.3}
         answer |= {"citations": [], "passages": [], "sentences": [], "timings_ms": {"total": 5}}
         model = {"id": "m", "revision": "1", "device": "cpu", "adapter": None}
         yield "done", answer | {"model": model}

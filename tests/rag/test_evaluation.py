@@ -187,7 +187,7 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
     assert [one.failure for one in scored] == ["", ""]
     assert [one.right for one in scored] == [True, False]
     assert scores["all"]["calibration"] == {
-        "ece": pytest.approx(1.0 - scored[0].chance, abs=1e-4),
+        "ece": pytest.approx(1.0 - scored[0].confidence, abs=1e-4),
         "right": 1.0,
     }
     assert scored[1].chance < 0.4 <= scored[0].chance

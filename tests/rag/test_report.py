@@ -27,6 +27,7 @@ def scored(name: str, confidence: float | None, failure: str = "", **scores: flo
         "text": f"It is {name} {HOSTILE} [1].",
         "abstained": confidence is None,
         "confidence": 0.8 if confidence is None else confidence,
+        "answerable": 0.2 if confidence is None else confidence,
         "citations": [] if confidence is None else [{"n": 1, **place}],
         "model": {"id": "a-model", "revision": "1", "device": "cpu", "adapter": None},
         "timings_ms": {"retrieve": 40, "first_token": 1200},

@@ -253,7 +253,8 @@ def _abstained(question: Question, passages: list[Passage]) -> Answer:
 
 def _record(question: Question, passages: list[Passage], **values: Any) -> Answer:
     given: dict[str, Any] = {
-        "abstained": False, "sentences": (), "citations": (), "short_answer": None, **values,
+        "abstained": False, "sentences": (), "citations": (), "short_answer": None,
+        "answerable": 0.89, **values,
     }  # fmt: skip
     return Answer(
         id="ans_0123456789abcdef",

@@ -47,10 +47,8 @@ def record(answer_id: str) -> str:
             "There is no such answer. One that holds text of a document is not kept, or goes, "
             "when that document is removed or changes. Ask the question again."
         ) from error
-    sure = float(answer["confidence"])
-    chance = 1.0 - sure if answer["abstained"] else sure
     asked = {name: value for name, value in answer.get("filters", {}).items() if value}
-    return render_template("answer.html", answer=answer, chance=chance, filters=asked)
+    return render_template("answer.html", answer=answer, filters=asked)
 
 
 def _scope(document_id: str | None) -> Document | None:
