@@ -176,6 +176,11 @@ class WordIndex:
         hits = searcher.search(query, n, count=False).hits
         return [(searcher.doc(address)[_ID][0], float(score)) for score, address in hits]
 
+    def scores(self, text: str, ids: Sequence[str]) -> dict[str, float]:
+        """The BM25 score of each of these ids for a text, as `query` would give it; 0 for none."""
+        found = dict(self.query(text, len(ids), ids))
+        return {name: found.get(name, 0.0) for name in ids}
+
     def _clauses(
         self, text: str, languages: Sequence[str]
     ) -> list[tuple[tantivy.Occur, tantivy.Query]]:

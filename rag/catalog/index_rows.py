@@ -63,7 +63,7 @@ def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[lis
             rows = connection.execute(statement).all()
         if not rows:
             return
-        sound = rows if embedded_by is None else _of_one_length(rows)
+        sound = rows if embedded_by is None else of_one_length(rows)
         yield [_index_row(row) for row in sound]
         last = rows[-1].id
 
@@ -89,7 +89,7 @@ def vectors_of(catalog: Catalog, ids: Iterable[str]) -> list[IndexRow]:
         for some in batched(ids):
             statement = _chunks_to_index().where(chunks.c.id.in_(some))
             rows += connection.execute(statement.where(func.length(chunks.c.vector) > 0))
-    return [_index_row(row) for row in _of_one_length(rows)]
+    return [_index_row(row) for row in of_one_length(rows)]
 
 
 def count_chunks(catalog: Catalog) -> int:
@@ -114,7 +114,7 @@ def _index_row(row: Row[Any]) -> IndexRow:
     return IndexRow(row.id, row.text, row.context, unpack_vector(row.vector), row.language or "")
 
 
-def _of_one_length(rows: Sequence[Any]) -> Sequence[Any]:
+def of_one_length(rows: Sequence[Any]) -> Sequence[Any]:
     """Without rows whose vectors are cut or torn: an index cannot hold them beside the others."""
     lengths = Counter(len(row.vector) for row in rows)
     if len(lengths) < 2:

@@ -14,6 +14,7 @@ from rag.catalog.batching import batched
 from rag.catalog.contents import Vectors
 from rag.catalog.documents import shown_title
 from rag.catalog.filtering import allowed, day_of
+from rag.catalog.index_rows import of_one_length
 from rag.catalog.schema import chunks, contents, documents
 from rag.records import NO_FILTERS, Filters, Passage
 from rag.twins import twin
@@ -76,14 +77,35 @@ def live_vectors(
     """Ids and vectors, shape (n, dimensions), of the live chunks embedded by `embedded_by`."""
     with catalog.read() as connection:
         keys = select(documents.c.content_key).where(allowed(connection, collections, filters))
-        rows = connection.execute(
-            select(chunks.c.id, chunks.c.vector)
-            .join(contents, contents.c.key == chunks.c.content_key)
-            .where(
-                contents.c.recipe.endswith(embedded_by, autoescape=True),
-                contents.c.key.in_(keys),
-            )
-        ).all()
+        rows = connection.execute(_embedded(embedded_by).where(contents.c.key.in_(keys))).all()
+    return _stacked(rows)
+
+
+def chunk_vectors(
+    catalog: Catalog, ids: Iterable[str], embedded_by: str
+) -> tuple[list[str], Vectors]:
+    """Those of these chunks that `embedded_by` embedded, live or not, and their vectors.
+
+    The vectors have shape (n, dimensions) and length 1, but for their rounding to float16.
+    """
+    rows: list[Row[Any]] = []
+    with catalog.read() as connection:
+        for some in batched(ids):
+            statement = _embedded(embedded_by).where(chunks.c.id.in_(some))
+            rows += connection.execute(statement.where(func.length(chunks.c.vector) > 0))
+    return _stacked(rows)
+
+
+def _embedded(by: str) -> Select[Any]:
+    return (
+        select(chunks.c.id, chunks.c.vector)
+        .join(contents, contents.c.key == chunks.c.content_key)
+        .where(contents.c.recipe.endswith(by, autoescape=True))
+    )
+
+
+def _stacked(rows: Sequence[Row[Any]]) -> tuple[list[str], Vectors]:
+    rows = of_one_length(rows)
     if not rows:
         return [], np.zeros((0, 0), dtype=np.float32)
     packed = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from rag.catalog.documents import (
 from rag.catalog.folders import drop_files, folder_key, known_files, put_files
 from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
 from rag.catalog.pages import boxes_of, read_page
-from rag.catalog.passages import live_passages, live_vectors
+from rag.catalog.passages import chunk_vectors, live_passages, live_vectors
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.catalog.schema import metadata
 from rag.catalog.versions import FileVersion
@@ -156,6 +157,30 @@ def test_the_same_bytes_in_two_documents_are_one_content(catalog: Catalog) -> No
     assert live_passages(catalog, ids)[ids[0]].document_id == two
     assert live_passages(catalog, ids, ["default"]) == {}
     assert live_vectors(catalog, ["other"], "fake")[0] == ids
+
+
+def test_the_vectors_of_some_chunks_are_those_that_one_embedder_made(catalog: Catalog) -> None:
+    for number in range(4):
+        _upload(catalog, f"{number}.txt", f"h{number}")
+    tasks = claim(catalog, 10, 10**9)
+    made = [
+        replace(_content(task, task.source), vectors=np.eye(4, dtype=np.float32)[[number]])
+        for number, task in enumerate(tasks)
+    ]
+    put_contents(catalog, made)
+    all_ids = [content.chunks[0].id for content in made]
+    ids, vectors = chunk_vectors(catalog, [all_ids[2], all_ids[0], "gone"], "fake")
+    assert sorted(ids) == sorted([all_ids[0], all_ids[2]])
+    assert (vectors.shape, vectors.dtype) == ((2, 4), np.float32)
+    for name, vector in zip(ids, vectors, strict=True):
+        assert list(vector) == list(np.eye(4)[all_ids.index(name)])
+    assert chunk_vectors(catalog, all_ids, "another")[0] == []
+    assert chunk_vectors(catalog, [], "fake")[1].shape == (0, 0)
+    with catalog.write() as connection:
+        torn, waiting = {"torn": all_ids[1]}, {"waiting": all_ids[3]}
+        connection.execute(text("UPDATE chunks SET vector = x'00' WHERE id = :torn"), torn)
+        connection.execute(text("UPDATE chunks SET vector = x'' WHERE id = :waiting"), waiting)
+    assert sorted(chunk_vectors(catalog, all_ids, "fake")[0]) == sorted(ids)
 
 
 def test_a_killed_worker_s_documents_are_taken_up_again_and_given_up_in_the_end(

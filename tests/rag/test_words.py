@@ -111,3 +111,18 @@ def test_among_some_ids_the_scores_are_those_among_all(index: WordIndex) -> None
     assert dict(some) == {name: everything[name] for name in ("c2", "c4")}
     assert [score for _, score in some] == sorted((score for _, score in some), reverse=True)
     assert index.query("leave", 10, []) == []
+
+
+def test_the_score_of_an_id_is_the_one_it_is_found_with_and_0_where_no_word_is_in_it(
+    index: WordIndex,
+) -> None:
+    index.add(Words(f"c{n}", "leave " * n + "tea kitchen") for n in range(1, 6))
+    index.add([Words("de", "Die Küche ist im Urlaub geschlossen.", "de"), Words("other", "Coffee")])
+    index.commit()
+    for text in ("leave in the kitchen", "Küchen"):
+        everything = dict(index.query(text, 10))
+        ids = ["c4", "c2", "de", "other", "gone"]
+        assert index.scores(text, ids) == {name: everything.get(name, 0.0) for name in ids}
+        assert any(index.scores(text, ids).values())
+    assert index.scores("leave", []) == {}
+    assert index.scores("?", ["c1"]) == {"c1": 0.0}
