@@ -43,8 +43,17 @@ def distinct(passages: Sequence[Passage]) -> list[Passage]:
 
 def with_similar(passages: Sequence[Passage], others: Sequence[Passage]) -> list[Passage]:
     """The passages, each with those of `others` that are similar, of other documents, as twins."""
-    pairs = {passage.chunk_id: _pairs(passage.text) for passage in (*passages, *others)}
-    return [_with_similar(passage, others, pairs) for passage in passages]
+    pairs = {
+        p.chunk_id: _pairs(p.text) for p in {p.chunk_id: p for p in (*others, *passages)}.values()
+    }
+    asked = _NONE.union(*(pairs[passage.chunk_id] for passage in passages))
+    # what shares too few of its pairs with all of them shares too few with each
+    near = [
+        other
+        for other in others
+        if (its := pairs[other.chunk_id]) and len(its & asked) / len(its) >= SIMILAR_NAMESAKES
+    ]
+    return [_with_similar(passage, near, pairs) for passage in passages]
 
 
 def twin(passage: Passage, other: Passage, relation: Literal["same", "similar"]) -> Twin:
@@ -70,6 +79,8 @@ def _with_similar(
         if other.document_id in known:
             continue
         alike = _jaccard(pairs[passage.chunk_id], pairs[other.chunk_id])
+        if alike < SIMILAR_NAMESAKES:
+            continue
         least = SIMILAR_NAMESAKES if _names(passage) & _names(other) else SIMILAR
         if alike >= max(least, found.get(other.document_id, (0.0,))[0]):
             found[other.document_id] = (alike, twin(passage, other, "similar"))
@@ -86,7 +97,8 @@ _NONE: _Shingles = frozenset()
 
 
 def _jaccard(one: _Shingles, other: _Shingles) -> float:
-    return len(one & other) / len(one | other) if one and other else 0.0
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared) if shared else 0.0
 
 
 def _names(passage: Passage) -> set[str]:
