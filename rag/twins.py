@@ -21,6 +21,7 @@ from rag.records import Passage, Twin
 SIMILAR, SIMILAR_NAMESAKES = 0.4, 0.17
 # shorter texts, such as headings, are alike by chance
 _LEAST_WORDS = 12
+_WORD = re.compile(r"\w+")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _Shingles = frozenset[tuple[str, str]]
@@ -43,16 +44,17 @@ def distinct(passages: Sequence[Passage]) -> list[Passage]:
 
 def with_similar(passages: Sequence[Passage], others: Sequence[Passage]) -> list[Passage]:
     """The passages, each with those of `others` that are similar, of other documents, as twins."""
-    pairs = {
-        p.chunk_id: _pairs(p.text) for p in {p.chunk_id: p for p in (*others, *passages)}.values()
-    }
-    asked = _NONE.union(*(pairs[passage.chunk_id] for passage in passages))
-    # what shares too few of its pairs with all of them shares too few with each
-    near = [
-        other
-        for other in others
-        if (its := pairs[other.chunk_id]) and len(its & asked) / len(its) >= SIMILAR_NAMESAKES
-    ]
+    pairs = {passage.chunk_id: _pairs(passage.text) for passage in passages}
+    asked = _NONE.union(*pairs.values())
+    near: list[Passage] = []
+    for other in others:
+        words = _words(other.text)
+        # there are at least as many pairs as words but one, each counted once: what shares too
+        # few of its pairs with all passages shares too few with each
+        shared = len(asked.intersection(pairwise(words)))
+        if shared and shared / max(1, len(set(words)) - 1) >= SIMILAR_NAMESAKES:
+            near.append(other)
+            pairs.setdefault(other.chunk_id, _pairs(other.text))
     return [_with_similar(passage, near, pairs) for passage in passages]
 
 
@@ -89,8 +91,12 @@ def _with_similar(
 
 
 def _pairs(text: str) -> _Shingles:
-    words = re.findall(r"\w+", text.casefold())
+    words = _words(text)
     return frozenset(pairwise(words)) if len(words) >= _LEAST_WORDS else _NONE
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
 
 
 _NONE: _Shingles = frozenset()

@@ -126,13 +126,21 @@ def _edge(passage: Passage, by_step: Mapping[int, _Neighbour], way: int, charact
         upper, lower = (context, other.context) if way > 0 else (other.context, context)
         if not lower.startswith(upper):
             break
-        ends = [other.start + span[way > 0] for span in sentence_spans(other.text)]
+        if way * (_outermost(other, way) - origin) <= characters:
+            edge = max(edge, _outermost(other, way), key=lambda at: way * at)
+            context = other.context
+            continue
+        ends = (other.start + span[way > 0] for span in sentence_spans(other.text))
         fitting = [at for at in ends if way * (at - origin) <= characters]
-        edge = max([edge, *fitting], key=lambda at: way * at)
-        if len(fitting) < len(ends):
-            break
-        context = other.context
+        return max([edge, *fitting], key=lambda at: way * at)
     return edge
+
+
+def _outermost(other: _Neighbour, way: int) -> int:
+    """Where the last of its sentences ends that way."""
+    if way > 0:
+        return other.start + len(other.text.rstrip())
+    return other.end - len(other.text.lstrip())
 
 
 def _gap(edge: int, other: _Neighbour, way: int) -> int:

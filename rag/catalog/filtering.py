@@ -7,7 +7,18 @@ from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 from posixpath import normpath
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from rag.catalog.collections import collection_ids
 from rag.catalog.documents import no_document
@@ -28,9 +39,9 @@ def allowed(
     What is in an archive or mail is dated by when it was taken out of it. Raises UnknownCollection,
     and NotFound for a document that is not there.
     """
-    conditions: list[ColumnElement[bool]] = [
-        documents.c.collection_id.in_(collection_ids(connection, names))
-    ]
+    conditions: list[ColumnElement[bool]] = [true()]
+    if names is not None:
+        conditions.append(documents.c.collection_id.in_(collection_ids(connection, names)))
     if filters.documents:
         conditions.append(_with_members(connection, filters.documents))
     if filters.folder:

@@ -53,20 +53,36 @@ class LocalEmbedding(BaseEmbedding):
         return max(1, int(self._model.max_seq_length or tokenizer.model_max_length) - used)
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return self._encode(texts, "document")
+        return self._encode(texts)
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        return self._encode([text], "document")[0]
+        return self._encode([text])[0]
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return self._encode([query], "query")[0]
+        """The numbers that `encode_query` gives, without what that looks after for many texts.
+
+        With a small model that is a tenth of the time.
+        """
+        import torch
+
+        model = self._model
+        prompts = model.prompts or {}
+        prompt = prompts.get("query", prompts.get(model.default_prompt_name))
+        with torch.inference_mode():
+            features = model.preprocess([query], prompt=prompt, task="query")
+            placed = {
+                name: value.to(model.device) if isinstance(value, torch.Tensor) else value
+                for name, value in features.items()
+            }
+            vector = model(placed, task="query")["sentence_embedding"][:, : model.truncate_dim]
+            unit: list[list[float]] = torch.nn.functional.normalize(vector, p=2, dim=1).tolist()
+        return unit[0]
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
 
-    def _encode(self, texts: list[str], role: str) -> list[list[float]]:
-        encode = self._model.encode_query if role == "query" else self._model.encode_document
-        vectors: list[list[float]] = encode(
+    def _encode(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = self._model.encode_document(
             texts,
             batch_size=self.embed_batch_size,
             normalize_embeddings=True,
