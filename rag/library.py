@@ -151,6 +151,8 @@ class Library:
     def _check(self, collections: Sequence[str] | None, filters: Filters) -> None:
         """Raise now what would else be raised when the first passage is looked for."""
         check_filters(filters)
+        if collections is None and not filters.given:
+            return
         with self.catalog.read() as connection:
             check_passing(connection, collections, filters)
 

@@ -67,19 +67,20 @@ class Retriever:
         fused = fuse(similarity, matches, self._settings.retrieval_dense_weight)
         dense_rank = {name: rank for rank, (name, _) in enumerate(dense, 1)}
         lexical_rank = {name: rank for rank, (name, _) in enumerate(lexical, 1)}
-        passages = [
-            replace(
-                found[name],
-                score=fused[name],
-                similarity=similarity[name],
-                dense_rank=dense_rank.get(name),
-                lexical_rank=lexical_rank.get(name),
-            )
-            for name in ranked(fused, [half[0][0] for half in (dense, lexical) if half], limit)
-        ]
-        passages = distinct(passages)
+        firsts = [half[0][0] for half in (dense, lexical) if half]
+        passages = distinct([found[name] for name in ranked(fused, firsts, limit)])
         around, most = self._settings.retrieval_around, max(limit, self._settings.retrieval_rerank)
-        best = self._reranker.order(query, widened(self._catalog, passages, around, most))[:limit]
+        scored = [
+            replace(
+                passage,
+                score=fused[passage.chunk_id],
+                similarity=similarity[passage.chunk_id],
+                dense_rank=dense_rank.get(passage.chunk_id),
+                lexical_rank=lexical_rank.get(passage.chunk_id),
+            )
+            for passage in widened(self._catalog, passages, around, most)
+        ]
+        best = self._reranker.order(query, scored)[:limit]
         chunks = {passage.chunk_id: passage for passage in passages}
         twins = with_similar([chunks[passage.chunk_id] for passage in best], passages)
         return [replace(p, twins=q.twins) for p, q in zip(best, twins, strict=True)]

@@ -21,6 +21,7 @@ from rag.records import Passage, Twin
 SIMILAR, SIMILAR_NAMESAKES = 0.4, 0.17
 # shorter texts, such as headings, are alike by chance
 _LEAST_WORDS = 12
+_WORD = re.compile(r"\w+")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _Shingles = frozenset[tuple[str, str]]
@@ -43,8 +44,18 @@ def distinct(passages: Sequence[Passage]) -> list[Passage]:
 
 def with_similar(passages: Sequence[Passage], others: Sequence[Passage]) -> list[Passage]:
     """The passages, each with those of `others` that are similar, of other documents, as twins."""
-    pairs = {passage.chunk_id: _pairs(passage.text) for passage in (*passages, *others)}
-    return [_with_similar(passage, others, pairs) for passage in passages]
+    pairs = {passage.chunk_id: _pairs(passage.text) for passage in passages}
+    asked = _NONE.union(*pairs.values())
+    near: list[Passage] = []
+    for other in others:
+        words = _words(other.text)
+        # there are at least as many pairs as words but one, each counted once: what shares too
+        # few of its pairs with all passages shares too few with each
+        shared = len(asked.intersection(pairwise(words)))
+        if shared and shared / max(1, len(set(words)) - 1) >= SIMILAR_NAMESAKES:
+            near.append(other)
+            pairs.setdefault(other.chunk_id, _pairs(other.text))
+    return [_with_similar(passage, near, pairs) for passage in passages]
 
 
 def twin(passage: Passage, other: Passage, relation: Literal["same", "similar"]) -> Twin:
@@ -70,6 +81,8 @@ def _with_similar(
         if other.document_id in known:
             continue
         alike = _jaccard(pairs[passage.chunk_id], pairs[other.chunk_id])
+        if alike < SIMILAR_NAMESAKES:
+            continue
         least = SIMILAR_NAMESAKES if _names(passage) & _names(other) else SIMILAR
         if alike >= max(least, found.get(other.document_id, (0.0,))[0]):
             found[other.document_id] = (alike, twin(passage, other, "similar"))
@@ -78,15 +91,20 @@ def _with_similar(
 
 
 def _pairs(text: str) -> _Shingles:
-    words = re.findall(r"\w+", text.casefold())
+    words = _words(text)
     return frozenset(pairwise(words)) if len(words) >= _LEAST_WORDS else _NONE
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
 
 
 _NONE: _Shingles = frozenset()
 
 
 def _jaccard(one: _Shingles, other: _Shingles) -> float:
-    return len(one & other) / len(one | other) if one and other else 0.0
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared) if shared else 0.0
 
 
 def _names(passage: Passage) -> set[str]:

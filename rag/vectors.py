@@ -50,7 +50,7 @@ class VectorIndex:
 
     def __len__(self) -> int:
         with self._use() as chroma:
-            return int(chroma.collection.count())
+            return chroma.count()
 
     def add(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of shape (n, dimensions); an id that is there is replaced."""
@@ -80,9 +80,6 @@ class VectorIndex:
     def query(self, vector: Vectors, n: int) -> list[tuple[str, float]]:
         """The `n` nearest ids with their cosine similarity, best first."""
         with self._use() as chroma:
-            n = min(n, chroma.collection.count())
-            if n == 0:
-                return []
             found = chroma.collection.query(
                 query_embeddings=vector[None, :], n_results=n, include=["distances"]
             )
@@ -186,7 +183,10 @@ class VectorIndex:
             self._failed = False
         try:
             with self._use() as chroma:
-                yield chroma
+                try:
+                    yield chroma
+                finally:
+                    chroma.forget_count()
         except StorageError:
             self._failed = True
             raise
@@ -196,12 +196,26 @@ class VectorIndex:
         return _open(self._path, self._fingerprint)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Chroma:
     path: Path
     client: Any
     collection: Any
     _blanked: set[Path] = field(default_factory=set)
+    # how many vectors there are, once that was asked. A write puts an empty list in its place,
+    # so that who counted before it notes the number where nobody looks any more
+    _counted: list[int] = field(default_factory=list)
+
+    def count(self) -> int:
+        """How many vectors there are, as of the last write: Chroma counts its rows one by one."""
+        counted = self._counted
+        if not counted:
+            counted.append(int(self.collection.count()))
+        return counted[0]
+
+    def forget_count(self) -> None:
+        """Count again: something was written."""
+        self._counted = []
 
     def blank(self) -> None:
         """Clear the files of each graph once, when Chroma has begun or loaded it."""

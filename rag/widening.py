@@ -6,12 +6,15 @@ reads it, need more text than that. docs/quality.md has the measurement.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from rag.catalog import Catalog
+from rag.catalog.batching import batched
 from rag.catalog.schema import chunks, pages
 from rag.records import Passage
 from rag.sentences import sentence_spans
@@ -20,6 +23,43 @@ from rag.sentences import sentence_spans
 _REACH = 6
 # more than this between two chunks is a page's furniture, and not white space
 _GAP = 4
+_OTHER = chunks.alias()
+_NEIGHBOURS = (
+    select(
+        chunks.c.id,
+        (_OTHER.c.ordinal - chunks.c.ordinal).label("step"),
+        _OTHER.c.start,
+        _OTHER.c.end,
+        _OTHER.c.text,
+        _OTHER.c.context,
+    )
+    .join(
+        _OTHER,
+        (_OTHER.c.content_key == chunks.c.content_key)
+        & (_OTHER.c.page == chunks.c.page)
+        & _OTHER.c.ordinal.between(chunks.c.ordinal - _REACH, chunks.c.ordinal + _REACH),
+    )
+    .where(
+        chunks.c.id.in_(bindparam("ids", expanding=True)),
+        _OTHER.c.id != chunks.c.id,
+        _OTHER.c.start - chunks.c.end <= bindparam("characters"),
+        chunks.c.start - _OTHER.c.end <= bindparam("characters"),
+    )
+)
+# of each look, which is a chunk and the first character and the number of those that are read of
+# its page: which look it is, and the text
+_LOOKS = func.json_each(bindparam("looks")).table_valued("key", "value", name="looks")
+
+
+def _of_look(at: int) -> ColumnElement[Any]:
+    return func.json_extract(_LOOKS.c.value, f"$[{at}]")
+
+
+_TEXTS = (
+    select(_LOOKS.c.key, func.substr(pages.c.text, _of_look(1) + 1, _of_look(2)))
+    .join(chunks, chunks.c.id == _of_look(0))
+    .join(pages, (pages.c.content_key == chunks.c.content_key) & (pages.c.number == chunks.c.page))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +83,20 @@ def widened(
     """
     if characters <= 0:
         return list(passages[:most])
-    near = _neighbours(catalog, [passage.chunk_id for passage in passages])
     kept: list[Passage] = []
-    for passage in passages:
-        if len(kept) == most:
-            break
-        if not any(_holds(better, passage) for better in kept):
-            start, end = _span(passage, near.get(passage.chunk_id, ()), characters)
-            kept.append(replace(passage, start=start, end=end))
-    return _with_text(catalog, kept, passages)
+    with catalog.read() as connection:
+        # mostly the first few are enough, and the others' neighbours need not be read
+        for some in batched(passages, max(1, most)):
+            if len(kept) == most:
+                break
+            near = _neighbours(connection, [passage.chunk_id for passage in some], characters)
+            for passage in some:
+                if len(kept) == most:
+                    break
+                if not any(_holds(better, passage) for better in kept):
+                    start, end = _span(passage, near.get(passage.chunk_id, ()), characters)
+                    kept.append(replace(passage, start=start, end=end))
+        return _with_text(connection, kept, passages)
 
 
 def _holds(better: Passage, passage: Passage) -> bool:
@@ -81,67 +126,62 @@ def _edge(passage: Passage, by_step: Mapping[int, _Neighbour], way: int, charact
         upper, lower = (context, other.context) if way > 0 else (other.context, context)
         if not lower.startswith(upper):
             break
-        ends = [other.start + span[way > 0] for span in sentence_spans(other.text)]
+        if way * (_outermost(other, way) - origin) <= characters:
+            edge = max(edge, _outermost(other, way), key=lambda at: way * at)
+            context = other.context
+            continue
+        ends = (other.start + span[way > 0] for span in sentence_spans(other.text))
         fitting = [at for at in ends if way * (at - origin) <= characters]
-        edge = max([edge, *fitting], key=lambda at: way * at)
-        if len(fitting) < len(ends):
-            break
-        context = other.context
+        return max([edge, *fitting], key=lambda at: way * at)
     return edge
+
+
+def _outermost(other: _Neighbour, way: int) -> int:
+    """Where the last of its sentences ends that way."""
+    if way > 0:
+        return other.start + len(other.text.rstrip())
+    return other.end - len(other.text.lstrip())
 
 
 def _gap(edge: int, other: _Neighbour, way: int) -> int:
     return other.start - edge if way > 0 else edge - other.end
 
 
-def _neighbours(catalog: Catalog, ids: Sequence[str]) -> Mapping[str, list[_Neighbour]]:
-    other = chunks.alias()
-    statement = select(
-        chunks.c.id,
-        (other.c.ordinal - chunks.c.ordinal).label("step"),
-        other.c.start,
-        other.c.end,
-        other.c.text,
-        other.c.context,
-    ).join(
-        other,
-        (other.c.content_key == chunks.c.content_key)
-        & (other.c.page == chunks.c.page)
-        & other.c.ordinal.between(chunks.c.ordinal - _REACH, chunks.c.ordinal + _REACH),
-    )
+def _neighbours(
+    connection: Connection, ids: Sequence[str], characters: int
+) -> Mapping[str, list[_Neighbour]]:
+    """The chunks before and after each of these that begin or end within so many characters."""
     found: dict[str, list[_Neighbour]] = {}
-    with catalog.read() as connection:
-        for row in connection.execute(statement.where(chunks.c.id.in_(ids))):
-            near = _Neighbour(row.step, row.start, row.end, row.text, row.context)
-            found.setdefault(row.id, []).append(near)
+    for row in connection.execute(_NEIGHBOURS, {"ids": ids, "characters": characters}):
+        near = _Neighbour(row.step, row.start, row.end, row.text, row.context)
+        found.setdefault(row.id, []).append(near)
     return found
 
 
 def _with_text(
-    catalog: Catalog, passages: Sequence[Passage], before: Sequence[Passage]
+    connection: Connection, passages: Sequence[Passage], before: Sequence[Passage]
 ) -> list[Passage]:
     """The passages with the text of their new spans; one whose page went meanwhile as it was."""
-    unchanged = {passage.chunk_id: passage for passage in before}
     by_page: dict[tuple[str, int], list[Passage]] = {}
     for passage in passages:
         if passage.end - passage.start > len(passage.text):
             by_page.setdefault((passage.document_id, passage.page), []).append(passage)
-    read: dict[str, Passage] = {}
-    with catalog.read() as connection:
-        for wider in by_page.values():
-            read |= {passage.chunk_id: passage for passage in _read(connection, wider)}
+    read = {passage.chunk_id: passage for passage in _read(connection, list(by_page.values()))}
+    unchanged = {passage.chunk_id: passage for passage in before}
     return [read.get(passage.chunk_id, unchanged[passage.chunk_id]) for passage in passages]
 
 
-def _read(connection: Connection, passages: Sequence[Passage]) -> Iterator[Passage]:
-    """Passages of one page with their text, in one look: a page may be all of a huge file."""
-    first = min(passage.start for passage in passages)
-    last = max(passage.end for passage in passages)
-    text = connection.execute(
-        select(func.substr(pages.c.text, first + 1, last - first))
-        .join(chunks, chunks.c.content_key == pages.c.content_key)
-        .where(chunks.c.id == passages[0].chunk_id, pages.c.number == passages[0].page)
-    ).scalar()
-    if text is not None:
-        for passage in passages:
+def _read(connection: Connection, pages_: Sequence[Sequence[Passage]]) -> Iterator[Passage]:
+    """Passages, those of one page together, with their text.
+
+    Each page is looked at once, and no more of it is taken than is needed: it may be all of a huge
+    file.
+    """
+    looks = []
+    for wider in pages_:
+        first = min(passage.start for passage in wider)
+        looks.append((wider[0].chunk_id, first, max(passage.end for passage in wider) - first))
+    for number, text in connection.execute(_TEXTS, {"looks": json.dumps(looks)}) if looks else ():
+        first = looks[number][1]
+        for passage in pages_[number]:
             yield replace(passage, text=text[passage.start - first : passage.end - first])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import (
@@ -239,7 +238,11 @@ def _listing() -> Select[Any]:
 
 def shown_title(title: str, source: str) -> str:
     """What a document is called: its own title, else its file's name without the suffix."""
-    return title or PurePosixPath(source).stem or source
+    if title:
+        return title
+    name = source.rpartition("/")[2]
+    dot = name.rfind(".")
+    return (name[:dot] if 0 < dot < len(name) - 1 else name) or source
 
 
 def _document(row: Row[Any]) -> Document:

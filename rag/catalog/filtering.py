@@ -7,7 +7,18 @@ from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 from posixpath import normpath
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from rag.catalog.collections import collection_ids
 from rag.catalog.documents import no_document
@@ -28,9 +39,9 @@ def allowed(
     What is in an archive or mail is dated by when it was taken out of it. Raises UnknownCollection,
     and NotFound for a document that is not there.
     """
-    conditions: list[ColumnElement[bool]] = [
-        documents.c.collection_id.in_(collection_ids(connection, names))
-    ]
+    conditions: list[ColumnElement[bool]] = [true()]
+    if names is not None:
+        conditions.append(documents.c.collection_id.in_(collection_ids(connection, names)))
     if filters.documents:
         conditions.append(_with_members(connection, filters.documents))
     if filters.folder:
@@ -53,8 +64,10 @@ def check_passing(connection: Connection, names: Iterable[str] | None, filters: 
     Else a slip in a filter would look as if the documents did not say.
     """
     condition = allowed(connection, names, filters)
+    if not filters.given:
+        return
     passing = select(documents.c.id).where(condition, documents.c.content_key.is_not(None))
-    if not filters.given or connection.execute(passing.limit(1)).first():
+    if connection.execute(passing.limit(1)).first():
         return
     here = (
         select(documents.c.kind, contents.c.language)
