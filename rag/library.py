@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rag.catalog import CATALOG_FILE, Catalog
 from rag.catalog.collections import create_collection
 from rag.catalog.filtering import check_passing
+from rag.catalog_questions import catalog_question
 from rag.errors import Busy, CloisterError, UsageError
 from rag.questions import check_filters, check_parameters, checked
 from rag.records import DEFAULT_COLLECTION, NO_FILTERS, Filters, Passage, Question
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rag.answering import Answerer, AnswerStream
     from rag.embedding import Embedder
     from rag.indexes import Indexes
+    from rag.inventory import Inventory
     from rag.reading.reader import Reader
     from rag.retrieval import Retriever
 
@@ -51,6 +53,7 @@ class Library:
         self._embedder: Embedder | None = None
         self._indexes: Indexes | None = None
         self._retriever: Retriever | None = None
+        self._inventory: Inventory | None = None
         self._answerer: Answerer | None = None
         self._reader: Reader | None = None
         self._reader_wanted = True
@@ -67,6 +70,7 @@ class Library:
                 self._embedder = self._part("embedder", self._load_embedder)
                 self._indexes = self._part("indexes", lambda: self._open_indexes(mend))
                 self._retriever = self._make_retriever()
+                self._inventory = self._make_inventory(self._retriever)
             if llm and self._answerer is None:
                 self._answerer = self._part("llm", self._make_answerer)
 
@@ -131,18 +135,21 @@ class Library:
     def ask(self, question: Question) -> AnswerStream:
         """Answer, as events: `sources`, `evidence`, then `token` and `sentence`, last `done`.
 
-        Closing it, from any thread, stops generation at once. Raises the errors of `search` before
-        the first event, and ModelError or Busy from within it.
+        Closing it, from any thread, stops generation at once. A question about the library itself
+        is answered from the catalog and needs no LLM, loaded or not. Raises the errors of `search`
+        before the first event, and ModelError or Busy from within it.
         """
         checked(question.text, self.settings)
         check_parameters(question.parameters, self.settings)
         self._check(question.collections, question.filters)
+        if about_library := catalog_question(question.text, question.history):
+            return _loaded(self._inventory, "The index").ask(question, about_library)
         return _loaded(self._answerer, "The LLM").ask(question)
 
     def close(self) -> None:
         """Close indexes and catalog in order."""
         with self._loading:
-            self._retriever = self._answerer = None
+            self._retriever = self._answerer = self._inventory = None
             if self._indexes is not None:
                 self._indexes.close()
                 self._indexes = None
@@ -183,6 +190,11 @@ class Library:
 
         reranker = Reranker(self.reader, self.settings.retrieval_rerank)
         return Retriever(self.settings, self.catalog, self.embedder, self.indexes, reranker)
+
+    def _make_inventory(self, retriever: Retriever) -> Inventory:
+        from rag.inventory import Inventory
+
+        return Inventory(self.settings, self.catalog, self.indexes, retriever)
 
     def _make_answerer(self) -> Answerer:
         from rag.answerability import Judge, read_calibration

@@ -17,7 +17,8 @@ from typing import Any, Literal
 Box = tuple[float, float, float, float]
 BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
 State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
-Support = Literal["supported", "quoted", "unsupported"]
+# “catalog”: of a sentence about the library itself, which is so by the catalog
+Support = Literal["supported", "quoted", "unsupported", "catalog"]
 
 DEFAULT_COLLECTION = "default"
 
@@ -291,7 +292,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer, as stored and as `POST /api/v1/ask` returns it."""
+    """The whole answer, as stored and as `POST /api/v1/ask` returns it.
+
+    One that was `answered_from` the catalog is about the library itself: no model was asked.
+    """
 
     id: str
     question: str
@@ -310,6 +314,7 @@ class Answer:
     usage: Usage = Usage()
     timings_ms: Mapping[str, int] = field(default_factory=dict)
     filters: Filters = NO_FILTERS
+    answered_from: Literal["documents", "catalog"] = "documents"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from rag.catalog_questions import catalog_question
 from rag.commands.filtering import chosen, filter_options
 from rag.printing import json_line, printable
 from rag.records import Question
 from rag.session import open_session
 from rag.settings import Settings
 
-_LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported)"}
+_LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported)", "catalog": ""}
 
 
 @click.command(epilog='Example: cloister ask "How many unused days of leave may I carry over?"')
@@ -37,9 +38,13 @@ def ask(
     parameters = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
     asked = Question(question, collections or None, parameters=parameters, filters=chosen(filters))
     answer: Mapping[str, Any] = {}
+    about_library = catalog_question(question) is not None
     if not as_json:
-        click.echo("Reading the documents …", err=True)
-    with open_session(settings, "cloister ask") as session:
+        click.echo(
+            f"{'Looking into the catalog' if about_library else 'Reading the documents'} …",
+            err=True,
+        )
+    with open_session(settings, "cloister ask", llm=not about_library) as session:
         for name, data in session.ask(asked):
             if name == "done":
                 answer = data
@@ -62,6 +67,9 @@ def _show(answer: Mapping[str, Any]) -> None:
         quote = printable(" ".join(citation["quote"].split()))
         click.echo(f"  [{citation['n']}] {_where(citation)}: “{quote}”")
     seconds = answer["timings_ms"]["total"] / 1000
+    if answer["answered_from"] == "catalog":
+        click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)
+        return
     model = printable(answer["model"]["id"])
     click.secho(f"  {model}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True)
 

@@ -1,0 +1,368 @@
+"""Answers questions about the library itself from its catalog, without any model.
+
+The answer is one like any other, streamed by the same events; each document that it lists is cited.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rag.answering import AnswerStream, marked, sentence_event, telling
+from rag.catalog import Catalog
+from rag.catalog.answers import new_answer_id, record_answer
+from rag.catalog.collections import collection_names
+from rag.catalog.holdings import (
+    Held,
+    Order,
+    Scope,
+    count_holdings,
+    holdings_spelt,
+    list_holdings,
+    some_holdings,
+)
+from rag.catalog.passages import documents_with, passages_of
+from rag.catalog_questions import CatalogQuestion, catalog_question
+from rag.citing import Citations
+from rag.condensing import condense
+from rag.evidence import Span, passage_sentences
+from rag.inventory_wording import (
+    in_titles,
+    left_out,
+    line_of,
+    mentioning,
+    noun_of,
+    number_of,
+    where_of,
+    whole_of,
+)
+from rag.records import Answer, Event, ModelInfo, Passage, Question, Sentence, to_json
+from rag.settings import Settings
+from rag.stemming import stem, stems
+from rag.words import terms
+
+if TYPE_CHECKING:
+    from rag.indexes import Indexes
+    from rag.retrieval import Retriever
+
+# so many documents are listed, of newest or oldest ones, and of those nearest in meaning
+MOST_LISTED = 10
+_FEW = 5
+_NEAREST = 3
+# so many passages with a topic's words are looked at
+MOST_PASSAGES = 10_000
+# of what was listed some may go before it is cited
+_TRIES = 3
+_NO_MODEL = ModelInfo("none", "", "none")
+_WORD_START = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A document of the answer, with the chunk that is cited of it (empty: its first)."""
+
+    held: Held
+    chunk_id: str = ""
+
+
+@dataclass(slots=True)
+class _Reply:
+    """What the answer says: lines in order, each with the documents that it is cited to."""
+
+    short: str | None = None
+    lines: list[tuple[str, tuple[_Listed, ...]]] = field(default_factory=list)
+    words: tuple[str, ...] = ()
+
+    def say(self, text: str, *listed: _Listed) -> None:
+        """Add a line."""
+        self.lines.append((text, listed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The documents with a topic, best first: how many have it in their titles, or at all."""
+
+    listed: tuple[_Listed, ...]
+    titled: int
+    more: bool = False
+
+
+class Inventory:
+    """Answers from one library's catalog. Safe to use from several threads."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, indexes: Indexes, retriever: Retriever
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._indexes = indexes
+        self._retriever = retriever
+
+    def ask(self, question: Question, asked: CatalogQuestion) -> AnswerStream:
+        """The events of an answer: `sources`, a `sentence` for each line, `done`."""
+        return AnswerStream(self._events(question, asked), threading.Event())
+
+    def _events(self, question: Question, asked: CatalogQuestion) -> Iterator[Event]:
+        started = time.perf_counter()
+        scope = _scope(question, asked)
+        for left in reversed(range(_TRIES)):
+            reply = self._reply(asked, scope)
+            passages, sentences, citations, whole = self._cited(reply)
+            if whole or not left:
+                break
+        timings = {"retrieve": _since(started)}
+        yield Event("sources", {"passages": to_json(passages)})
+        known = 0
+        for index, sentence in enumerate(sentences):
+            last = max(sentence.citations, default=known)
+            yield sentence_event(index, sentence, citations.all[known:last])
+            known = max(known, last)
+        answer = Answer(
+            id=new_answer_id(),
+            question=question.text,
+            standalone_question=self._standalone(question),
+            collections=question.collections or (),
+            text="\n".join(marked(sentences)),
+            short_answer=reply.short,
+            abstained=False,
+            confidence=1.0,
+            sentences=tuple(sentences),
+            citations=tuple(citations.all),
+            passages=tuple(passages),
+            model=_NO_MODEL,
+            prompt_version="",
+            timings_ms={**timings, "total": _since(started)},
+            filters=question.filters,
+            answered_from="catalog",
+        )
+        record_answer(self._catalog, answer)
+        yield Event("done", to_json(answer))
+
+    def _standalone(self, question: Question) -> str:
+        if catalog_question(question.text) is not None:
+            return question.text
+        return condense(question.text, question.history, self._settings.question_max_chars)
+
+    def _cited(self, reply: _Reply) -> tuple[list[Passage], list[Sentence], Citations, bool]:
+        """The lines with what they are cited to; and whether every document was still there."""
+        chosen = {one.held.id: one.chunk_id for _, listed in reply.lines for one in listed}
+        passages = passages_of(self._catalog, chosen)
+        citations, sentences, whole = Citations(self._catalog), [], True
+        for text, listed in reply.lines:
+            numbers = []
+            for one in listed:
+                passage = passages.get(one.held.id)
+                citation = citations.cite(_best_span(passage, reply.words)) if passage else None
+                if citation is None:
+                    whole = False
+                else:
+                    numbers.append(citation.n)
+            # a document that has gone is not named any more
+            if numbers or not listed:
+                sentences.append(Sentence(text, "catalog", 1.0, tuple(numbers)))
+        cited = {citation.document_id for citation in citations.all}
+        read = [passages[name] for name in chosen if name in cited]
+        return read, sentences, citations, whole
+
+    def _reply(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+        if scope.collection and scope.collection.lower() not in collection_names(self._catalog):
+            reply = _Reply(short="0" if asked.wanted == "count" else None)
+            reply.say(f"There is no collection “{scope.collection}”.")
+            return reply
+        return self._on_topic(asked, scope) if asked.topic else self._on_all(asked, scope)
+
+    def _on_all(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+        """The answer to a question about all the documents meant."""
+        holdings, reply = count_holdings(self._catalog, scope), _Reply()
+        n = holdings.documents
+        if asked.wanted == "count":
+            reply.short = str(n)
+        if asked.wanted in ("newest", "oldest") and n:
+            self._say_by_age(reply, asked, scope, n)
+            return reply
+        has = f"{whole_of(scope)} has {number_of(n, scope)}"
+        if not (n or asked.narrowed or holdings.waiting):
+            has += " yet"
+        if not n or asked.wanted not in ("list", "exists"):
+            reply.say(f"{has}.")
+        else:
+            order: Order = "newest" if scope.since else "source"
+            found = list_holdings(self._catalog, scope, order, MOST_LISTED)
+            first = f"; the {'newest' if scope.since else 'first'} {MOST_LISTED} are"
+            reply.say(f"{has}{first if n > MOST_LISTED else ''}:")
+            for held in found:
+                reply.say(line_of(held, dated=bool(scope.since)), _Listed(held))
+        for text in left_out(holdings):
+            reply.say(text)
+        return reply
+
+    def _say_by_age(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, n: int) -> None:
+        order: Order = "newest" if asked.wanted == "newest" else "oldest"
+        found = list_holdings(self._catalog, scope, order, _FEW if asked.many else 1)
+        one, many = noun_of(scope)
+        number = f"{len(found)} {order} {many}" if len(found) > 1 else f"{order} {one}"
+        reply.say(f"The {number}{where_of(scope)}:")
+        for held in found:
+            reply.say(line_of(held, dated=True), _Listed(held))
+        reply.short = found[0].title if found else None
+
+    def _on_topic(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+        """The answer to a question about the documents with a topic, or of a name."""
+        words = _telling(asked.topic, asked.language)
+        reply = _Reply(words=tuple(terms(" ".join(words))))
+        found = self._with_topic(words, asked, scope)
+        n = len(found.listed)
+        if not n or (asked.titled and not found.titled):
+            self._say_none(reply, asked, scope, found)
+            return reply
+        if asked.titled:
+            found = _Found(found.listed[: found.titled], found.titled)
+            self._say_titled(reply, asked, scope, found)
+            return reply
+        does = mentioning(asked.topic, n) + in_titles(found.titled, n)
+        head = f"{_capital(number_of(n, scope, found.more))} {does}"
+        if asked.wanted == "count":
+            reply.short = str(n)
+            reply.say(f"{head}.", *found.listed[:MOST_LISTED])
+            return reply
+        listed = found.listed
+        if asked.wanted in ("newest", "oldest"):
+            newest = asked.wanted == "newest"
+            by_age = sorted(listed, key=lambda one: one.held.changed, reverse=newest)
+            listed = tuple(by_age[: _FEW if asked.many else 1])
+            reply.short = listed[0].held.title
+            part = f"the {asked.wanted}"
+            head += f"; {part} {len(listed)} are:" if len(listed) > 1 else f"; {part} is:"
+        else:
+            reply.short = "yes" if asked.wanted == "exists" else None
+            head = f"Yes: {head[0].lower()}{head[1:]}" if reply.short else head
+            head += f"; the first {MOST_LISTED} are:" if n > MOST_LISTED else ":"
+        reply.say(head)
+        for one in listed[:MOST_LISTED]:
+            reply.say(line_of(one.held, dated=bool(asked.wanted in ("newest", "oldest"))), one)
+        return reply
+
+    def _say_titled(
+        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found
+    ) -> None:
+        """The documents that are called what was asked for."""
+        n = found.titled
+        reply.short = (
+            "yes" if asked.wanted == "exists" else str(n) if asked.wanted == "count" else None
+        )
+        has = f"has “{asked.topic}” in its" if n == 1 else f"have “{asked.topic}” in their"
+        more = f"; the first {MOST_LISTED} are" if n > MOST_LISTED else ""
+        number = number_of(n, scope)
+        head = f"Yes: {number}" if asked.wanted == "exists" else _capital(number)
+        reply.say(f"{head} {has} title or file name{more}:")
+        for one in found.listed[:MOST_LISTED]:
+            reply.say(line_of(one.held), one)
+
+    def _say_none(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found) -> None:
+        """That no document has the topic, or is called so, and what comes nearest to it."""
+        reply.short = {"exists": "no", "count": "0"}.get(asked.wanted)
+        no = f"No {noun_of(scope)[0]}{where_of(scope)}"
+        if asked.titled:
+            no += f" has “{asked.topic}” in its title or file name"
+            if found.listed:
+                n = len(found.listed)
+                reply.say(
+                    f"{no}, but {number_of(n, scope, found.more)} {mentioning(asked.topic, n)}:"
+                )
+                for one in found.listed[:_FEW]:
+                    reply.say(line_of(one.held), one)
+                return
+            reply.say(f"{no}, and none {mentioning(asked.topic, 1)}.")
+        else:
+            reply.say(f"{no} {mentioning(asked.topic, 1)}.")
+        near = () if asked.narrowed else self._nearest(asked, scope)
+        if near:
+            reply.say(f"The nearest in meaning {'is' if len(near) == 1 else 'are'}:")
+            for one in near:
+                reply.say(line_of(one.held), one)
+
+    def _with_topic(self, words: Sequence[str], asked: CatalogQuestion, scope: Scope) -> _Found:
+        """The documents with all of these words in their title or source, then in a passage."""
+        hits = self._indexes.words.query(" ".join(words), MOST_PASSAGES, every=True)
+        rank = {name: place for place, (name, _) in enumerate(hits)}
+        best: dict[str, str] = {}
+        for document_id, chunk_id in documents_with(
+            self._catalog, rank, scope.asked, scope.filters
+        ):
+            if document_id not in best or rank[chunk_id] < rank[best[document_id]]:
+                best[document_id] = chunk_id
+        starts = {_start(word) for word in terms(" ".join(words))}
+        spelt = holdings_spelt(self._catalog, scope, starts)
+        titled = {held.id for held in spelt if _has_all(held, words, asked.language)}
+        held = {one.id: one for one in some_holdings(self._catalog, scope, {*best, *titled})}
+        last = len(rank)
+        order = sorted(
+            held.values(),
+            key=lambda one: (
+                one.id not in titled,
+                rank.get(best.get(one.id, ""), last),
+                one.source,
+            ),
+        )
+        listed = tuple(_Listed(one, best.get(one.id, "")) for one in order)
+        return _Found(listed, sum(one.id in titled for one in order), len(hits) == MOST_PASSAGES)
+
+    def _nearest(self, asked: CatalogQuestion, scope: Scope) -> list[_Listed]:
+        """The documents whose passages are nearest to the topic, whatever their words."""
+        passages = self._retriever.passages(asked.topic, scope.asked, MOST_LISTED, scope.filters)
+        chunks: dict[str, str] = {}
+        for passage in passages:
+            chunks.setdefault(passage.document_id, passage.chunk_id)
+        first = dict(list(chunks.items())[:_NEAREST])
+        held = {one.id: one for one in some_holdings(self._catalog, scope, first)}
+        return [_Listed(held[name], chunk) for name, chunk in first.items() if name in held]
+
+
+def _scope(question: Question, asked: CatalogQuestion) -> Scope:
+    return Scope(
+        asked=question.collections,
+        filters=question.filters,
+        kinds=asked.kinds,
+        folder=asked.folder,
+        collection=asked.collection,
+        since=asked.since,
+        until=asked.until,
+    )
+
+
+def _telling(topic: str, language: str) -> list[str]:
+    """The words of a topic that say something in its language; all where none does."""
+    words = re.findall(r"[^\W_]+", topic)
+    return [word for word in words if stem(word, language) and stem(word, "en")] or words
+
+
+def _start(word: str) -> str:
+    """The beginning of a stem that every form of the word has."""
+    return word[: max(2, min(_WORD_START, len(word) - 1))]
+
+
+def _has_all(held: Held, words: Sequence[str], language: str) -> bool:
+    """Whether a document's title and source have all of these words, in some form."""
+    text, wanted = f"{held.title} {held.source}".replace("_", " "), " ".join(words)
+    if set(terms(wanted)) <= set(terms(text)):
+        return True
+    return language != "en" and set(stems(wanted, language)) <= set(stems(text, language))
+
+
+def _best_span(passage: Passage, words: Sequence[str]) -> Span:
+    """The sentence of a passage that has most of these words; the first that says something."""
+    spans = list(telling(passage_sentences(passage))) or [Span(passage, 0, len(passage.text))]
+    wanted = set(words)
+    return max(spans, key=lambda span: len(wanted & set(terms(span.text))))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)
