@@ -81,11 +81,12 @@ _MONTH_FIRST = re.compile(rf"{_MONTH_NAME} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?{_Y
 _WHOLE_MONTH = re.compile(rf"{_MONTH_NAME}{_YEAR}")
 _WHOLE_YEAR = re.compile(r"(?:the year |dem jahr )?((?:19|20)\d\d)")
 _LONGEST = 100_000
+_LONG = ("month", "year")
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The days from `first` to `last`, both counted. `vague` where only a year was named."""
+    """The days from `first` to `last`, both counted; `vague` where they are a month or a year."""
 
     first: date
     last: date
@@ -104,11 +105,12 @@ def find_days(text: str, today: date) -> Days | None:
         back = (today.weekday() - _WEEKDAY[found["name"]]) % 7
         return _one(today - timedelta(days=back))
     if found := _THIS.fullmatch(text):
-        return Days(_start(_UNITS[found["unit"]], today), today)
+        unit = _UNITS[found["unit"]]
+        return Days(_start(unit, today), today, vague=unit in _LONG)
     if found := _LAST.fullmatch(text):
         unit = _UNITS[found["unit"] or found["unit2"]]
         last = _start(unit, today) - timedelta(days=1)
-        return Days(_start(unit, last), last)
+        return Days(_start(unit, last), last, vague=unit in _LONG)
     if found := _LAST_FEW.fullmatch(text):
         return _last_few(
             int(found["n"] or found["n2"]), _UNITS[found["unit"] or found["unit2"]], today
@@ -129,7 +131,8 @@ def _dated(text: str, today: date) -> Days | None:
     if found := _WHOLE_MONTH.fullmatch(text):
         month = _MONTH[found["month"]]
         year = int(found["year"] or today.year) - (not found["year"] and month > today.month)
-        return Days(date(year, month, 1), date(year, month, monthrange(year, month)[1]))
+        last = monthrange(year, month)[1]
+        return Days(date(year, month, 1), date(year, month, last), vague=True)
     if found := _WHOLE_YEAR.fullmatch(text):
         year = int(found[1])
         return Days(date(year, 1, 1), date(year, 12, 31), vague=True)

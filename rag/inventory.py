@@ -5,10 +5,11 @@ The answer is one like any other, streamed by the same events; each document tha
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from rag.catalog.passages import documents_with, passages_of
 from rag.catalog_questions import CatalogQuestion, catalog_question
 from rag.citing import Citations
 from rag.condensing import condense
+from rag.errors import StorageError
 from rag.evidence import Span, passage_sentences
 from rag.inventory_wording import (
     in_titles,
@@ -46,8 +48,10 @@ from rag.stemming import stem, stems
 from rag.words import terms
 
 if TYPE_CHECKING:
+    from rag.embedding import Embedder
     from rag.indexes import Indexes
-    from rag.retrieval import Retriever
+
+log = logging.getLogger("cloister.library")
 
 # so many documents are listed, of newest or oldest ones, and of those nearest in meaning
 MOST_LISTED = 10
@@ -55,6 +59,8 @@ _FEW = 5
 _NEAREST = 3
 # so many passages with a topic's words are looked at
 MOST_PASSAGES = 10_000
+# and among so many the nearest in meaning are sought
+_NEAR = 200
 # of what was listed some may go before it is cited
 _TRIES = 3
 _NO_MODEL = ModelInfo("none", "", "none")
@@ -95,12 +101,17 @@ class Inventory:
     """Answers from one library's catalog. Safe to use from several threads."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, indexes: Indexes, retriever: Retriever
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        indexes: Callable[[], Indexes],
+        embedder: Callable[[], Embedder],
     ) -> None:
+        """`indexes` and `embedder` are called where a question has a topic only."""
         self._settings = settings
         self._catalog = catalog
         self._indexes = indexes
-        self._retriever = retriever
+        self._embedder = embedder
 
     def ask(self, question: Question, asked: CatalogQuestion) -> AnswerStream:
         """The events of an answer: `sources`, a `sentence` for each line, `done`."""
@@ -287,7 +298,7 @@ class Inventory:
 
     def _with_topic(self, words: Sequence[str], asked: CatalogQuestion, scope: Scope) -> _Found:
         """The documents with all of these words in their title or source, then in a passage."""
-        hits = self._indexes.words.query(" ".join(words), MOST_PASSAGES, every=True)
+        hits = self._indexes().words.query(" ".join(words), MOST_PASSAGES, every=True)
         rank = {name: place for place, (name, _) in enumerate(hits)}
         best: dict[str, str] = {}
         for document_id, chunk_id in documents_with(
@@ -313,10 +324,16 @@ class Inventory:
 
     def _nearest(self, asked: CatalogQuestion, scope: Scope) -> list[_Listed]:
         """The documents whose passages are nearest to the topic, whatever their words."""
-        passages = self._retriever.passages(asked.topic, scope.asked, MOST_LISTED, scope.filters)
+        try:
+            found = self._indexes().vectors.query(self._embedder().query(asked.topic), _NEAR)
+        except StorageError as error:  # a full disk; what was said is true without it
+            log.warning("what is nearest in meaning is left out: %s", error)
+            return []
+        rank = {name: place for place, (name, _) in enumerate(found)}
+        pairs = documents_with(self._catalog, rank, scope.asked, scope.filters)
         chunks: dict[str, str] = {}
-        for passage in passages:
-            chunks.setdefault(passage.document_id, passage.chunk_id)
+        for document_id, chunk_id in sorted(pairs, key=lambda pair: (rank[pair[1]], pair[0])):
+            chunks.setdefault(document_id, chunk_id)
         first = dict(list(chunks.items())[:_NEAREST])
         held = {one.id: one for one in some_holdings(self._catalog, scope, first)}
         return [_Listed(held[name], chunk) for name, chunk in first.items() if name in held]

@@ -18,9 +18,9 @@ from rag.settings import Settings
 
 if TYPE_CHECKING:
     from rag.answering import Answerer, AnswerStream
+    from rag.catalog_questions import CatalogQuestion
     from rag.embedding import Embedder
     from rag.indexes import Indexes
-    from rag.inventory import Inventory
     from rag.reading.reader import Reader
     from rag.retrieval import Retriever
 
@@ -53,7 +53,6 @@ class Library:
         self._embedder: Embedder | None = None
         self._indexes: Indexes | None = None
         self._retriever: Retriever | None = None
-        self._inventory: Inventory | None = None
         self._answerer: Answerer | None = None
         self._reader: Reader | None = None
         self._reader_wanted = True
@@ -70,7 +69,6 @@ class Library:
                 self._embedder = self._part("embedder", self._load_embedder)
                 self._indexes = self._part("indexes", lambda: self._open_indexes(mend))
                 self._retriever = self._make_retriever()
-                self._inventory = self._make_inventory(self._retriever)
             if llm and self._answerer is None:
                 self._answerer = self._part("llm", self._make_answerer)
 
@@ -136,20 +134,30 @@ class Library:
         """Answer, as events: `sources`, `evidence`, then `token` and `sentence`, last `done`.
 
         Closing it, from any thread, stops generation at once. A question about the library itself
-        is answered from the catalog and needs no LLM, loaded or not. Raises the errors of `search`
-        before the first event, and ModelError or Busy from within it.
+        is answered from the catalog: it needs no LLM, and the indexes only where it has a topic.
+        Raises the errors of `search` before the first event, and ModelError or Busy from within it.
         """
         checked(question.text, self.settings)
         check_parameters(question.parameters, self.settings)
         self._check(question.collections, question.filters)
         if about_library := catalog_question(question.text, question.history):
-            return _loaded(self._inventory, "The index").ask(question, about_library)
+            return self._take_stock(question, about_library)
         return _loaded(self._answerer, "The LLM").ask(question)
+
+    def _take_stock(self, question: Question, asked: CatalogQuestion) -> AnswerStream:
+        from rag.inventory import Inventory
+
+        if asked.topic:
+            _loaded(self._retriever, "The index")
+        inventory = Inventory(
+            self.settings, self.catalog, lambda: self.indexes, lambda: self.embedder
+        )
+        return inventory.ask(question, asked)
 
     def close(self) -> None:
         """Close indexes and catalog in order."""
         with self._loading:
-            self._retriever = self._answerer = self._inventory = None
+            self._retriever = self._answerer = None
             if self._indexes is not None:
                 self._indexes.close()
                 self._indexes = None
@@ -190,11 +198,6 @@ class Library:
 
         reranker = Reranker(self.reader, self.settings.retrieval_rerank)
         return Retriever(self.settings, self.catalog, self.embedder, self.indexes, reranker)
-
-    def _make_inventory(self, retriever: Retriever) -> Inventory:
-        from rag.inventory import Inventory
-
-        return Inventory(self.settings, self.catalog, self.indexes, retriever)
 
     def _make_answerer(self) -> Answerer:
         from rag.answerability import Judge, read_calibration

@@ -71,9 +71,10 @@ def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQues
             found = understood
     if groups.get("title"):
         start, end = matched.span("title")
-        found = replace(found, topic=reader.title(text[start:end]), titled=True)
-        if not found.topic:
+        title = reader.title(text[start:end])
+        if not title or phrases.generic.fullmatch(folded(title)):
             return None
+        found = replace(found, topic=title, titled=True)
     if frame.needs and not found.met & frame.needs:
         return None
     noun = groups.get("noun") or ""

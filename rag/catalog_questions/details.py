@@ -15,17 +15,15 @@ _MOST_WORDS = 10
 _MOST_NAME_WORDS = 4
 _LONGEST_PART = 16
 _QUOTES = "\"'“”„«»‘’ "
-# “on” these nothing is written
-_NO_TOPIC = frozenset(
-    "hand file record offer display paper loan time demand request site board sale hold "
-    "order".split()
-)
 _DURING = re.compile(r"(?:in|on|during|within|am|im|in der|en|pendant|durante|nel|nella|a|au|el) ")
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What stood with a frame. `here` where the library was named; `vague` days are a year."""
+    """What stood with a frame; `here` where the library was named.
+
+    Days are `vague` where they are those of a month or a year.
+    """
 
     topic: str = ""
     titled: bool = False
@@ -87,8 +85,7 @@ class DetailReader:
             value = part[start:end]
             if name == "topic" and not found.topic:
                 topic = self.topic(value)
-                # German “zu” with a verb is no topic: “haben Sie zu unterschreiben”
-                if topic and not (matched["by"] == "zu" and topic.islower()):
+                if topic and not self._is_purpose(matched["by"], topic):
                     yield replace(found, topic=topic)
             elif name == "named" and not found.topic and (title := self.title(value)):
                 yield replace(found, topic=title, titled=True)
@@ -114,8 +111,14 @@ class DetailReader:
         telling = [word for word in words if word not in self.phrases.articles]
         if not telling or len(words) > _MOST_WORDS or self.phrases.clause & set(words):
             return ""
-        no_topic = folded(topic) in _NO_TOPIC or self._days(folded(topic))
-        return "" if no_topic else topic
+        if words[0] == "to" or folded(topic) in self.phrases.hardly or self._days(folded(topic)):
+            return ""
+        return "" if words[-1] in self.phrases.surfaces else topic
+
+    def _is_purpose(self, by: str, topic: str) -> bool:
+        """Whether German “zu” goes with a verb: “zu unterschreiben”, “zum Unterschreiben”."""
+        verb = by == "zum" and topic.isalpha() and topic.endswith("en")
+        return verb or (by == "zu" and topic.islower())
 
     def title(self, text: str) -> str:
         """What a document is called, as it was written; empty where nothing is called so."""

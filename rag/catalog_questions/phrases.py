@@ -8,12 +8,13 @@ All are matched against text in lower case without accents. The entries:
   `{one}`, `{many}` and `{any}` stand for those names, also with a format (“PDF files”), `{a}` and
   `{b}` for what may stand there besides, and other names for what `parts` says. The needs are what
   must stand with it, any one of `topic`, `place` (a folder, a collection, the library), `days` and
-  `day` (more exact than a year); `own` says that the frame itself means the library's documents, as
-  “do you have” does and “are there” does not.
+  `day` (more exact than a month); `own` says that the frame itself means the library's documents,
+  as “do you have” does and “are there” does not.
 - `about`, `named`, `folder`, `collection`, `since`: what opens such a part of a question; `here`
   names the library, and `filler` says nothing.
-- `polite` may come first; `follow` opens a follow-up; `clause` are words that no topic has, and
-  `articles` words that may open one.
+- `polite` may come first; `follow` opens a follow-up; `clause` are words that no topic has,
+  `articles` words that may open one, `hardly` what is none by itself (“on hand”), and `surfaces`
+  things on which documents may be (“on the server”).
 """
 
 from __future__ import annotations
@@ -72,12 +73,15 @@ class Phrases:
     frames: tuple[Frame, ...]
     weak: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
     one: re.Pattern[str]
+    generic: re.Pattern[str]
     here: re.Pattern[str]
     filler: re.Pattern[str]
     valued: Mapping[str, re.Pattern[str]]
     follow: re.Pattern[str]
     clause: frozenset[str]
     articles: frozenset[str]
+    hardly: frozenset[str]
+    surfaces: frozenset[str]
 
 
 def read_phrases(language: str) -> Phrases:
@@ -90,6 +94,7 @@ def read_phrases(language: str) -> Phrases:
         frames=tuple(_frame(row, given["polite"], parts) for row in given["frames"]),
         weak=tuple((re.compile(p), WEAK[name]) for name, p in given["weak"].items()),
         one=re.compile(rf"(?:{given['one']}|pdf)(?: \w+)?"),
+        generic=re.compile(f"{given['one']}|{given['many']}"),
         here=re.compile(rf"{given['here']}(?!\w)"),
         filler=re.compile(rf"{given['filler']}(?!\w)"),
         valued={
@@ -102,6 +107,8 @@ def read_phrases(language: str) -> Phrases:
         follow=re.compile(rf"{given['follow']}[ ,]+(?P<b>.+)"),
         clause=frozenset(given["clause"].split()),
         articles=frozenset(given["articles"].split()),
+        hardly=frozenset(given["hardly"].split()),
+        surfaces=frozenset(given["surfaces"].split()),
     )
 
 

@@ -38,13 +38,13 @@ def ask(
     parameters = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
     asked = Question(question, collections or None, parameters=parameters, filters=chosen(filters))
     answer: Mapping[str, Any] = {}
-    about_library = catalog_question(question) is not None
+    about_library = catalog_question(question)
     if not as_json:
-        click.echo(
-            f"{'Looking into the catalog' if about_library else 'Reading the documents'} …",
-            err=True,
-        )
-    with open_session(settings, "cloister ask", llm=not about_library) as session:
+        doing = "Looking into the catalog" if about_library else "Reading the documents"
+        click.echo(f"{doing} …", err=True)
+    # what has no topic is answered from the catalog alone
+    indexes = about_library is None or bool(about_library.topic)
+    with open_session(settings, "cloister ask", not about_library, indexes) as session:
         for name, data in session.ask(asked):
             if name == "done":
                 answer = data
@@ -62,12 +62,13 @@ def _show(answer: Mapping[str, Any]) -> None:
             click.echo(f"  near it: {_where(passage)}")
     for sentence in answer["sentences"]:
         marks = "".join(f"[{n}]" for n in sentence["citations"])
-        click.echo(f"{printable(sentence['text'])} {marks}{_LABELS[sentence['support']]}")
+        line = f"{printable(sentence['text'])} {marks}".rstrip()
+        click.echo(f"{line}{_LABELS[sentence['support']]}")
     for citation in answer["citations"]:
         quote = printable(" ".join(citation["quote"].split()))
         click.echo(f"  [{citation['n']}] {_where(citation)}: “{quote}”")
     seconds = answer["timings_ms"]["total"] / 1000
-    if answer["answered_from"] == "catalog":
+    if answer.get("answered_from") == "catalog":
         click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)
         return
     model = printable(answer["model"]["id"])
