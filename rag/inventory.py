@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,11 @@ from rag.catalog.holdings import (
     Scope,
     count_holdings,
     holdings_spelt,
+    holdings_with,
     list_holdings,
     some_holdings,
 )
-from rag.catalog.passages import documents_with, passages_of
+from rag.catalog.passages import passages_of
 from rag.catalog_questions import CatalogQuestion, catalog_question
 from rag.citing import Citations
 from rag.condensing import condense
@@ -90,9 +91,13 @@ class _Reply:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The documents with a topic, best first: how many have it in their titles, or at all."""
+    """The ids of documents with a topic, best first, with their best chunks.
 
-    listed: tuple[_Listed, ...]
+    The first `titled` have it in their titles. There may be `more` than were looked at.
+    """
+
+    ids: tuple[str, ...]
+    chunks: Mapping[str, str]
     titled: int
     more: bool = False
 
@@ -205,8 +210,7 @@ class Inventory:
             found = list_holdings(self._catalog, scope, order, MOST_LISTED)
             first = f"; the {'newest' if scope.since else 'first'} {MOST_LISTED} are"
             reply.say(f"{has}{first if n > MOST_LISTED else ''}:")
-            for held in found:
-                reply.say(line_of(held, dated=bool(scope.since)), _Listed(held))
+            self._say_each(reply, map(_Listed, found), dated=bool(scope.since))
         for text in left_out(holdings):
             reply.say(text)
         return reply
@@ -217,8 +221,7 @@ class Inventory:
         one, many = noun_of(scope)
         number = f"{len(found)} {order} {many}" if len(found) > 1 else f"{order} {one}"
         reply.say(f"The {number}{where_of(scope)}:")
-        for held in found:
-            reply.say(line_of(held, dated=True), _Listed(held))
+        self._say_each(reply, map(_Listed, found), dated=True)
         reply.short = found[0].title if found else None
 
     def _on_topic(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
@@ -226,117 +229,111 @@ class Inventory:
         words = _telling(asked.topic, asked.language)
         reply = _Reply(words=tuple(terms(" ".join(words))))
         found = self._with_topic(words, asked, scope)
-        n = len(found.listed)
-        if not n or (asked.titled and not found.titled):
+        if not found.ids or (asked.titled and not found.titled):
             self._say_none(reply, asked, scope, found)
-            return reply
-        if asked.titled:
-            found = _Found(found.listed[: found.titled], found.titled)
+        elif asked.titled:
             self._say_titled(reply, asked, scope, found)
-            return reply
+        else:
+            self._say_topic(reply, asked, scope, found)
+        return reply
+
+    def _say_topic(
+        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found
+    ) -> None:
+        """The documents that have a topic."""
+        n = len(found.ids)
         does = mentioning(asked.topic, n) + in_titles(found.titled, n)
-        head = f"{_capital(number_of(n, scope, found.more))} {does}"
+        head = f"{number_of(n, scope, found.more)} {does}"
         if asked.wanted == "count":
             reply.short = str(n)
-            reply.say(f"{head}.", *found.listed[:MOST_LISTED])
-            return reply
-        listed = found.listed
-        if asked.wanted in ("newest", "oldest"):
-            newest = asked.wanted == "newest"
-            by_age = sorted(listed, key=lambda one: one.held.changed, reverse=newest)
-            listed = tuple(by_age[: _FEW if asked.many else 1])
-            reply.short = listed[0].held.title
-            part = f"the {asked.wanted}"
-            head += f"; {part} {len(listed)} are:" if len(listed) > 1 else f"; {part} is:"
+            reply.say(f"{_capital(head)}.", *self._listed(scope, found, found.ids[:MOST_LISTED]))
+            return
+        dated = asked.wanted in ("newest", "oldest")
+        if dated:
+            listed = self._listed(scope, found, found.ids)
+            listed.sort(key=lambda one: one.held.changed, reverse=asked.wanted == "newest")
+            listed = listed[: _FEW if asked.many else 1]
+            reply.short = listed[0].held.title if listed else None
+            which = f" {len(listed)} are" if len(listed) > 1 else " is"
+            head += f"; the {asked.wanted}{which}:"
         else:
-            reply.short = "yes" if asked.wanted == "exists" else None
-            head = f"Yes: {head[0].lower()}{head[1:]}" if reply.short else head
+            listed = self._listed(scope, found, found.ids[:MOST_LISTED])
             head += f"; the first {MOST_LISTED} are:" if n > MOST_LISTED else ":"
-        reply.say(head)
-        for one in listed[:MOST_LISTED]:
-            reply.say(line_of(one.held, dated=bool(asked.wanted in ("newest", "oldest"))), one)
-        return reply
+        if asked.wanted == "exists":
+            reply.short = "yes"
+        reply.say(f"Yes: {head}" if reply.short == "yes" else _capital(head))
+        self._say_each(reply, listed, dated)
 
     def _say_titled(
         self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found
     ) -> None:
         """The documents that are called what was asked for."""
-        n = found.titled
-        reply.short = (
-            "yes" if asked.wanted == "exists" else str(n) if asked.wanted == "count" else None
-        )
+        n, exists = found.titled, asked.wanted == "exists"
+        reply.short = "yes" if exists else str(n) if asked.wanted == "count" else None
         has = f"has “{asked.topic}” in its" if n == 1 else f"have “{asked.topic}” in their"
         more = f"; the first {MOST_LISTED} are" if n > MOST_LISTED else ""
         number = number_of(n, scope)
-        head = f"Yes: {number}" if asked.wanted == "exists" else _capital(number)
+        head = f"Yes: {number}" if exists else _capital(number)
         reply.say(f"{head} {has} title or file name{more}:")
-        for one in found.listed[:MOST_LISTED]:
-            reply.say(line_of(one.held), one)
+        self._say_each(reply, self._listed(scope, found, found.ids[: min(n, MOST_LISTED)]))
 
     def _say_none(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found) -> None:
         """That no document has the topic, or is called so, and what comes nearest to it."""
         reply.short = {"exists": "no", "count": "0"}.get(asked.wanted)
-        no = f"No {noun_of(scope)[0]}{where_of(scope)}"
+        no, n = f"No {noun_of(scope)[0]}{where_of(scope)}", len(found.ids)
+        if asked.titled and n:
+            does = f"{number_of(n, scope, found.more)} {mentioning(asked.topic, n)}"
+            reply.say(f"{no} has “{asked.topic}” in its title or file name, but {does}:")
+            self._say_each(reply, self._listed(scope, found, found.ids[:_FEW]))
+            return
         if asked.titled:
-            no += f" has “{asked.topic}” in its title or file name"
-            if found.listed:
-                n = len(found.listed)
-                reply.say(
-                    f"{no}, but {number_of(n, scope, found.more)} {mentioning(asked.topic, n)}:"
-                )
-                for one in found.listed[:_FEW]:
-                    reply.say(line_of(one.held), one)
-                return
-            reply.say(f"{no}, and none {mentioning(asked.topic, 1)}.")
-        else:
-            reply.say(f"{no} {mentioning(asked.topic, 1)}.")
-        near = () if asked.narrowed else self._nearest(asked, scope)
-        if near:
+            no += f" has “{asked.topic}” in its title or file name, and none"
+        reply.say(f"{no} {mentioning(asked.topic, 1)}.")
+        if near := [] if asked.narrowed else self._nearest(asked, scope):
             reply.say(f"The nearest in meaning {'is' if len(near) == 1 else 'are'}:")
-            for one in near:
-                reply.say(line_of(one.held), one)
+            self._say_each(reply, near)
+
+    def _say_each(self, reply: _Reply, listed: Iterable[_Listed], dated: bool = False) -> None:
+        for one in listed:
+            reply.say(line_of(one.held, dated), one)
+
+    def _listed(self, scope: Scope, found: _Found, ids: Sequence[str]) -> list[_Listed]:
+        """These documents, in this order, as far as they answer still."""
+        held = {one.id: one for one in some_holdings(self._catalog, scope, ids)}
+        return [_Listed(held[name], found.chunks.get(name, "")) for name in ids if name in held]
 
     def _with_topic(self, words: Sequence[str], asked: CatalogQuestion, scope: Scope) -> _Found:
         """The documents with all of these words in their title or source, then in a passage."""
         hits = self._indexes().words.query(" ".join(words), MOST_PASSAGES, every=True)
         rank = {name: place for place, (name, _) in enumerate(hits)}
-        best: dict[str, str] = {}
-        for document_id, chunk_id in documents_with(
-            self._catalog, rank, scope.asked, scope.filters
-        ):
-            if document_id not in best or rank[chunk_id] < rank[best[document_id]]:
-                best[document_id] = chunk_id
+        best = self._best_chunks(scope, rank)
         starts = {_start(word) for word in terms(" ".join(words))}
-        spelt = holdings_spelt(self._catalog, scope, starts)
-        titled = {held.id for held in spelt if _has_all(held, words, asked.language)}
-        held = {one.id: one for one in some_holdings(self._catalog, scope, {*best, *titled})}
-        last = len(rank)
-        order = sorted(
-            held.values(),
-            key=lambda one: (
-                one.id not in titled,
-                rank.get(best.get(one.id, ""), last),
-                one.source,
-            ),
-        )
-        listed = tuple(_Listed(one, best.get(one.id, "")) for one in order)
-        return _Found(listed, sum(one.id in titled for one in order), len(hits) == MOST_PASSAGES)
+        spelt = holdings_spelt(self._catalog, scope, starts, MOST_PASSAGES)
+        titled = [name for name, text in spelt if _has_all(text, words, asked.language)]
+        ids = list(dict.fromkeys((*titled, *best)))
+        last, named = len(rank), set(titled)
+        ids.sort(key=lambda name: (name not in named, rank.get(best.get(name, ""), last)))
+        more = MOST_PASSAGES in (len(hits), len(spelt))
+        return _Found(tuple(ids), best, len(named), more)
+
+    def _best_chunks(self, scope: Scope, rank: Mapping[str, int]) -> dict[str, str]:
+        """The first of these chunks of each document that has one, by the documents' ids."""
+        pairs = holdings_with(self._catalog, scope, rank)
+        best: dict[str, str] = {}
+        for document_id, chunk_id in sorted(pairs, key=lambda pair: (rank[pair[1]], pair[0])):
+            best.setdefault(document_id, chunk_id)
+        return best
 
     def _nearest(self, asked: CatalogQuestion, scope: Scope) -> list[_Listed]:
         """The documents whose passages are nearest to the topic, whatever their words."""
         try:
-            found = self._indexes().vectors.query(self._embedder().query(asked.topic), _NEAR)
+            hits = self._indexes().vectors.query(self._embedder().query(asked.topic), _NEAR)
         except StorageError as error:  # a full disk; what was said is true without it
             log.warning("what is nearest in meaning is left out: %s", error)
             return []
-        rank = {name: place for place, (name, _) in enumerate(found)}
-        pairs = documents_with(self._catalog, rank, scope.asked, scope.filters)
-        chunks: dict[str, str] = {}
-        for document_id, chunk_id in sorted(pairs, key=lambda pair: (rank[pair[1]], pair[0])):
-            chunks.setdefault(document_id, chunk_id)
-        first = dict(list(chunks.items())[:_NEAREST])
-        held = {one.id: one for one in some_holdings(self._catalog, scope, first)}
-        return [_Listed(held[name], chunk) for name, chunk in first.items() if name in held]
+        rank = {name: place for place, (name, _) in enumerate(hits)}
+        best = self._best_chunks(scope, rank)
+        return self._listed(scope, _Found((), best, 0), list(best)[:_NEAREST])
 
 
 def _scope(question: Question, asked: CatalogQuestion) -> Scope:
@@ -362,9 +359,9 @@ def _start(word: str) -> str:
     return word[: max(2, min(_WORD_START, len(word) - 1))]
 
 
-def _has_all(held: Held, words: Sequence[str], language: str) -> bool:
+def _has_all(text: str, words: Sequence[str], language: str) -> bool:
     """Whether a document's title and source have all of these words, in some form."""
-    text, wanted = f"{held.title} {held.source}".replace("_", " "), " ".join(words)
+    text, wanted = text.replace("_", " "), " ".join(words)
     if set(terms(wanted)) <= set(terms(text)):
         return True
     return language != "en" and set(stems(wanted, language)) <= set(stems(text, language))

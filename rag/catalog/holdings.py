@@ -13,7 +13,7 @@ from rag.catalog.batching import batched
 from rag.catalog.documents import SOURCE_ORDER, shown_title
 from rag.catalog.filtering import allowed, came_between, day_of, last_changed
 from rag.catalog.queue import UNFINISHED
-from rag.catalog.schema import collections, contents, documents, folders
+from rag.catalog.schema import chunks, collections, contents, documents, folders
 from rag.records import NO_FILTERS, Filters
 
 # they have no text of their own; what is in them are documents
@@ -110,27 +110,58 @@ def some_holdings(catalog: Catalog, scope: Scope, ids: Iterable[str]) -> list[He
     """Those of these documents that answer now, in any order."""
     found: list[Held] = []
     with catalog.read() as connection:
-        within = _within(connection, scope)
+        within = _checked(_within(connection, scope))
         for some in batched(ids):
-            statement = _holding().where(_answers(), within, documents.c.id.in_(some))
+            statement = _holding().where(documents.c.id.in_(some), _answers(), within)
             found += [_held(row) for row in connection.execute(statement)]
     return found
 
 
-def holdings_spelt(catalog: Catalog, scope: Scope, starts: Collection[str]) -> list[Held]:
-    """The documents whose title or source has all of these beginnings of words somewhere.
+def holdings_with(
+    catalog: Catalog, scope: Scope, chunk_ids: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Every (document id, chunk id) of a document that answers now with one of these chunks."""
+    found: list[tuple[str, str]] = []
+    with catalog.read() as connection:
+        within = _checked(_within(connection, scope))
+        for some in batched(chunk_ids):
+            statement = (
+                select(documents.c.id, chunks.c.id)
+                .join(chunks, chunks.c.content_key == documents.c.content_key)
+                .outerjoin(folders, folders.c.id == documents.c.folder_id)
+                .where(chunks.c.id.in_(some), within)
+            )
+            found += [(row[0], row[1]) for row in connection.execute(statement)]
+    return found
+
+
+def holdings_spelt(
+    catalog: Catalog, scope: Scope, starts: Collection[str], limit: int
+) -> list[tuple[str, str]]:
+    """The id, and title and source, of documents in which all of these beginnings of words stand.
 
     Where either is not in ASCII, of which case and accents are not known here, it is given too.
+    At most `limit` are.
     """
     if not starts:
         return []
-    text = func.lower(func.coalesce(contents.c.title, "") + " " + documents.c.source)
-    spelt = and_(*(func.instr(text, start) > 0 for start in starts))
+    text = func.coalesce(contents.c.title, "") + " " + documents.c.source
+    spelt = and_(*(func.instr(func.lower(text), start) > 0 for start in starts))
     with catalog.read() as connection:
-        statement = _holding().where(
-            _answers(), _within(connection, scope), or_(spelt, text.op("GLOB")("*[^ -~]*"))
+        statement = (
+            select(documents.c.id, text)
+            .join(contents, contents.c.key == documents.c.content_key)
+            .outerjoin(folders, folders.c.id == documents.c.folder_id)
+            .where(_answers(), _within(connection, scope), or_(spelt, text.op("GLOB")("*[^ -~]*")))
+            .order_by(documents.c.source, documents.c.id)
+            .limit(limit)
         )
-        return [_held(row) for row in connection.execute(statement)]
+        return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def _checked(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition looked at row by row: an index for it is slower where ids choose the rows."""
+    return case((condition, 1), else_=0) == 1
 
 
 def _answers() -> ColumnElement[bool]:

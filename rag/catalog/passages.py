@@ -60,26 +60,6 @@ def passages_of(catalog: Catalog, chosen: Mapping[str, str]) -> Mapping[str, Pas
     return found
 
 
-def documents_with(
-    catalog: Catalog,
-    ids: Iterable[str],
-    collections: Sequence[str] | None = None,
-    filters: Filters = NO_FILTERS,
-) -> list[tuple[str, str]]:
-    """Every (document id, chunk id) of a live chunk among `ids` in a document that may answer."""
-    found: list[tuple[str, str]] = []
-    with catalog.read() as connection:
-        those = allowed(connection, collections, filters)
-        for some in batched(ids):
-            statement = (
-                select(documents.c.id, chunks.c.id)
-                .join(chunks, chunks.c.content_key == documents.c.content_key)
-                .where(chunks.c.id.in_(some), those)
-            )
-            found += [(row[0], row[1]) for row in connection.execute(statement)]
-    return found
-
-
 def live_size(
     catalog: Catalog, collections: Sequence[str] | None = None, filters: Filters = NO_FILTERS
 ) -> int:
