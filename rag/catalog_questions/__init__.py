@@ -60,7 +60,8 @@ def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQues
     if not matched:
         return None
     groups = matched.groupdict()
-    reader = DetailReader(phrases, today, period=bool(frame.needs & {"days", "day"}))
+    dated = bool(frame.needs & {"days", "day"})
+    reader = DetailReader(phrases, today, period=dated, own=frame.own)
     found = Details()
     for name in ("a", "b"):
         if groups.get(name):
@@ -72,7 +73,7 @@ def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQues
     if groups.get("title"):
         start, end = matched.span("title")
         title = reader.title(text[start:end])
-        if not title or phrases.generic.fullmatch(folded(title)):
+        if not title or phrases.generic.match(folded(title)):
             return None
         found = replace(found, topic=title, titled=True)
     if frame.needs and not found.met & frame.needs:
@@ -105,7 +106,7 @@ def _continued(before: CatalogQuestion, text: str, today: date) -> CatalogQuesti
     if not matched:
         return None
     rest = text[matched.start("b") :]
-    reader = DetailReader(phrases, today, period=True)
+    reader = DetailReader(phrases, today, period=True, own=True)
     found = reader.read(rest, Details())
     if found is None:
         words = folded_words(rest)

@@ -15,6 +15,7 @@ _MOST_WORDS = 10
 _MOST_NAME_WORDS = 4
 _LONGEST_PART = 16
 _QUOTES = "\"'“”„«»‘’ "
+_NUMBER = re.compile(r"\d{1,3}(?:[.,]\d+)* ")
 _DURING = re.compile(r"(?:in|on|during|within|am|im|in der|en|pendant|durante|nel|nella|a|au|el) ")
 
 
@@ -48,11 +49,15 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class DetailReader:
-    """Reads details in one language; `period` where “this week” may stand without “since”."""
+    """Reads details in one language; `period` where “this week” may stand without “since”.
+
+    `own` is as the frame's.
+    """
 
     phrases: Phrases
     today: date
     period: bool = False
+    own: bool = True
 
     def read(self, text: str, found: Details) -> Details | None:
         """What all of a text says, added to what was found; None where some is not understood."""
@@ -85,7 +90,7 @@ class DetailReader:
             value = part[start:end]
             if name == "topic" and not found.topic:
                 topic = self.topic(value)
-                if topic and not self._is_purpose(matched["by"], topic):
+                if topic and not self._is_other(matched["by"], topic, plain[start:end]):
                     yield replace(found, topic=topic)
             elif name == "named" and not found.topic and (title := self.title(value)):
                 yield replace(found, topic=title, titled=True)
@@ -115,10 +120,15 @@ class DetailReader:
             return ""
         return "" if words[-1] in self.phrases.surfaces else topic
 
-    def _is_purpose(self, by: str, topic: str) -> bool:
-        """Whether German “zu” goes with a verb: “zu unterschreiben”, “zum Unterschreiben”."""
+    def _is_other(self, by: str, topic: str, value: str) -> bool:
+        """Whether what looks like a topic may be something else.
+
+        German “zu” goes with verbs (“zu unterschreiben”, “zum Unterschreiben”), an English “on the”
+        with places where nothing says that the library is meant, and “about” with numbers.
+        """
         verb = by == "zum" and topic.isalpha() and topic.endswith("en")
-        return verb or (by == "zu" and topic.islower())
+        place = by == "on" and not self.own and value.startswith("the ")
+        return verb or place or (by == "zu" and topic.islower()) or bool(_NUMBER.match(topic))
 
     def title(self, text: str) -> str:
         """What a document is called, as it was written; empty where nothing is called so."""

@@ -94,7 +94,7 @@ def read_phrases(language: str) -> Phrases:
         frames=tuple(_frame(row, given["polite"], parts) for row in given["frames"]),
         weak=tuple((re.compile(p), WEAK[name]) for name, p in given["weak"].items()),
         one=re.compile(rf"(?:{given['one']}|pdf)(?: \w+)?"),
-        generic=re.compile(f"{given['one']}|{given['many']}"),
+        generic=re.compile(rf"(?:{given['one']}|{given['many']})(?!\w)"),
         here=re.compile(rf"{given['here']}(?!\w)"),
         filler=re.compile(rf"{given['filler']}(?!\w)"),
         valued={

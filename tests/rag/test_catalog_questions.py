@@ -60,6 +60,7 @@ ABOUT_THE_LIBRARY: dict[str, dict[str, Any]] = {
         "topic": "minutes of the board meeting in May",
     },
     "Do you have any documents on Llama 2?": {"wanted": "exists", "topic": "Llama 2"},
+    "Do you have the documents on travel?": {"wanted": "exists", "topic": "travel"},
     "Is there a document about safety?": {"wanted": "exists", "topic": "safety", "titled": False},
     "Is there a document called “Travel policy”?": {
         "wanted": "exists",
@@ -156,6 +157,18 @@ What changed in the travel policy since 2024?
 What changed since 2024?
 What has changed since the last edition?
 What is new in hall 2?
+Which files are on the list?
+How many documents are there on the list?
+How many documents on the board's table?
+Which documents do we have on the agenda?
+Which documents are about 10 pages long?
+What is the oldest document on the list?
+Do you have the contract in writing?
+Do you have the documents for the visa?
+Do you have the file number?
+Do you have the report with you?
+What was added in March?
+What's new today?
 What has changed since last year?
 What has changed since January?
 What documents do you have about to expire?
@@ -178,10 +191,13 @@ Haben Sie den Vertrag unterschrieben?
 Gibt es einen Zuschuss für Möbel?
 Was hat sich in der Richtlinie geändert?
 Welche Unterlagen haben wir zur Hand?
+Welche Dokumente gibt es über 10 Seiten?
+Haben Sie die Unterlagen von gestern?
 Welche Unterlagen gibt es zum Ausfüllen?
 Welche Dokumente haben wir zu Hause?
 Quels documents avez-vous sur vous ?
 Quels documents avez-vous sur le serveur ?
+Quels documents y a-t-il sur la liste ?
 Quels documents dois-je fournir ?
 Quels documents faut-il pour un visa ?
 Quels sont les documents à fournir ?
