@@ -24,7 +24,17 @@ from rag.evidence import Span, coverage, held_terms, is_cut
 from rag.generation import Generator
 from rag.kinds import shows_kind, wanted_kind
 from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
-from rag.records import NO_MODEL, Answer, Event, Passage, Question, Sentence, Usage, to_json
+from rag.records import (
+    NO_MODEL,
+    Answer,
+    Citation,
+    Event,
+    Passage,
+    Question,
+    Sentence,
+    Usage,
+    to_json,
+)
 from rag.retrieval import Retriever
 from rag.settings import Settings
 from rag.short_answer import short_answer
@@ -224,7 +234,7 @@ class Answerer:
         None where none is in its document any more, as with `_quote`.
         """
         citations = Citations(self._catalog)
-        for span in _telling(run.evidence.spans):
+        for span in telling(run.evidence.spans):
             if citation := citations.cite(span):
                 run.mark("evidence")
                 return Event("evidence", {"text": _quoted(span), "citation": to_json(citation)})
@@ -232,7 +242,7 @@ class Answerer:
 
     def _quote(self, run: _Run) -> Event | None:
         """The best evidence as a sentence of the answer."""
-        for span in _telling(run.evidence.spans):
+        for span in telling(run.evidence.spans):
             event = self._add(run, _quoted(span), Verdict("quoted", 1.0, span), span)
             if event:
                 return event
@@ -245,19 +255,11 @@ class Answerer:
             return None
         sentence = Sentence(text, verdict.support, verdict.score, (citation.n,))
         run.sentences.append(sentence)
-        return Event(
-            "sentence",
-            {
-                "index": len(run.sentences) - 1,
-                **to_json(sentence),
-                "new_citations": to_json(run.citations.all[known:]),
-                "replaces_draft": True,
-            },
-        )
+        return sentence_event(len(run.sentences) - 1, sentence, run.citations.all[known:])
 
     def _finish(self, run: _Run) -> Answer:
         abstained = not run.sentences
-        text = NOT_SAID if abstained else " ".join(_marked(run.sentences))
+        text = NOT_SAID if abstained else " ".join(marked(run.sentences))
         short, confidence = None, 1.0 - run.answerable
         if not abstained:
             quotes = [citation.quote for citation in run.citations.all]
@@ -288,6 +290,19 @@ class Answerer:
         return answer
 
 
+def sentence_event(index: int, sentence: Sentence, new: Sequence[Citation]) -> Event:
+    """The event of an answer's sentence, with the citations that no sentence before it had."""
+    return Event(
+        "sentence",
+        {
+            "index": index,
+            **to_json(sentence),
+            "new_citations": to_json(new),
+            "replaces_draft": True,
+        },
+    )
+
+
 def _best_first(passages: Sequence[Passage], evidence: Evidence) -> list[Passage]:
     """The passages in the order of their best evidence."""
     order = {span.passage.chunk_id: -i for i, span in reversed(list(enumerate(evidence.spans)))}
@@ -303,8 +318,8 @@ def _leaves_out(question: str, text: str, evidence: Span) -> bool:
     return shows_kind(evidence.text, kind) is True and shows_kind(text, kind) is False
 
 
-def _telling(spans: Sequence[Span]) -> Sequence[Span]:
-    """Those that say something by themselves, which a heading does not; else the first."""
+def telling(spans: Sequence[Span]) -> Sequence[Span]:
+    """The stretches that say something by themselves, as headings do not; else the first."""
     return [span for span in spans if _says_something(span.text)] or spans[:1]
 
 
@@ -334,7 +349,7 @@ def _withdrawn(text: str) -> Event:
     )
 
 
-def _marked(sentences: Sequence[Sentence]) -> Iterator[str]:
+def marked(sentences: Sequence[Sentence]) -> Iterator[str]:
     """The sentences with their citations' numbers; nothing else in them looks like one."""
     known = {n for sentence in sentences for n in sentence.citations}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rag.catalog import CATALOG_FILE, Catalog
 from rag.catalog.collections import create_collection
 from rag.catalog.filtering import check_passing
+from rag.catalog_questions import catalog_question
 from rag.errors import Busy, CloisterError, UsageError
 from rag.questions import check_filters, check_parameters, checked
 from rag.records import DEFAULT_COLLECTION, NO_FILTERS, Filters, Passage, Question
@@ -17,6 +18,7 @@ from rag.settings import Settings
 
 if TYPE_CHECKING:
     from rag.answering import Answerer, AnswerStream
+    from rag.catalog_questions import CatalogQuestion
     from rag.embedding import Embedder
     from rag.indexes import Indexes
     from rag.reading.reader import Reader
@@ -131,13 +133,26 @@ class Library:
     def ask(self, question: Question) -> AnswerStream:
         """Answer, as events: `sources`, `evidence`, then `token` and `sentence`, last `done`.
 
-        Closing it, from any thread, stops generation at once. Raises the errors of `search` before
-        the first event, and ModelError or Busy from within it.
+        Closing it, from any thread, stops generation at once. A question about the library itself
+        is answered from the catalog: it needs no LLM, and the indexes only where it has a topic.
+        Raises the errors of `search` before the first event, and ModelError or Busy from within it.
         """
         checked(question.text, self.settings)
         check_parameters(question.parameters, self.settings)
         self._check(question.collections, question.filters)
+        if about_library := catalog_question(question.text, question.history):
+            return self._take_stock(question, about_library)
         return _loaded(self._answerer, "The LLM").ask(question)
+
+    def _take_stock(self, question: Question, asked: CatalogQuestion) -> AnswerStream:
+        from rag.inventory import Inventory
+
+        if asked.topic:
+            _loaded(self._retriever, "The index")
+        inventory = Inventory(
+            self.settings, self.catalog, lambda: self.indexes, lambda: self.embedder
+        )
+        return inventory.ask(question, asked)
 
     def close(self) -> None:
         """Close indexes and catalog in order."""

@@ -17,7 +17,8 @@ from typing import Any, Literal
 Box = tuple[float, float, float, float]
 BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
 State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
-Support = Literal["supported", "quoted", "unsupported"]
+# “catalog”: of a sentence about the library itself, which is so by the catalog
+Support = Literal["supported", "quoted", "unsupported", "catalog"]
 
 DEFAULT_COLLECTION = "default"
 
@@ -299,6 +300,7 @@ class Answer:
 
     `confidence` is how likely it is right, from 0 to 1: how often answers like it were, or, where
     it declines, how likely the passages hold no answer. `answerable` is how likely they hold one.
+    One that was `answered_from` the catalog is about the library itself: no model was asked.
     """
 
     id: str
@@ -319,6 +321,7 @@ class Answer:
     usage: Usage = Usage()
     timings_ms: Mapping[str, int] = field(default_factory=dict)
     filters: Filters = NO_FILTERS
+    answered_from: Literal["documents", "catalog"] = "documents"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,14 @@ class Session(Protocol):
 
 
 @contextmanager
-def open_session(settings: Settings, what: str, llm: bool = True) -> Iterator[Session]:
-    """A session for the command `what`. Raises Busy where another command has the library."""
+def open_session(
+    settings: Settings, what: str, llm: bool = True, indexes: bool = True
+) -> Iterator[Session]:
+    """A session for the command `what`. Raises Busy where another command has the library.
+
+    Where this process opens the library, `llm` False leaves the LLM out, and `indexes` False
+    all that takes time: then it answers from the catalog only.
+    """
     holder = find_holder(settings)
     if holder is not None and holder.address:
         yield RemoteSession(holder.address, holder.token)
@@ -54,7 +60,8 @@ def open_session(settings: Settings, what: str, llm: bool = True) -> Iterator[Se
     with take_library_lock(settings, what):
         library = Library(settings)
         try:
-            library.load(llm=llm)
+            if indexes:
+                library.load(llm=llm)
             yield LocalSession(library)
         finally:
             library.close()

@@ -159,11 +159,15 @@ class WordIndex:
             raise store_error("The lexical index", error) from error
 
     def query(
-        self, text: str, n: int, among: Sequence[str] | None = None
+        self, text: str, n: int, among: Sequence[str] | None = None, every: bool = False
     ) -> list[tuple[str, float]]:
-        """The `n` best ids with their BM25 scores, best first; with `among` only of those."""
+        """The `n` best ids with their BM25 scores, best first; with `among` only of those.
+
+        With `every`, only those that hold each word of the text, in one form or another.
+        """
         searcher = self._searcher()
-        clauses = self._clauses(text, self._languages(searcher))
+        occur = tantivy.Occur.Must if every else tantivy.Occur.Should
+        clauses = self._clauses(text, self._languages(searcher), occur)
         if not clauses or n < 1 or among == []:
             return []
         query = tantivy.Query.boolean_query(clauses)
@@ -182,7 +186,7 @@ class WordIndex:
         return {name: found.get(name, 0.0) for name in ids}
 
     def _clauses(
-        self, text: str, languages: Sequence[str]
+        self, text: str, languages: Sequence[str], occur: tantivy.Occur
     ) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """One clause a content word: the best of its forms counts."""
         forms = {word: {(_FIELD, word)} for word in content_terms(text)}
@@ -193,7 +197,7 @@ class WordIndex:
                     forms.setdefault(key, set()).add((_STEMS, found))
         return [
             (
-                tantivy.Occur.Should,
+                occur,
                 tantivy.Query.disjunction_max_query(
                     [tantivy.Query.term_query(self._schema, *form) for form in sorted(alternatives)]
                 ),

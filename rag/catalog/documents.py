@@ -31,7 +31,7 @@ from rag.records import Document
 
 # a path's parts are sorted one by one: what is in “a.zip” comes before “a.zip.txt”
 _FIRST = "\x01"
-_ORDER = func.replace(documents.c.source, "/", _FIRST)
+SOURCE_ORDER = func.replace(documents.c.source, "/", _FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +173,9 @@ def list_documents(
         if parent is not None:
             statement = statement.where(documents.c.parent_id == parent)
         if after is not None:
-            place = tuple_(_ORDER, documents.c.id)
+            place = tuple_(SOURCE_ORDER, documents.c.id)
             statement = statement.where(place > (after[0].replace("/", _FIRST), after[1]))
-        statement = statement.order_by(_ORDER, documents.c.id).limit(limit)
+        statement = statement.order_by(SOURCE_ORDER, documents.c.id).limit(limit)
         return [_document(row) for row in connection.execute(statement)]
 
 

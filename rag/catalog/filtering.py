@@ -156,6 +156,29 @@ def _changed() -> ColumnElement[int]:
     )
 
 
+def came_between(since: str, until: str) -> ColumnElement[bool]:
+    """Documents changed or added on the days (ISO 8601) from `since` to `until`, if that is given.
+
+    A file that was added today may have been changed last a year ago.
+    """
+    added = func.substr(documents.c.created_at, 1, 10)
+    changed = [_changed() >= _nanoseconds(since)]
+    came = [added >= since]
+    if until:
+        changed.append(_changed() < _nanoseconds(until, after=1))
+        came.append(added <= until)
+    return or_(and_(*changed), and_(*came))
+
+
+def last_changed() -> ColumnElement[int]:
+    """When a file was last changed, or an upload added, in nanoseconds from 1970, to order by."""
+    added = func.julianday(documents.c.created_at) - func.julianday(_EPOCH.isoformat())
+    return case(
+        (func.instr(documents.c.stat_key, ":") > 0, _changed()),
+        else_=cast(added * 86_400_000, BigInteger) * 1_000_000,
+    )
+
+
 def _nanoseconds(day: str, after: int = 0) -> int:
     """When the day so many `after` this one begins, as far from 1970 as can be counted so."""
     days = (date.fromisoformat(day) - _EPOCH).days + after

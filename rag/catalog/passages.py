@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, or_, select
 
 from rag.catalog import Catalog
 from rag.catalog.batching import batched
@@ -43,6 +43,22 @@ def live_passages(
                 if first is not passage:
                     twins = (*first.twins, twin(first, passage, "same"))
                     found[row.id] = replace(first, twins=twins)
+    return found
+
+
+def passages_of(catalog: Catalog, chosen: Mapping[str, str]) -> Mapping[str, Passage]:
+    """The chunk named for each document, by the document's id, or its first one for an empty name.
+
+    Documents that have gone, or have that chunk no more, are left out.
+    """
+    found: dict[str, Passage] = {}
+    named = {key: chunk_id for key, chunk_id in chosen.items() if chunk_id}
+    with catalog.read() as connection:
+        for some in batched(chosen):
+            wanted = or_(chunks.c.ordinal == 0, chunks.c.id.in_([*map(chosen.get, some)]))
+            for row in connection.execute(_live().where(documents.c.id.in_(some), wanted)):
+                if named.get(row.document_id, row.id) == row.id:
+                    found[row.document_id] = _passage(row)
     return found
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from rag.catalog_questions import catalog_question
 from rag.commands.filtering import chosen, filter_options
 from rag.printing import json_line, printable
 from rag.records import Question
 from rag.session import open_session
 from rag.settings import Settings
 
-_LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported)"}
+_LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported)", "catalog": ""}
 
 
 @click.command(epilog='Example: cloister ask "How many unused days of leave may I carry over?"')
@@ -37,9 +38,13 @@ def ask(
     parameters = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
     asked = Question(question, collections or None, parameters=parameters, filters=chosen(filters))
     answer: Mapping[str, Any] = {}
+    about_library = catalog_question(question)
     if not as_json:
-        click.echo("Reading the documents …", err=True)
-    with open_session(settings, "cloister ask") as session:
+        doing = "Looking into the catalog" if about_library else "Reading the documents"
+        click.echo(f"{doing} …", err=True)
+    # what has no topic is answered from the catalog alone
+    indexes = about_library is None or bool(about_library.topic)
+    with open_session(settings, "cloister ask", not about_library, indexes) as session:
         for name, data in session.ask(asked):
             if name == "done":
                 answer = data
@@ -57,11 +62,15 @@ def _show(answer: Mapping[str, Any]) -> None:
             click.echo(f"  near it: {_where(passage)}")
     for sentence in answer["sentences"]:
         marks = "".join(f"[{n}]" for n in sentence["citations"])
-        click.echo(f"{printable(sentence['text'])} {marks}{_LABELS[sentence['support']]}")
+        line = f"{printable(sentence['text'])} {marks}".rstrip()
+        click.echo(f"{line}{_LABELS[sentence['support']]}")
     for citation in answer["citations"]:
         quote = printable(" ".join(citation["quote"].split()))
         click.echo(f"  [{citation['n']}] {_where(citation)}: “{quote}”")
     seconds = answer["timings_ms"]["total"] / 1000
+    if answer.get("answered_from") == "catalog":
+        click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)
+        return
     model = printable(answer["model"]["id"])
     click.secho(f"  {model}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True)
 

@@ -54,7 +54,7 @@ def render(
         name=name,
         today=date.today().isoformat(),
         scored=scored,
-        model=scored[0].result.answer["model"],
+        model=_model(scored),
         measures=[
             (key, *MEASURES[key], found, sum(key in s.scores for s in scored))
             for key, found in intervals(scored).items()
@@ -74,6 +74,13 @@ def render(
         comparison=comparison,
         side=_SIDE,
     )
+
+
+def _model(scored: Sequence[Scored]) -> Any:
+    """The model that answered; none did where all was answered from the catalog."""
+    answers = [one.result.answer for one in scored]
+    asked = [answer for answer in answers if answer.get("answered_from") != "catalog"]
+    return (asked or answers)[0]["model"]
 
 
 def _share(value: float | Interval | None) -> str:

@@ -98,8 +98,10 @@ def score(result: Result, catalog: Catalog) -> Scored:
     else:
         scores["unanswerable_declined"] = float(not given)
     if given:
-        backed = [sentence["support"] != "unsupported" for sentence in answer["sentences"]]
-        scores["supported"] = sum(backed) / max(1, len(backed))
+        supports = [sentence["support"] for sentence in answer["sentences"]]
+        backed = [support != "unsupported" for support in supports if support != "catalog"]
+        if backed or not supports:
+            scores["supported"] = sum(backed) / max(1, len(backed))
         if item.evidence:
             right = right_citations(item, answer)
             scores["citation_precision"] = sum(right) / max(1, len(right))

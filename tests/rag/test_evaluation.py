@@ -194,6 +194,21 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
     assert scores["test"]["intervals"]["hit@1"] == [1.0, 1.0]
 
 
+def test_what_is_answered_from_the_catalog_is_right_but_supported_by_no_passage(
+    tmp_path: Path,
+) -> None:
+    library = fake_library(tmp_path / "home")
+    add_text(library, "leave.txt", "Unused leave is lost in March.")
+    read_all(library)
+    rows = [{"question": "How many documents are there?", "answers": ["1"], "split": "dev"}]
+    items = read_questions(questions(tmp_path / "q.jsonl", rows))
+    (result,) = run(LocalSession(library), items, None)
+    found = score(result, library.catalog)
+    library.close()
+    assert (found.scores["em"], found.right, found.failure) == (1.0, True, "")
+    assert "supported" not in found.scores
+
+
 TABLE = """\ufeffID, Question ,answer,Source,page,quote
 a,"When, at the latest?",31 March|by 31 March,leave.txt,2,until 31 March
 ,,,,,

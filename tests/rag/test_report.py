@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rag.evaluation.report import render
 from rag.evaluation.run import Result
 from rag.evaluation.scoring import Scored
 
+NO_MODEL = {"id": "none", "revision": "", "device": "none", "adapter": None}
 HOSTILE = '<img src="https://evil.example/x.png"><script>alert(1)</script>'
 
 
@@ -74,6 +76,14 @@ class _Page(HTMLParser):
         """The texts from the one that reads `first` on."""
         told = [text for text in self.said if text]
         return told[told.index(first) :][:6]
+
+
+def test_a_report_names_the_model_that_answered() -> None:
+    told = scored("e", 1.0)
+    answer = {**told.result.answer, "answered_from": "catalog", "model": NO_MODEL}
+    first = replace(told, result=replace(told.result, answer=answer))
+    assert "answers by a-model" in render("questions.jsonl", [first, *RUN], 0.5)
+    assert "answers by none" in render("questions.jsonl", [first], 0.5)
 
 
 def test_a_report_shows_scores_and_what_failed_and_loads_nothing() -> None:

@@ -36,7 +36,9 @@ def ask(body: AskInput) -> Response:
 
     With `"stream": true` the reply is `text/event-stream`: first `sources`, then `evidence` (the
     best quote, while the model reads), `token` (draft) and `sentence` (verified), last `done` with
-    the whole answer, or `error`.
+    the whole answer, or `error`. A question about the library itself (“which documents do you have
+    on travel?”) is answered from the catalog: `answered_from` says so, and neither `evidence` nor
+    `token` comes.
     """
     settings = served().library.settings
     parameters = body.parameters.model_dump(exclude_none=True)

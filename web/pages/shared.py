@@ -19,6 +19,7 @@ SUPPORT_LABELS = {
     "supported": "supported",
     "quoted": "quoted",
     "unsupported": "not supported",
+    "catalog": "from the catalog",
 }
 ONLY_QUOTED = (
     "These are the documents' own words that come nearest to the question. "

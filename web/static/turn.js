@@ -3,7 +3,7 @@
 import { find, fromTemplate, make } from "./dom.js";
 import { byPage, citeLink, newerVersions, pageLink, placeLink } from "./places.js";
 
-const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported" };
+const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported", catalog: "from the catalog" };
 
 export class Turn {
   constructor(question) {
@@ -77,6 +77,8 @@ export class Turn {
     this.dropEvidence();
     for (const citation of answer.citations) this.citations.set(citation.n, citation);
     this.end();
+    // what was listed is cited; it was not read to answer
+    if (answer.answered_from === "catalog") find(".read", this.root).hidden = true;
     if (answer.abstained) this.abstain(answer);
     else this.settle(answer.sentences.map((sentence) => this.sentenceLine(sentence)));
     this.say(answer);
@@ -159,7 +161,7 @@ function metaOf(answer) {
   const first = evidence ?? token;
   set("first", first === undefined ? null : seconds(first));
   set("total", total === undefined ? null : seconds(total));
-  set("model", answer.model.id);
+  set("model", answer.answered_from === "catalog" ? null : answer.model.id);
   set("record", make("a", { href: `/answers/${encodeURIComponent(answer.id)}` }, answer.id));
   return meta;
 }

@@ -1,0 +1,220 @@
+"""What the library holds: the documents that answer now, counted and listed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select
+
+from rag.catalog import Catalog
+from rag.catalog.batching import batched
+from rag.catalog.documents import SOURCE_ORDER, shown_title
+from rag.catalog.filtering import allowed, came_between, day_of, last_changed
+from rag.catalog.queue import UNFINISHED
+from rag.catalog.schema import chunks, collections, contents, documents, folders
+from rag.records import NO_FILTERS, Filters
+
+# they have no text of their own; what is in them are documents
+ARCHIVES = ("zip", "tar")
+Order = Literal["source", "newest", "oldest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which of the library's documents are meant: those for which all that is given holds.
+
+    `asked` and `filters` are the asker's; the rest is what the question says itself. `folder` is
+    the name of any folder on the way to the file, or some in a row (“2025/hr”). `since` and
+    `until` are the days (ISO 8601) on which a file was changed or added.
+    """
+
+    asked: tuple[str, ...] | None = None
+    filters: Filters = NO_FILTERS
+    kinds: tuple[str, ...] = ()
+    folder: str = ""
+    collection: str = ""
+    since: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A document that answers now. `dated` is the day of its last change, or else of its adding.
+
+    `changed` is when that was, in nanoseconds from 1970. `inside` is the source of the archive or
+    mail that it is in, or empty. One that is not `named` has its file's name for a title.
+    """
+
+    id: str
+    title: str
+    source: str
+    kind: str
+    dated: str
+    changed: int
+    has_file: bool
+    inside: str
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """How many documents answer now, and how many files do not: archives, without text, …"""
+
+    documents: int
+    archives: int
+    textless: int
+    waiting: int
+    failed: int
+
+
+def count_holdings(catalog: Catalog, scope: Scope) -> Holdings:
+    """Count them. Raises UnknownCollection, and NotFound of a document, as all here do."""
+    live = documents.c.content_key.is_not(None)
+    archive = documents.c.kind.in_(ARCHIVES)
+    silent = and_(live, contents.c.chunk_count == 0)
+    with catalog.read() as connection:
+        row = connection.execute(
+            select(
+                _number(_answers()),
+                _number(and_(silent, archive)),
+                _number(and_(silent, ~archive)),
+                _number(and_(~live, documents.c.state.in_(UNFINISHED))),
+                _number(and_(~live, documents.c.state == "failed")),
+            )
+            .select_from(documents)
+            .outerjoin(contents, contents.c.key == documents.c.content_key)
+            .outerjoin(folders, folders.c.id == documents.c.folder_id)
+            .where(_within(connection, scope), documents.c.state != "removed")
+        ).one()
+    return Holdings(*(int(number or 0) for number in row))
+
+
+def list_holdings(
+    catalog: Catalog, scope: Scope, order: Order = "source", limit: int | None = None
+) -> list[Held]:
+    """The documents in this order, at most `limit` of them."""
+    by = {
+        "source": (SOURCE_ORDER, documents.c.id),
+        "newest": (last_changed().desc(), SOURCE_ORDER),
+        "oldest": (last_changed(), SOURCE_ORDER),
+    }
+    with catalog.read() as connection:
+        statement = _holding().where(_answers(), _within(connection, scope))
+        rows = connection.execute(statement.order_by(*by[order]).limit(limit))
+        return [_held(row) for row in rows]
+
+
+def some_holdings(catalog: Catalog, scope: Scope, ids: Iterable[str]) -> list[Held]:
+    """Those of these documents that answer now, in any order."""
+    found: list[Held] = []
+    with catalog.read() as connection:
+        within = _checked(_within(connection, scope))
+        for some in batched(ids):
+            statement = _holding().where(documents.c.id.in_(some), _answers(), within)
+            found += [_held(row) for row in connection.execute(statement)]
+    return found
+
+
+def holdings_with(
+    catalog: Catalog, scope: Scope, chunk_ids: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Every (document id, chunk id) of a document that answers now with one of these chunks."""
+    found: list[tuple[str, str]] = []
+    with catalog.read() as connection:
+        within = _checked(_within(connection, scope))
+        for some in batched(chunk_ids):
+            statement = (
+                select(documents.c.id, chunks.c.id)
+                .join(chunks, chunks.c.content_key == documents.c.content_key)
+                .outerjoin(folders, folders.c.id == documents.c.folder_id)
+                .where(chunks.c.id.in_(some), within)
+            )
+            found += [(row[0], row[1]) for row in connection.execute(statement)]
+    return found
+
+
+def holdings_spelt(
+    catalog: Catalog, scope: Scope, starts: Collection[str], limit: int
+) -> list[tuple[str, str]]:
+    """The id, and title and source, of documents in which all of these beginnings of words stand.
+
+    Where either is not in ASCII, of which case and accents are not known here, it is given too.
+    At most `limit` are.
+    """
+    if not starts:
+        return []
+    text = func.coalesce(contents.c.title, "") + " " + documents.c.source
+    spelt = and_(*(func.instr(func.lower(text), start) > 0 for start in starts))
+    with catalog.read() as connection:
+        statement = (
+            select(documents.c.id, text)
+            .join(contents, contents.c.key == documents.c.content_key)
+            .outerjoin(folders, folders.c.id == documents.c.folder_id)
+            .where(_answers(), _within(connection, scope), or_(spelt, text.op("GLOB")("*[^ -~]*")))
+            .order_by(documents.c.source, documents.c.id)
+            .limit(limit)
+        )
+        return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def _checked(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition looked at row by row: an index for it is slower where ids choose the rows."""
+    return case((condition, 1), else_=0) == 1
+
+
+def _answers() -> ColumnElement[bool]:
+    return and_(documents.c.content_key.is_not(None), contents.c.chunk_count > 0)
+
+
+def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))
+
+
+def _within(connection: Connection, scope: Scope) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [allowed(connection, scope.asked, scope.filters)]
+    if scope.kinds:
+        conditions.append(documents.c.kind.in_(scope.kinds))
+    if scope.folder:
+        path = func.coalesce(folders.c.path, "") + "/" + documents.c.source
+        conditions.append(func.instr(func.lower(path), f"/{scope.folder.lower()}/") > 0)
+    if scope.collection:
+        named = select(collections.c.id).where(collections.c.name == scope.collection.lower())
+        conditions.append(documents.c.collection_id.in_(named))
+    if scope.since:
+        conditions.append(came_between(scope.since, scope.until))
+    return and_(*conditions)
+
+
+def _holding() -> Select[Any]:
+    above = documents.alias("above")
+    return (
+        select(
+            documents.c.id,
+            documents.c.source,
+            documents.c.kind,
+            documents.c.stat_key,
+            documents.c.created_at,
+            contents.c.title,
+            last_changed().label("changed"),
+            above.c.source.label("inside"),
+        )
+        .join(contents, contents.c.key == documents.c.content_key)
+        .outerjoin(above, above.c.id == documents.c.parent_id)
+        .outerjoin(folders, folders.c.id == documents.c.folder_id)
+    )
+
+
+def _held(row: Row[Any]) -> Held:
+    return Held(
+        id=row.id,
+        title=shown_title(row.title, row.source),
+        source=row.source,
+        kind=row.kind,
+        dated=day_of(row.stat_key, row.created_at),
+        changed=row.changed,
+        has_file=":" in row.stat_key,
+        inside=row.inside or "",
+        named=bool(row.title),
+    )

@@ -1,0 +1,164 @@
+"""Days and spans of days as people write them: “Monday”, “last week”, “1er mars 2026”.
+
+English, German, French, Spanish and Italian, in lower case and without accents.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+_WEEKDAYS = (
+    "monday montag lundi lunes lunedi",
+    "tuesday dienstag mardi martes martedi",
+    "wednesday mittwoch mercredi miercoles mercoledi",
+    "thursday donnerstag jeudi jueves giovedi",
+    "friday freitag vendredi viernes venerdi",
+    "saturday samstag sonnabend samedi sabado sabato",
+    "sunday sonntag dimanche domingo domenica",
+)
+_MONTHS = (
+    "january januar janvier enero gennaio jan",
+    "february februar fevrier febrero febbraio feb",
+    "march marz mars marzo mar",
+    "april avril abril aprile apr",
+    "may mai mayo maggio",
+    "june juni juin junio giugno jun",
+    "july juli juillet julio luglio jul",
+    "august aout agosto aug",
+    "september septembre septiembre settembre sep sept",
+    "october oktober octobre octubre ottobre oct okt",
+    "november novembre noviembre nov",
+    "december dezember decembre diciembre dicembre dec dez",
+)
+_WEEKDAY = {name: n for n, names in enumerate(_WEEKDAYS) for name in names.split()}
+_MONTH = {name: n for n, names in enumerate(_MONTHS, 1) for name in names.split()}
+_AGO = {
+    **dict.fromkeys(("today", "heute", "aujourd'hui", "hoy", "oggi"), 0),
+    **dict.fromkeys(("yesterday", "gestern", "hier", "ayer", "ieri"), 1),
+}
+_UNITS = {
+    **dict.fromkeys("day days tag tage tagen jour jours dia dias giorno giorni".split(), "day"),
+    **dict.fromkeys(
+        "week weeks woche wochen semaine semaines semana semanas settimana settimane".split(),
+        "week",
+    ),
+    **dict.fromkeys("month months monat monate monaten mois mes meses mese mesi".split(), "month"),
+    **dict.fromkeys(
+        "year years jahr jahre jahren annee annees an ans ano anos anno anni".split(), "year"
+    ),
+}
+_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
+_ARTICLE = r"(?:(?:the|den|dem|der|das|die|la|le|les|el|los|las|il|gli|lo) |l')?"
+_THIS = re.compile(
+    r"(?:this|the current|diese[mrs]?|cette|ce|esta|este|questa|questo|quest') ?"
+    rf"(?P<unit>{_UNIT})(?:-ci)?"
+)
+_LAST = re.compile(
+    rf"{_ARTICLE}(?:(?:last|past|letzte[nmrs]?|vorige[nmrs]?|scors[ao]) (?P<unit>{_UNIT})"
+    rf"|(?P<unit2>{_UNIT}) (?:derni\w+|passee?|pasad[ao]|scors[ao]))"
+)
+_LAST_FEW = re.compile(
+    rf"{_ARTICLE}(?:(?:last|past|letzten|ultimos|ultimas|ultimi|ultime) "
+    rf"(?P<n>\d{{1,4}}) (?P<unit>{_UNIT})"
+    rf"|(?P<n2>\d{{1,4}}) derni\w+ (?P<unit2>{_UNIT}))"
+)
+_NEXT_TO = r"(?:last |this |letzte[nmrs]? |vorige[nmrs]? |el |le |il )?"
+_ON_WEEKDAY = re.compile(
+    rf"{_NEXT_TO}(?P<name>{'|'.join(_WEEKDAY)})(?: dernier| passe| pasado| scors[ao])?"
+)
+_ISO = re.compile(r"((?:19|20)\d\d)-(\d\d)-(\d\d)")
+_DOTTED = re.compile(r"(?:dem )?(\d{1,2})\. ?(\d{1,2})\. ?((?:19|20)\d\d)")
+_MONTH_NAME = rf"(?P<month>{'|'.join(sorted(_MONTH, key=len, reverse=True))})\.?"
+_YEAR = r"(?:,? (?:de |del )?(?P<year>(?:19|20)\d\d))?"
+_DAY_FIRST = re.compile(
+    r"(?:the |dem |le |el |il |l')?(?P<day>\d{1,2})(?:\.|st|nd|rd|th|er)? (?:of |de )?"
+    rf"{_MONTH_NAME}{_YEAR}"
+)
+_MONTH_FIRST = re.compile(rf"{_MONTH_NAME} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?{_YEAR}")
+_WHOLE_MONTH = re.compile(rf"{_MONTH_NAME}{_YEAR}")
+_WHOLE_YEAR = re.compile(r"(?:the year |dem jahr )?((?:19|20)\d\d)")
+_LONGEST = 100_000
+_LONG = ("month", "year")
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days from `first` to `last`, both counted; `vague` where they are a month or a year."""
+
+    first: date
+    last: date
+    vague: bool = False
+
+
+def find_days(text: str, today: date) -> Days | None:
+    """The days that a text names, all of it; None where it names none.
+
+    What has no year is the last such day or month up to `today`.
+    """
+    text = text.strip(" ,")
+    if text in _AGO:
+        return _one(today - timedelta(days=_AGO[text]))
+    if found := _ON_WEEKDAY.fullmatch(text):
+        back = (today.weekday() - _WEEKDAY[found["name"]]) % 7
+        return _one(today - timedelta(days=back))
+    if found := _THIS.fullmatch(text):
+        unit = _UNITS[found["unit"]]
+        return Days(_start(unit, today), today, vague=unit in _LONG)
+    if found := _LAST.fullmatch(text):
+        unit = _UNITS[found["unit"] or found["unit2"]]
+        last = _start(unit, today) - timedelta(days=1)
+        return Days(_start(unit, last), last, vague=unit in _LONG)
+    if found := _LAST_FEW.fullmatch(text):
+        return _last_few(
+            int(found["n"] or found["n2"]), _UNITS[found["unit"] or found["unit2"]], today
+        )
+    return _dated(text, today)
+
+
+def _dated(text: str, today: date) -> Days | None:
+    if found := _ISO.fullmatch(text):
+        return _day(int(found[1]), int(found[2]), int(found[3]))
+    if found := _DOTTED.fullmatch(text):
+        return _day(int(found[3]), int(found[2]), int(found[1]))
+    if found := _DAY_FIRST.fullmatch(text) or _MONTH_FIRST.fullmatch(text):
+        month, day = _MONTH[found["month"]], int(found["day"])
+        year = int(found["year"] or today.year)
+        late = not found["year"] and (month, day) > (today.month, today.day)
+        return _day(year - late, month, day)
+    if found := _WHOLE_MONTH.fullmatch(text):
+        month = _MONTH[found["month"]]
+        year = int(found["year"] or today.year) - (not found["year"] and month > today.month)
+        last = monthrange(year, month)[1]
+        return Days(date(year, month, 1), date(year, month, last), vague=True)
+    if found := _WHOLE_YEAR.fullmatch(text):
+        year = int(found[1])
+        return Days(date(year, 1, 1), date(year, 12, 31), vague=True)
+    return None
+
+
+def _one(day: date) -> Days:
+    return Days(day, day)
+
+
+def _day(year: int, month: int, day: int) -> Days | None:
+    try:
+        return _one(date(year, month, day))
+    except ValueError:
+        return None
+
+
+def _start(unit: str, day: date) -> date:
+    """The first day of the week (Monday), month or year that a day is in."""
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    if unit == "month":
+        return day.replace(day=1)
+    return day.replace(month=1, day=1) if unit == "year" else day
+
+
+def _last_few(n: int, unit: str, today: date) -> Days:
+    days = min(_LONGEST, n * {"day": 1, "week": 7, "month": 30, "year": 365}[unit])
+    return Days(today - timedelta(days=days), today)

@@ -1,0 +1,382 @@
+"""Answers questions about the library itself from its catalog, without any model.
+
+The answer is one like any other, streamed by the same events; each document that it lists is cited.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rag.answering import AnswerStream, marked, sentence_event, telling
+from rag.catalog import Catalog
+from rag.catalog.answers import new_answer_id, record_answer
+from rag.catalog.collections import collection_names
+from rag.catalog.holdings import (
+    Held,
+    Order,
+    Scope,
+    count_holdings,
+    holdings_spelt,
+    holdings_with,
+    list_holdings,
+    some_holdings,
+)
+from rag.catalog.passages import passages_of
+from rag.catalog_questions import CatalogQuestion, catalog_question
+from rag.citing import Citations
+from rag.condensing import condense
+from rag.errors import StorageError
+from rag.evidence import Span, passage_sentences
+from rag.inventory_wording import (
+    in_titles,
+    left_out,
+    line_of,
+    mentioning,
+    noun_of,
+    number_of,
+    where_of,
+    whole_of,
+)
+from rag.records import NO_MODEL, Answer, Event, Passage, Question, Sentence, to_json
+from rag.settings import Settings
+from rag.stemming import stem, stems
+from rag.words import terms
+
+if TYPE_CHECKING:
+    from rag.embedding import Embedder
+    from rag.indexes import Indexes
+
+log = logging.getLogger("cloister.library")
+
+# so many documents are listed, of newest or oldest ones, and of those nearest in meaning
+MOST_LISTED = 10
+_FEW = 5
+_NEAREST = 3
+# so many passages with a topic's words are looked at
+MOST_PASSAGES = 10_000
+# and among so many the nearest in meaning are sought
+_NEAR = 200
+# of what was listed some may go before it is cited
+_TRIES = 3
+_WORD_START = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A document of the answer, with the chunk that is cited of it (empty: its first)."""
+
+    held: Held
+    chunk_id: str = ""
+
+
+@dataclass(slots=True)
+class _Reply:
+    """What the answer says: lines in order, each with the documents that it is cited to."""
+
+    short: str | None = None
+    lines: list[tuple[str, tuple[_Listed, ...]]] = field(default_factory=list)
+    words: tuple[str, ...] = ()
+
+    def say(self, text: str, *listed: _Listed) -> None:
+        """Add a line."""
+        self.lines.append((text, listed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The ids of documents with a topic, best first, with their best chunks.
+
+    The first `titled` have it in their titles. There may be `more` than were looked at.
+    """
+
+    ids: tuple[str, ...]
+    chunks: Mapping[str, str]
+    titled: int
+    more: bool = False
+
+
+class Inventory:
+    """Answers from one library's catalog. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        indexes: Callable[[], Indexes],
+        embedder: Callable[[], Embedder],
+    ) -> None:
+        """`indexes` and `embedder` are called where a question has a topic only."""
+        self._settings = settings
+        self._catalog = catalog
+        self._indexes = indexes
+        self._embedder = embedder
+
+    def ask(self, question: Question, asked: CatalogQuestion) -> AnswerStream:
+        """The events of an answer: `sources`, a `sentence` for each line, `done`."""
+        return AnswerStream(self._events(question, asked), threading.Event())
+
+    def _events(self, question: Question, asked: CatalogQuestion) -> Iterator[Event]:
+        started = time.perf_counter()
+        scope = _scope(question, asked)
+        for left in reversed(range(_TRIES)):
+            reply = self._reply(asked, scope)
+            passages, sentences, citations, whole = self._cited(reply)
+            if whole or not left:
+                break
+        timings = {"retrieve": _since(started)}
+        yield Event("sources", {"passages": to_json(passages)})
+        known = 0
+        for index, sentence in enumerate(sentences):
+            last = max(sentence.citations, default=known)
+            yield sentence_event(index, sentence, citations.all[known:last])
+            known = max(known, last)
+        answer = Answer(
+            id=new_answer_id(),
+            question=question.text,
+            standalone_question=self._standalone(question),
+            collections=question.collections or (),
+            text="\n".join(marked(sentences)),
+            short_answer=reply.short,
+            abstained=False,
+            confidence=1.0,
+            answerable=1.0,
+            sentences=tuple(sentences),
+            citations=tuple(citations.all),
+            passages=tuple(passages),
+            model=NO_MODEL,
+            prompt_version="",
+            timings_ms={**timings, "total": _since(started)},
+            filters=question.filters,
+            answered_from="catalog",
+        )
+        record_answer(self._catalog, answer)
+        yield Event("done", to_json(answer))
+
+    def _standalone(self, question: Question) -> str:
+        if catalog_question(question.text) is not None:
+            return question.text
+        return condense(question.text, question.history, self._settings.question_max_chars)
+
+    def _cited(self, reply: _Reply) -> tuple[list[Passage], list[Sentence], Citations, bool]:
+        """The lines with what they are cited to; and whether every document was still there."""
+        chosen = {one.held.id: one.chunk_id for _, listed in reply.lines for one in listed}
+        passages = passages_of(self._catalog, chosen)
+        citations, sentences, whole = Citations(self._catalog), [], True
+        for text, listed in reply.lines:
+            numbers = []
+            for one in listed:
+                passage = passages.get(one.held.id)
+                citation = citations.cite(_best_span(passage, reply.words)) if passage else None
+                if citation is None:
+                    whole = False
+                else:
+                    numbers.append(citation.n)
+            # a document that has gone is not named any more
+            if numbers or not listed:
+                sentences.append(Sentence(text, "catalog", 1.0, tuple(numbers)))
+        cited = {citation.document_id for citation in citations.all}
+        read = [passages[name] for name in chosen if name in cited]
+        return read, sentences, citations, whole
+
+    def _reply(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+        if scope.collection and scope.collection.lower() not in collection_names(self._catalog):
+            reply = _Reply(short="0" if asked.wanted == "count" else None)
+            reply.say(f"There is no collection “{scope.collection}”.")
+            return reply
+        return self._on_topic(asked, scope) if asked.topic else self._on_all(asked, scope)
+
+    def _on_all(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+        """The answer to a question about all the documents meant."""
+        holdings, reply = count_holdings(self._catalog, scope), _Reply()
+        n = holdings.documents
+        if asked.wanted == "count":
+            reply.short = str(n)
+        if asked.wanted in ("newest", "oldest") and n:
+            self._say_by_age(reply, asked, scope, n)
+            return reply
+        has = f"{whole_of(scope)} has {number_of(n, scope)}"
+        if not (n or asked.narrowed or holdings.waiting):
+            has += " yet"
+        if not n or asked.wanted not in ("list", "exists"):
+            reply.say(f"{has}.")
+        else:
+            order: Order = "newest" if scope.since else "source"
+            found = list_holdings(self._catalog, scope, order, MOST_LISTED)
+            first = f"; the {'newest' if scope.since else 'first'} {MOST_LISTED} are"
+            reply.say(f"{has}{first if n > MOST_LISTED else ''}:")
+            self._say_each(reply, map(_Listed, found), dated=bool(scope.since))
+        for text in left_out(holdings):
+            reply.say(text)
+        return reply
+
+    def _say_by_age(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, n: int) -> None:
+        order: Order = "newest" if asked.wanted == "newest" else "oldest"
+        found = list_holdings(self._catalog, scope, order, _FEW if asked.many else 1)
+        one, many = noun_of(scope)
+        number = f"{len(found)} {order} {many}" if len(found) > 1 else f"{order} {one}"
+        reply.say(f"The {number}{where_of(scope)}:")
+        self._say_each(reply, map(_Listed, found), dated=True)
+        reply.short = found[0].title if found else None
+
+    def _on_topic(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+        """The answer to a question about the documents with a topic, or of a name."""
+        words = _telling(asked.topic, asked.language)
+        reply = _Reply(words=tuple(terms(" ".join(words))))
+        found = self._with_topic(words, asked, scope)
+        if not found.ids or (asked.titled and not found.titled):
+            self._say_none(reply, asked, scope, found)
+        elif asked.titled:
+            self._say_titled(reply, asked, scope, found)
+        else:
+            self._say_topic(reply, asked, scope, found)
+        return reply
+
+    def _say_topic(
+        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found
+    ) -> None:
+        """The documents that have a topic."""
+        n = len(found.ids)
+        does = mentioning(asked.topic, n) + in_titles(found.titled, n)
+        head = f"{number_of(n, scope, found.more)} {does}"
+        if asked.wanted == "count":
+            reply.short = str(n)
+            reply.say(f"{_capital(head)}.", *self._listed(scope, found, found.ids[:MOST_LISTED]))
+            return
+        dated = asked.wanted in ("newest", "oldest")
+        if dated:
+            listed = self._listed(scope, found, found.ids)
+            listed.sort(key=lambda one: one.held.changed, reverse=asked.wanted == "newest")
+            listed = listed[: _FEW if asked.many else 1]
+            reply.short = listed[0].held.title if listed else None
+            which = f" {len(listed)} are" if len(listed) > 1 else " is"
+            head += f"; the {asked.wanted}{which}:"
+        else:
+            listed = self._listed(scope, found, found.ids[:MOST_LISTED])
+            head += f"; the first {MOST_LISTED} are:" if n > MOST_LISTED else ":"
+        if asked.wanted == "exists":
+            reply.short = "yes"
+        reply.say(f"Yes: {head}" if reply.short == "yes" else _capital(head))
+        self._say_each(reply, listed, dated)
+
+    def _say_titled(
+        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found
+    ) -> None:
+        """The documents that are called what was asked for."""
+        n, exists = found.titled, asked.wanted == "exists"
+        reply.short = "yes" if exists else str(n) if asked.wanted == "count" else None
+        has = f"has “{asked.topic}” in its" if n == 1 else f"have “{asked.topic}” in their"
+        more = f"; the first {MOST_LISTED} are" if n > MOST_LISTED else ""
+        number = number_of(n, scope)
+        head = f"Yes: {number}" if exists else _capital(number)
+        reply.say(f"{head} {has} title or file name{more}:")
+        self._say_each(reply, self._listed(scope, found, found.ids[: min(n, MOST_LISTED)]))
+
+    def _say_none(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found) -> None:
+        """That no document has the topic, or is called so, and what comes nearest to it."""
+        reply.short = {"exists": "no", "count": "0"}.get(asked.wanted)
+        no, n = f"No {noun_of(scope)[0]}{where_of(scope)}", len(found.ids)
+        if asked.titled and n:
+            does = f"{number_of(n, scope, found.more)} {mentioning(asked.topic, n)}"
+            reply.say(f"{no} has “{asked.topic}” in its title or file name, but {does}:")
+            self._say_each(reply, self._listed(scope, found, found.ids[:_FEW]))
+            return
+        if asked.titled:
+            no += f" has “{asked.topic}” in its title or file name, and none"
+        reply.say(f"{no} {mentioning(asked.topic, 1)}.")
+        if near := [] if asked.narrowed else self._nearest(asked, scope):
+            reply.say(f"The nearest in meaning {'is' if len(near) == 1 else 'are'}:")
+            self._say_each(reply, near)
+
+    def _say_each(self, reply: _Reply, listed: Iterable[_Listed], dated: bool = False) -> None:
+        for one in listed:
+            reply.say(line_of(one.held, dated), one)
+
+    def _listed(self, scope: Scope, found: _Found, ids: Sequence[str]) -> list[_Listed]:
+        """These documents, in this order, as far as they answer still."""
+        held = {one.id: one for one in some_holdings(self._catalog, scope, ids)}
+        return [_Listed(held[name], found.chunks.get(name, "")) for name in ids if name in held]
+
+    def _with_topic(self, words: Sequence[str], asked: CatalogQuestion, scope: Scope) -> _Found:
+        """The documents with all of these words in their title or source, then in a passage."""
+        hits = self._indexes().words.query(" ".join(words), MOST_PASSAGES, every=True)
+        rank = {name: place for place, (name, _) in enumerate(hits)}
+        best = self._best_chunks(scope, rank)
+        starts = {_start(word) for word in terms(" ".join(words))}
+        spelt = holdings_spelt(self._catalog, scope, starts, MOST_PASSAGES)
+        titled = [name for name, text in spelt if _has_all(text, words, asked.language)]
+        ids = list(dict.fromkeys((*titled, *best)))
+        last, named = len(rank), set(titled)
+        ids.sort(key=lambda name: (name not in named, rank.get(best.get(name, ""), last)))
+        more = MOST_PASSAGES in (len(hits), len(spelt))
+        return _Found(tuple(ids), best, len(named), more)
+
+    def _best_chunks(self, scope: Scope, rank: Mapping[str, int]) -> dict[str, str]:
+        """The first of these chunks of each document that has one, by the documents' ids."""
+        pairs = holdings_with(self._catalog, scope, rank)
+        best: dict[str, str] = {}
+        for document_id, chunk_id in sorted(pairs, key=lambda pair: (rank[pair[1]], pair[0])):
+            best.setdefault(document_id, chunk_id)
+        return best
+
+    def _nearest(self, asked: CatalogQuestion, scope: Scope) -> list[_Listed]:
+        """The documents whose passages are nearest to the topic, whatever their words."""
+        try:
+            hits = self._indexes().vectors.query(self._embedder().query(asked.topic), _NEAR)
+        except StorageError as error:  # a full disk; what was said is true without it
+            log.warning("what is nearest in meaning is left out: %s", error)
+            return []
+        rank = {name: place for place, (name, _) in enumerate(hits)}
+        best = self._best_chunks(scope, rank)
+        return self._listed(scope, _Found((), best, 0), list(best)[:_NEAREST])
+
+
+def _scope(question: Question, asked: CatalogQuestion) -> Scope:
+    return Scope(
+        asked=question.collections,
+        filters=question.filters,
+        kinds=asked.kinds,
+        folder=asked.folder,
+        collection=asked.collection,
+        since=asked.since,
+        until=asked.until,
+    )
+
+
+def _telling(topic: str, language: str) -> list[str]:
+    """The words of a topic that say something in its language; all where none does."""
+    words = re.findall(r"[^\W_]+", topic)
+    return [word for word in words if stem(word, language) and stem(word, "en")] or words
+
+
+def _start(word: str) -> str:
+    """The beginning of a stem that every form of the word has."""
+    return word[: max(2, min(_WORD_START, len(word) - 1))]
+
+
+def _has_all(text: str, words: Sequence[str], language: str) -> bool:
+    """Whether a document's title and source have all of these words, in some form."""
+    text, wanted = text.replace("_", " "), " ".join(words)
+    if set(terms(wanted)) <= set(terms(text)):
+        return True
+    return language != "en" and set(stems(wanted, language)) <= set(stems(text, language))
+
+
+def _best_span(passage: Passage, words: Sequence[str]) -> Span:
+    """The sentence of a passage that has most of these words; the first that says something."""
+    spans = list(telling(passage_sentences(passage))) or [Span(passage, 0, len(passage.text))]
+    wanted = set(words)
+    return max(spans, key=lambda span: len(wanted & set(terms(span.text))))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)

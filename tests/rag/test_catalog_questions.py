@@ -1,0 +1,338 @@
+"""Questions about the library itself are told from those about what is in its documents."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.formats import KINDS
+from rag.catalog_questions import CatalogQuestion, catalog_question
+from rag.catalog_questions.phrases import FORMATS, LANGUAGES, WEAK, read_phrases
+from rag.days import Days, find_days
+from rag.records import Turn
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TODAY = date(2026, 11, 26)  # a Thursday
+TRAVEL = (Turn("Which documents do you have on travel?", "8 documents mention it."),)
+
+ABOUT_THE_LIBRARY: dict[str, dict[str, Any]] = {
+    # English
+    "which documents do you have on travel?": {"wanted": "list", "topic": "travel"},
+    "Which documents about travel do you have?": {"wanted": "list", "topic": "travel"},
+    "What documents do we have?": {"wanted": "list", "topic": ""},
+    "What documents are there about unused leave?": {"wanted": "list", "topic": "unused leave"},
+    "Can you tell me which documents you have on the crane?": {"wanted": "list", "topic": "crane"},
+    "Which documents mention the KP-150?": {"wanted": "list", "topic": "KP-150"},
+    "List all documents.": {"wanted": "list", "topic": ""},
+    "list the PDFs in the folder hr": {"wanted": "list", "kinds": ("pdf",), "folder": "hr"},
+    "Show me the Word files on travel in the hr/old folder": {
+        "wanted": "list",
+        "topic": "travel",
+        "kinds": ("docx", "doc"),
+        "folder": "hr/old",
+    },
+    "how many documents are there?": {"wanted": "count", "topic": ""},
+    "How many documents are in the library?": {"wanted": "count"},
+    "How many files are there in the collection board?": {"wanted": "count", "collection": "board"},
+    "How many spreadsheets do you have?": {
+        "wanted": "count",
+        "kinds": ("xlsx", "xls", "ods", "csv"),
+    },
+    "How many documents mention travel?": {"wanted": "count", "topic": "travel"},
+    "what is the newest document?": {"wanted": "newest", "many": False},
+    "Show me the latest documents": {"wanted": "newest", "many": True},
+    "Which document was changed last?": {"wanted": "newest", "many": False},
+    "What is the oldest document about pumps?": {"wanted": "oldest", "topic": "pumps"},
+    "do you have the leave policy?": {
+        "wanted": "exists",
+        "topic": "leave policy",
+        "titled": True,
+    },
+    "Do you have the minutes of the board meeting in May?": {
+        "wanted": "exists",
+        "topic": "minutes of the board meeting in May",
+    },
+    "Do you have any documents on Llama 2?": {"wanted": "exists", "topic": "Llama 2"},
+    "Do you have the documents on travel?": {"wanted": "exists", "topic": "travel"},
+    "Is there a document about safety?": {"wanted": "exists", "topic": "safety", "titled": False},
+    "Is there a document called “Travel policy”?": {
+        "wanted": "exists",
+        "topic": "Travel policy",
+        "titled": True,
+    },
+    "Is the travel policy in the library?": {"wanted": "exists", "titled": True},
+    "what changed since Monday?": {"wanted": "list", "since": "2026-11-23", "until": ""},
+    "What's new since yesterday?": {"wanted": "list", "since": "2026-11-25"},
+    "Which documents were added this week?": {
+        "wanted": "list",
+        "since": "2026-11-23",
+        "until": "2026-11-26",
+    },
+    "List the documents changed since 1 March": {"wanted": "list", "since": "2026-03-01"},
+    # German
+    "Welche Dokumente hast du zum Thema Reisen?": {"wanted": "list", "topic": "Reisen"},
+    "Welche Dokumente zu Reisen haben wir?": {"wanted": "list", "topic": "Reisen"},
+    "Welche Unterlagen gibt es über den Urlaub?": {"wanted": "list", "topic": "Urlaub"},
+    "Wie viele Dokumente gibt es?": {"wanted": "count"},
+    "Wie viele PDF-Dateien sind im Ordner hr?": {
+        "wanted": "count",
+        "kinds": ("pdf",),
+        "folder": "hr",
+    },
+    "Was ist das neueste Dokument?": {"wanted": "newest", "many": False},
+    "Welches Dokument ist am ältesten?": {"wanted": "oldest"},
+    "Hast du die Reiserichtlinie?": {
+        "wanted": "exists",
+        "topic": "Reiserichtlinie",
+        "titled": True,
+    },
+    "Was hat sich seit Montag geändert?": {"wanted": "list", "since": "2026-11-23"},
+    # French
+    "Quels documents avez-vous sur les voyages ?": {"wanted": "list", "topic": "voyages"},
+    "Combien de documents y a-t-il ?": {"wanted": "count"},
+    "Quel est le document le plus récent ?": {"wanted": "newest"},
+    "Avez-vous le règlement intérieur ?": {"wanted": "exists", "topic": "règlement intérieur"},
+    "Liste les documents dans le dossier hr": {"wanted": "list", "folder": "hr"},
+    "Qu’est-ce qui a changé depuis lundi ?": {"wanted": "list", "since": "2026-11-23"},
+    # Spanish
+    "¿Qué documentos tienes sobre viajes?": {"wanted": "list", "topic": "viajes"},
+    "¿Cuántos documentos hay?": {"wanted": "count"},
+    "¿Cuál es el documento más antiguo?": {"wanted": "oldest"},
+    "¿Tienes la política de viajes?": {"wanted": "exists", "topic": "política de viajes"},
+    "¿Qué ha cambiado desde el lunes?": {"wanted": "list", "since": "2026-11-23"},
+    # Italian
+    "Quali documenti hai sui viaggi?": {"wanted": "list", "topic": "viaggi"},
+    "Quanti documenti ci sono?": {"wanted": "count"},
+    "Qual è il documento più recente?": {"wanted": "newest"},
+    "Hai il contratto con Brightwater?": {"wanted": "exists", "topic": "contratto con Brightwater"},
+    "Cosa è cambiato da lunedì?": {"wanted": "list", "since": "2026-11-23"},
+}
+
+ABOUT_CONTENTS = """
+Which documents do I need for a visa?
+How many documents must be signed?
+which documents must a traveller hand in?
+Which documents do you have to hand in?
+Which documents do we have to sign before Monday?
+Which documents have you signed?
+Which documents do you have on you?
+Which documents do you have on hand?
+Which documents are needed about the pump?
+Which documents should be in the folder?
+Which documents on travel must be signed?
+What documents are required for the application?
+What documents are kept in the safe?
+Which documents does the customer get?
+List the documents that a new employee must sign.
+List the documents required for a visa.
+Show me the way to the canteen.
+How many documents are there in the archive of the court?
+How many files can I upload?
+How many pages does the handbook have?
+How many presentations are there?
+How many images are there?
+How many emails do we get?
+How many reports of wrongdoing came in during 2023?
+What is the oldest document in the National Archives?
+What is the newest document in the tender?
+What is the newest vehicle?
+What is the latest date for claims?
+Who signs the documents?
+Do you have the right to sign the contract?
+Do you have the authority to sign the agreement?
+Do you have the contract signed before the work starts?
+Do you have to sign the policy?
+Do you have a dress code?
+Do we have a policy on gifts?
+Is there a policy on remote work?
+Is there a fee for documents?
+What changed in the travel policy since 2024?
+What changed since 2024?
+What has changed since the last edition?
+What is new in hall 2?
+Which files are on the list?
+How many documents are there on the list?
+How many documents on the board's table?
+Which documents do we have on the agenda?
+Which documents are about 10 pages long?
+What is the oldest document on the list?
+Do you have the contract in writing?
+Do you have the documents for the visa?
+Do you have the file number?
+Do you have the report with you?
+What was added in March?
+What's new today?
+What has changed since last year?
+What has changed since January?
+What documents do you have about to expire?
+How many documents are there on average?
+How many files do we have on the server?
+Which documents do we have on arrival?
+Do you have the documents?
+Do you have the minutes to spare?
+How many presentations do we have on Friday?
+How many documents do you have in your bag?
+What do you have on Fridays?
+How many documents, and who signs them?
+Welche Dokumente brauche ich für ein Visum?
+Welche Unterlagen muss ich einreichen?
+Welche Dokumente haben Sie zu unterschreiben?
+Welche Unterlagen gibt es vom Arzt?
+Wie viele Dokumente müssen unterschrieben werden?
+Wie viele Unterlagen sind einzureichen?
+Haben Sie den Vertrag unterschrieben?
+Gibt es einen Zuschuss für Möbel?
+Was hat sich in der Richtlinie geändert?
+Welche Unterlagen haben wir zur Hand?
+Welche Dokumente gibt es über 10 Seiten?
+Haben Sie die Unterlagen von gestern?
+Welche Unterlagen gibt es zum Ausfüllen?
+Welche Dokumente haben wir zu Hause?
+Quels documents avez-vous sur vous ?
+Quels documents avez-vous sur le serveur ?
+Quels documents y a-t-il sur la liste ?
+Quels documents dois-je fournir ?
+Quels documents faut-il pour un visa ?
+Quels sont les documents à fournir ?
+Combien de documents faut-il signer ?
+Avez-vous un budget pour les voyages ?
+¿Qué documentos hay que presentar?
+¿Qué documentos necesito para un visado?
+¿Cuántos documentos hay que firmar?
+¿Tiene el contrato una cláusula de penalización?
+Quali documenti servono per il visto?
+Quali documenti devo presentare?
+Quanti documenti bisogna firmare?
+Hai firmato il contratto?
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("question", ABOUT_THE_LIBRARY)
+def test_a_question_about_the_library_is_understood(question: str) -> None:
+    found = catalog_question(question, today=TODAY)
+    assert found is not None
+    expected = ABOUT_THE_LIBRARY[question]
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("question", ABOUT_CONTENTS)
+def test_a_question_about_contents_is_none(question: str) -> None:
+    assert catalog_question(question, today=TODAY) is None
+    assert catalog_question(question, TRAVEL, TODAY) is None
+
+
+def test_no_question_of_the_samples_is_one() -> None:
+    lines = (ROOT / "sample_docs" / "questions.jsonl").read_text("utf-8").splitlines()
+    taken = []
+    for line in lines:
+        item = json.loads(line)
+        history = [Turn(**turn) for turn in item.get("history") or ()]
+        if catalog_question(item["question"], history, TODAY):
+            taken.append(item["question"])
+    assert len(lines) > 300
+    assert taken == []
+
+
+@pytest.mark.parametrize(
+    ("question", "changed"),
+    [
+        ("and on leave?", {"topic": "leave"}),
+        ("And leave?", {"topic": "leave"}),
+        ("what about unused leave?", {"topic": "unused leave"}),
+        ("And in the folder hr?", {"topic": "travel", "folder": "hr"}),
+        ("and since Monday?", {"topic": "travel", "since": "2026-11-23"}),
+    ],
+)
+def test_a_follow_up_asks_the_same_of_something_else(
+    question: str, changed: dict[str, str]
+) -> None:
+    found = catalog_question(question, TRAVEL, TODAY)
+    assert found is not None
+    assert found.wanted == "list"
+    assert {name: getattr(found, name) for name in changed} == changed
+    # along the chain, and only after a question about the library
+    longer = (*TRAVEL, Turn("and on pumps?", "…"))
+    again = catalog_question(question, longer, TODAY)
+    assert again is not None
+    assert again.topic == changed["topic"].replace("travel", "pumps")
+    assert catalog_question(question, (Turn("Who approves travel?", "…"),), TODAY) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["And for managers?", "And in Copenhagen?", "And who approves it?", "What about it?", "Why?"],
+)
+def test_a_follow_up_on_contents_is_none(question: str) -> None:
+    assert catalog_question(question, TRAVEL, TODAY) is None
+
+
+def test_a_follow_up_in_its_language() -> None:
+    history = (Turn("Welche Dokumente hast du zum Thema Reisen?", "…"),)
+    assert catalog_question("Und über Urlaub?", history, TODAY) == CatalogQuestion(
+        "list", "de", "Urlaub"
+    )
+
+
+def test_the_phrases_name_kinds_that_there_are() -> None:
+    named = {kind for kinds in (*FORMATS.values(), *WEAK.values()) for kind in kinds}
+    assert named <= set(KINDS)
+    for language in LANGUAGES:
+        assert read_phrases(language).frames
+
+
+def test_whatever_is_asked_is_read_quickly() -> None:
+    chosen = random.Random(4)
+    words = (
+        "which documents do you have on in the folder since here ¿? ß İ ŉ \ud800 👩‍👩 ’ \x00".split(
+            " "
+        )
+    )
+    for _ in range(500):
+        catalog_question(" ".join(chosen.choices(words, k=chosen.randint(0, 60))), TRAVEL)
+    hard = (
+        "list documents on a here in the folder b since monday in the collection c " + "here " * 40
+    )
+    for question in (hard, "which documents " + "on a " * 60, "what is new since " + "may " * 60):
+        begun = time.perf_counter()
+        catalog_question(question[:300])
+        assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("today", "2026-11-26", "2026-11-26"),
+        ("monday", "2026-11-23", "2026-11-23"),
+        ("donnerstag", "2026-11-26", "2026-11-26"),
+        ("last week", "2026-11-16", "2026-11-22"),
+        ("this month", "2026-11-01", "2026-11-26"),
+        ("the last 7 days", "2026-11-19", "2026-11-26"),
+        ("2026-02-28", "2026-02-28", "2026-02-28"),
+        ("1.3.2026", "2026-03-01", "2026-03-01"),
+        ("1 march", "2026-03-01", "2026-03-01"),
+        ("24. dezember", "2025-12-24", "2025-12-24"),
+        ("march 1st, 2025", "2025-03-01", "2025-03-01"),
+        ("1er fevrier 2024", "2024-02-01", "2024-02-01"),
+        ("el lunes", "2026-11-23", "2026-11-23"),
+        ("la semaine derniere", "2026-11-16", "2026-11-22"),
+        ("questa settimana", "2026-11-23", "2026-11-26"),
+        ("december", "2025-12-01", "2025-12-31"),
+    ],
+)
+def test_days_are_read(text: str, first: str, last: str) -> None:
+    found = find_days(text, TODAY)
+    assert found is not None
+    assert replace(found, vague=False) == Days(date.fromisoformat(first), date.fromisoformat(last))
+    assert found.vague == (text in ("this month", "december"))
+
+
+@pytest.mark.parametrize("text", ["", "30 february", "2026-13-01", "the last edition", "someday"])
+def test_what_names_no_day_is_none(text: str) -> None:
+    assert find_days(text, TODAY) is None
