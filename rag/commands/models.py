@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from rag.commands.finetune import finetune
 from rag.printing import json_line, printable
 from rag.settings import Settings
 
@@ -15,7 +16,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON lin
 
 @click.group()
 def models() -> None:
-    """Fetch and list the open models."""
+    """Fetch, list and tune the open models."""
+
+
+models.add_command(finetune)
 
 
 @models.command(epilog="Example: cloister models add starter")
