@@ -43,7 +43,8 @@ def add(settings: Settings, name: str, as_json: bool) -> None:
 @_json
 @click.pass_obj
 def list_(settings: Settings, as_json: bool) -> None:
-    """List the models in the models folder."""
+    """List the models in the models folder, and the adapters."""
+    from rag.models.adapter import list_adapters
     from rag.models.folder import list_models
 
     chosen = {settings.llm_model, settings.embedder_model}
@@ -57,6 +58,17 @@ def list_(settings: Settings, as_json: bool) -> None:
             "in_use": bool({folder.name, folder.path.name, str(folder.path)} & chosen),
         }
         for folder in list_models(settings.models_path)
+    ]
+    rows += [
+        {
+            "name": adapter.name,
+            "task": "adapter",
+            "revision": adapter.revision,
+            "licence": f"for {adapter.record.base}",
+            "bytes": _size(adapter.path),
+            "in_use": settings.llm_adapter in (adapter.name, str(adapter.path)),
+        }
+        for adapter in list_adapters(settings.models_path)
     ]
     if as_json:
         click.echo(json_line({"models": rows}))

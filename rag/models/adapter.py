@@ -77,6 +77,14 @@ def find_adapter(models_path: Path, name_or_path: str) -> Adapter:
     )
 
 
+def list_adapters(models_path: Path) -> list[Adapter]:
+    """Every adapter in the models folder, by name; nothing is hashed."""
+    if not models_path.is_dir():
+        return []
+    folders = sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != ".")
+    return [_as_recorded(path, record) for path in folders if (record := read_record(path))]
+
+
 def check_adapter(adapter: Adapter, base: ModelFolder) -> None:
     """Raises ModelError for an adapter of another base, and for one that may not be used."""
     record = adapter.record
@@ -167,6 +175,10 @@ def _described(path: Path) -> Adapter:
         )
     _compare(path, record.files)
     _check_config(path)
+    return _as_recorded(path, record)
+
+
+def _as_recorded(path: Path, record: AdapterRecord) -> Adapter:
     return Adapter(path, path.resolve().name, record.files[WEIGHTS][:12], record)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from rag.errors import ModelError
+from rag.files import flush
 from rag.memory import free_memory
 from rag.models.adapter import CONFIG, WEIGHTS, quiet_peft
 from rag.models.device import be_quiet, not_loaded, pick_device
@@ -120,8 +122,12 @@ class Network:
         self.config.inference_mode = True
         self.config.base_model_name_or_path = self._base_name
         self.config.save_pretrained(str(folder))
-        if not (folder / CONFIG).is_file():
-            raise ModelError("peft wrote no configuration of the adapter.")
+        # peft keeps the names in a set, whose order changes from one process to the next
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        config["target_modules"] = sorted(config["target_modules"])
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        for name in (CONFIG, WEIGHTS):
+            flush(folder / name)
 
     def _precision(self, torch: Any) -> AbstractContextManager[Any]:
         if not self._mixed:

@@ -159,7 +159,8 @@ function metaOf(answer) {
   const first = evidence ?? token;
   set("first", first === undefined ? null : seconds(first));
   set("total", total === undefined ? null : seconds(total));
-  set("model", answer.model.id);
+  const { id, adapter } = answer.model;
+  set("model", adapter ? `${id}, adapter ${adapter}` : id);
   set("record", make("a", { href: `/answers/${encodeURIComponent(answer.id)}` }, answer.id));
   return meta;
 }
