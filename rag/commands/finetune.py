@@ -144,7 +144,7 @@ def finetune(
     if as_json:
         click.echo(json_line(_row(job, outcome)))
     elif outcome.record:
-        click.echo(_told(job, outcome.record))
+        click.echo(_told(outcome.record, _setting_of(job.out, settings)))
     if outcome.record is None:
         tell(
             f"Stopped after step {outcome.done} of {outcome.steps}; nothing is lost. "
@@ -196,7 +196,12 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _told(job: Job, record: AdapterRecord) -> str:
+def _setting_of(out: Path, settings: Settings) -> str:
+    """What `llm.adapter` is to be for a folder: its name, where it is in the models folder."""
+    return out.name if out.parent == settings.models_path else str(out.absolute())
+
+
+def _told(record: AdapterRecord, setting: str) -> str:
     """The scores as a table, and whether the adapter may be used, and how."""
     from rag.models.adapter import BETTER, NO
 
@@ -212,10 +217,5 @@ def _told(job: Job, record: AdapterRecord) -> str:
         )
     else:
         better = "It is better than its base" if record.usable == BETTER else "It was forced"
-        verdict = f"{better}. To use it: set llm.adapter to {job.out}"
-    return printable_lines([*lines, verdict])
-
-
-def printable_lines(lines: list[str]) -> str:
-    """Lines, each as it may be written to a terminal."""
-    return "\n".join(printable(line) for line in lines)
+        verdict = f"{better}. To use it: set llm.adapter to {setting}"
+    return "\n".join(printable(line) for line in [*lines, verdict])

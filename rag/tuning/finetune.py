@@ -169,13 +169,13 @@ def _trained(
     gc.collect()
     scores = {}
     for name, adapter, loss in zip(("base", "tuned"), (None, job.out), losses, strict=True):
-        tell(f"scoring {'with' if adapter else 'without'} the adapter on what was held out …")
         texts = completions(
             job.base.path,
             settings.llm_device,
             settings.llm_precision,
             adapter,
             [encoded for _, encoded in held_rows],
+            tell,
             stop,
         )
         if texts is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ class Network:
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"No adapter can be put on {base.name}: {error}.") from error
         self._base_name = base.name
+        # an architecture without it gives the logits of all positions
+        self._keeps = "logits_to_keep" in signature(model.forward).parameters
         self.most_tokens = self._room()
 
     @property
@@ -82,15 +85,15 @@ class Network:
         import torch
         from torch.nn import functional
 
+        kept = piece.ids.shape[1] - piece.first
         with self._precision(torch):
-            hidden = self.model(
+            found = self.model(
                 input_ids=piece.ids,
                 attention_mask=piece.mask,
                 use_cache=False,
-                logits_to_keep=piece.ids.shape[1] - piece.first,
+                **({"logits_to_keep": kept} if self._keeps else {}),
             )
-        # an architecture without `logits_to_keep` gives those of all positions
-        logits = hidden.logits[:, -(piece.ids.shape[1] - piece.first) :][:, :-1].float()
+        logits = found.logits[:, -kept:-1].float()
         return functional.cross_entropy(
             logits.flatten(0, 1), piece.targets.flatten(), reduction="sum"
         )

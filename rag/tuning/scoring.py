@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ Scores = dict[str, float | None]
 
 # a completion is not followed for longer: those to learn from are a sentence or two
 MOST_NEW_TOKENS = 64
+_TELL_SECONDS = 20.0
 
 
 def completions(
@@ -23,19 +25,25 @@ def completions(
     precision: str,
     adapter: Path | None,
     encoded: Sequence[Encoded],
+    tell: Callable[[str], None],
     stop: Callable[[], bool],
 ) -> list[str] | None:
     """What a model writes for each prompt, greedily, loaded as it is loaded to answer questions.
 
-    None where `stop` said so before the end.
+    `tell` hears now and then how far it is. None where `stop` said so before the end.
     """
     llm = LocalLLM(base, device, precision, adapter)
-    texts = []
+    what = f"scoring {'with' if adapter else 'without'} the adapter"
+    texts: list[str] = []
+    told = time.monotonic()
     for row in encoded:
         if stop():
             return None
         done = llm.complete(row.text, formatted=True, max_new_tokens=MOST_NEW_TOKENS)
         texts.append(done.text.strip())
+        if time.monotonic() - told > _TELL_SECONDS or len(texts) == len(encoded):
+            tell(f"{what}: {len(texts)} of {len(encoded)}")
+            told = time.monotonic()
     return texts
 
 

@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rag.catalog.answers import read_answer
 from rag.cli import main
 from rag.errors import ModelError
 from rag.generation import load_generator
 from rag.models.adapter import find_adapter, list_adapters, read_record, write_record
 from rag.prompting import build_prompt
+from rag.records import Question
 from rag.settings import Settings
+from rag.testing import fake_library
 from rag.tuning.encoding import _passage
 from rag.tuning.examples import Source
 from rag.tuning.training import Training
@@ -87,6 +90,7 @@ def test_it_learns_and_says_how_well(trained: tuple[Path, Result]) -> None:
     assert "cloister models finetune tiny --data x.jsonl" in card
     assert str(home) not in card + (folder / "adapter_config.json").read_text("utf-8")
     assert json.loads((folder / "training.json").read_text())["looks"][0]["step"] == 0
+    assert "scoring with the adapter: 4 of 4" in result.stderr
     listed = CliRunner().invoke(main, ["--home", str(home), "models", "list"]).stdout
     assert "for tiny" in listed
 
@@ -100,6 +104,16 @@ def test_the_llm_answers_with_it_and_names_it(trained: tuple[Path, Result]) -> N
     assert generator.info.adapter == f"tiny-adapter@{adapter.revision}"
     assert len(adapter.revision) == 12
     assert load_generator(settings(home)).info.adapter is None
+
+
+def test_each_answer_names_it(trained: tuple[Path, Result], tmp_path: Path) -> None:
+    given = {"models": trained[0] / "models", "llm_model": "tiny", "llm_adapter": "tiny-adapter"}
+    library = fake_library(tmp_path, **given)
+    (*_, done) = library.ask(Question("At what time does the ferry leave?"))
+    recorded = read_answer(library.catalog, done.data["id"])
+    library.close()
+    assert done.data["model"]["adapter"].startswith("tiny-adapter@")
+    assert recorded["model"] == done.data["model"]
 
 
 def test_the_same_command_finds_it_done_and_another_is_refused(

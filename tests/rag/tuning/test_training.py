@@ -29,11 +29,20 @@ class Bench:
         self._base = find_model(models, "tiny")
         self._rows = write_rows(models / "x.jsonl", rows("a") + rows("b"))
 
-    def training(self, checkpoint: Path, recipe: Recipe = RECIPE, **made_of: Any) -> Training:
-        network = Network(self._base, "cpu", recipe.rank, recipe.seed)
+    def network(self, recipe: Recipe = RECIPE, device: str = "cpu") -> Network:
+        network = Network(self._base, device, recipe.rank, recipe.seed)
         network.most_tokens = 400  # so that a step is of two pieces
-        encoded = Encoder(network.tokenizer, [2], 512).encode_all(read_examples(self._rows))
-        learned: list[Encoded] = [row for _, row in encoded]
+        return network
+
+    def encoded(self, network: Network) -> list[Encoded]:
+        encoder = Encoder(network.tokenizer, [2], 512)
+        return [row for _, row in encoder.encode_all(read_examples(self._rows))]
+
+    def training(
+        self, checkpoint: Path, recipe: Recipe = RECIPE, device: str = "cpu", **made_of: Any
+    ) -> Training:
+        network = self.network(recipe, device)
+        learned = self.encoded(network)
         given = {"data_sha256": "1", "rank": recipe.rank} | made_of
         return Training(network, recipe, learned, learned[:4], checkpoint, given, lambda line: None)
 
@@ -82,6 +91,26 @@ def test_interrupted_training_ends_with_the_same_bits(bench: Bench, tmp_path: Pa
     again = bench.training(tmp_path / "whole.pt")
     assert again.run(never)
     assert again.looks == whole.looks
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_as_well(bench: Bench, tmp_path: Path) -> None:
+    training = bench.training(tmp_path / "x.pt", device="cuda")
+    assert training.run(never)
+    assert training.best.loss < training.looks[0].loss
+
+
+@torch.no_grad()
+def test_padding_changes_no_loss(bench: Bench) -> None:
+    network = bench.network()
+    rows = bench.encoded(network)[:4]
+    alone = [float(network.loss(piece)) for row in rows for piece in network.pieces([row])]
+    network.most_tokens = 4096
+    (together,) = network.pieces(rows)
+    assert together.mask is not None
+    assert float(network.loss(together)) == pytest.approx(sum(alone), rel=1e-4)
+    network._keeps = False
+    assert float(network.loss(together)) == pytest.approx(sum(alone), rel=1e-4)
 
 
 def test_another_seed_gives_other_weights(bench: Bench, tmp_path: Path) -> None:
