@@ -120,25 +120,37 @@ def _deltas(completions: Iterable[CompletionResponse]) -> Iterator[Delta]:
 
 
 def load_generator(settings: Settings) -> Generator | None:
-    """The LLM that the settings name: a model folder, or `package.module:Class`; or None.
+    """The LLM that the settings name: a folder with an adapter, or `package.module:Class`; or None.
 
-    Raises ModelError when it is missing, altered or does not load.
+    Raises ModelError when it is missing, altered or does not load, or where the adapter is, is of
+    another model or may not be used.
     """
     if settings.llm_model in ("", "none"):
         return None
     if ":" in settings.llm_model:
         from llama_index.core.llms import LLM
 
+        if settings.llm_adapter:
+            raise ModelError(
+                f"“{settings.llm_model}” is no model folder, so no adapter can be put on it. Set "
+                "llm.adapter to nothing."
+            )
         plugged = resolve(settings.llm_model, _SETTING)()
         if not isinstance(plugged, LLM):
             raise ModelError(f"“{settings.llm_model}” is not a LlamaIndex LLM. {advice(_SETTING)}")
         info = ModelInfo(settings.llm_model, "", "elsewhere")
         return Generator(plugged, info, lambda text: len(text) // 3 + 1, settings)
+    from rag.models.adapter import check_adapter, find_adapter
     from rag.models.engine import LocalLLM
     from rag.models.folder import find_model, verify
 
     folder = find_model(settings.models_path, settings.llm_model)
     verify(folder)
-    llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision)
-    info = ModelInfo(folder.name, folder.revision, llm.device)
+    adapter = None
+    if settings.llm_adapter:
+        adapter = find_adapter(settings.models_path, settings.llm_adapter)
+        check_adapter(adapter, folder)
+    path = adapter.path if adapter else None
+    llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision, path)
+    info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
     return Generator(llm, info, llm.count, settings)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from rag.errors import UsageError
-from rag.generation import Generator, Message
+from rag.generation import Message
 from rag.records import Passage
 
 PROMPT_VERSION = "1"
@@ -24,6 +25,21 @@ _LEAST_TOKENS = 48
 _FENCE = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 
 
+class PromptMaker(Protocol):
+    """What renders a prompt in a model's template and counts its tokens: `Generator` does."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The token budget of a prompt."""
+
+    @property
+    def count(self) -> Callable[[str], int]:
+        """How many tokens the model reads for a text."""
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """The messages as one prompt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt, its length in tokens, and the passages that found room in it."""
@@ -34,32 +50,32 @@ class Prompt:
 
 
 def build_prompt(
-    generator: Generator, question: str, passages: Sequence[Passage], system: str | None = None
+    maker: PromptMaker, question: str, passages: Sequence[Passage], system: str | None = None
 ) -> Prompt:
     """The prompt for `question` over the best passages that fit into the token budget.
 
     Passages are taken in their order; the last that finds room may be cut at its end. A question
-    that would leave no room for one is cut as well. The generator's own count of tokens is used.
+    that would leave no room for one is cut as well. The maker's own count of tokens is used.
     Raises UsageError for a system prompt that fills the budget.
     """
     head = system or SYSTEM
-    budget = generator.prompt_tokens
-    room = budget - generator.count(_render(generator, head, "", [])) - 2 * _LEAST_TOKENS
+    budget = maker.prompt_tokens
+    room = budget - maker.count(_render(maker, head, "", [])) - 2 * _LEAST_TOKENS
     if room < _LEAST_TOKENS:
         raise UsageError(
             f"The system prompt leaves no room for passages within {budget:,} tokens "
             "(llm.max_prompt_tokens). Make it shorter."
         )
-    question = _cut(generator, question, room)
-    spare = budget - generator.count(_render(generator, head, question, []))
+    question = cut(maker, question, room)
+    spare = budget - maker.count(_render(maker, head, question, []))
     taken: list[Passage] = []
     blocks: list[str] = []
     for passage in passages:
         inside = _inert(f"{passage.title}\n{passage.text}")
         block = _fence(len(blocks) + 1, inside)
-        cost = generator.count(block) + 2
+        cost = maker.count(block) + 2
         if cost > spare:
-            inside = _cut(generator, inside, spare - (cost - generator.count(inside)))
+            inside = cut(maker, inside, spare - (cost - maker.count(inside)))
             if not inside:
                 break
             block = _fence(len(blocks) + 1, inside)
@@ -69,8 +85,8 @@ def build_prompt(
         spare -= cost
         if spare < _LEAST_TOKENS:
             break
-    text = _render(generator, head, question, blocks)
-    return Prompt(text, generator.count(text), tuple(taken))
+    text = _render(maker, head, question, blocks)
+    return Prompt(text, maker.count(text), tuple(taken))
 
 
 def _inert(text: str) -> str:
@@ -82,18 +98,18 @@ def _fence(number: int, inside: str) -> str:
     return f'<passage number="{number}">\n{inside}\n</passage>'
 
 
-def _render(generator: Generator, system: str, question: str, blocks: Sequence[str]) -> str:
+def _render(maker: PromptMaker, system: str, question: str, blocks: Sequence[str]) -> str:
     body = "\n".join(blocks)
-    return generator.prompt(
+    return maker.prompt(
         [Message("system", system), Message("user", f"{body}\n\nQuestion: {question}")]
     )
 
 
-def _cut(generator: Generator, text: str, tokens: int) -> str:
+def cut(maker: PromptMaker, text: str, tokens: int) -> str:
     """The beginning of a text that has at most so many tokens; empty where it would be short."""
     if tokens < _LEAST_TOKENS:
         return ""
     length = len(text)
-    while length and generator.count(text[:length]) > tokens:
+    while length and maker.count(text[:length]) > tokens:
         length = length * 9 // 10
     return text[:length].rsplit(" ", 1)[0] if length < len(text) else text

@@ -224,7 +224,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model wrote an answer."""
+    """Which model wrote an answer; `adapter` is its adapter's name and revision, as `name@…`."""
 
     id: str
     revision: str

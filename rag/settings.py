@@ -61,6 +61,9 @@ class Settings:
         "SmolLM2-135M-Instruct",
         "LLM: a name in the models folder, a folder, or a fetched hub id; none: answer by quotes.",
     )
+    llm_adapter: str = _setting(
+        "", "LoRA adapter of the LLM: a name in the models folder, or a folder; empty: none."
+    )
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     llm_precision: str = _setting(
         "auto",

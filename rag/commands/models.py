@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from rag.commands.finetune import finetune
 from rag.printing import json_line, printable
 from rag.settings import Settings
 
@@ -15,7 +16,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON lin
 
 @click.group()
 def models() -> None:
-    """Fetch and list the open models."""
+    """Fetch, list and tune the open models."""
+
+
+models.add_command(finetune)
 
 
 @models.command(epilog="Example: cloister models add starter")
@@ -39,7 +43,8 @@ def add(settings: Settings, name: str, as_json: bool) -> None:
 @_json
 @click.pass_obj
 def list_(settings: Settings, as_json: bool) -> None:
-    """List the models in the models folder."""
+    """List the models in the models folder, and the adapters."""
+    from rag.models.adapter import list_adapters
     from rag.models.folder import list_models
 
     chosen = {settings.llm_model, settings.embedder_model}
@@ -53,6 +58,17 @@ def list_(settings: Settings, as_json: bool) -> None:
             "in_use": bool({folder.name, folder.path.name, str(folder.path)} & chosen),
         }
         for folder in list_models(settings.models_path)
+    ]
+    rows += [
+        {
+            "name": adapter.name,
+            "task": "adapter",
+            "revision": adapter.revision,
+            "licence": f"for {adapter.record.base}",
+            "bytes": _size(adapter.path),
+            "in_use": settings.llm_adapter in (adapter.name, str(adapter.path)),
+        }
+        for adapter in list_adapters(settings.models_path)
     ]
     if as_json:
         click.echo(json_line({"models": rows}))

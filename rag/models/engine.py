@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import CustomLLM
 
 from rag.errors import ModelError
+from rag.models.adapter import merge_adapter
+from rag.models.chat import Chat
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 
 # prompts are read in pieces, so that a question that is given up ends soon
@@ -29,6 +30,7 @@ class LocalLLM(CustomLLM):
 
     Several completions may run at once: each has its own cache, and a step of one runs between
     two steps of another. All end at their next token when the program's main thread has ended.
+    `adapter` is the folder of a LoRA adapter, checked before, that is merged into the weights.
     """
 
     context_tokens: int
@@ -37,10 +39,12 @@ class LocalLLM(CustomLLM):
 
     _model: Any = PrivateAttr()
     _tokenizer: Any = PrivateAttr()
-    _special: Any = PrivateAttr()
+    _chat: Chat = PrivateAttr()
     _stops: Any = PrivateAttr()
 
-    def __init__(self, folder: Path, device: str, precision: str) -> None:
+    def __init__(
+        self, folder: Path, device: str, precision: str, adapter: Path | None = None
+    ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         place = pick_device(device)
@@ -59,11 +63,13 @@ class LocalLLM(CustomLLM):
             model = model.to(place)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise not_loaded("LLM", folder, error) from error
+        if adapter:
+            model = merge_adapter(model, adapter)
         context = getattr(model.config, "max_position_embeddings", None) or 2048
         super().__init__(context_tokens=context, device=place)
         self._model = model.eval()
         self._tokenizer = tokenizer
-        self._special = _special_tokens(tokenizer)
+        self._chat = Chat(tokenizer)
         # each generating thread's own stop, asked between the pieces of a prompt too
         self._stops = threading.local()
         self._model.register_forward_pre_hook(self._before_forward)
@@ -79,29 +85,14 @@ class LocalLLM(CustomLLM):
 
     def count(self, text: str) -> int:
         """How many tokens the model reads for a text."""
-        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._chat.count(text)
 
     def _extend_messages(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
         return list(messages)
 
     def prompt(self, messages: Sequence[ChatMessage]) -> str:
-        """The messages in the model's own chat template, ready to be answered.
-
-        What a message holds of the template's own marks is broken up, so that no text from outside
-        begins a turn of its own.
-        """
-        turns = [{"role": m.role.value, "content": self._inert(m.content or "")} for m in messages]
-        if not self._tokenizer.chat_template:
-            return "\n\n".join(turn["content"] for turn in turns) + "\n\nAnswer:"
-        text: str = self._tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True
-        )
-        return text
-
-    def _inert(self, text: str) -> str:
-        """A text without special tokens: a space after the first character of each."""
-        inert: str = self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
-        return inert
+        """The messages in the model's own chat template, ready to be answered; see `Chat`."""
+        return self._chat.prompt([(m.role.value, m.content or "") for m in messages])
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The whole completion; see `stream_complete`."""
@@ -160,14 +151,6 @@ class LocalLLM(CustomLLM):
         stop = getattr(self._stops, "stop", None)
         if stop is not None and stop.wanted:
             raise _Stopped
-
-
-def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
-    """What the tokenizer reads as one special token, wherever it stands."""
-    added = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]
-    found = {*tokenizer.all_special_tokens, *added}
-    marks = sorted((mark for mark in found if len(mark) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, marks)) or r"(?!)")
 
 
 class _Stopped(Exception):

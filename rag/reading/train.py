@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.models.embedder import LocalEmbedding
 from rag.reading.examples import (
     PARTS,
@@ -123,8 +124,7 @@ class _Progress:
         self.optimizer: dict[str, Any] = {}
         self.log: list[dict[str, object]] = []
         self._losses: list[float] = []
-        if checkpoint.is_file():
-            saved = torch.load(checkpoint, weights_only=True)
+        if saved := load_checkpoint(checkpoint):
             network.load_state_dict(saved["state"], strict=False)
             self.done, self.optimizer = saved["step"], saved["optimizer"]
             self.log, self._losses = saved["log"], saved["losses"]
@@ -142,11 +142,9 @@ class _Progress:
             print(json.dumps(row), flush=True)
             self._losses = []
         if time.monotonic() - self._saved > _CHECKPOINT_SECONDS or index == of:
-            part = self._path.with_suffix(".part")
             saved = {"step": step, "log": self.log, "losses": self._losses}
             saved |= {"state": self._network.trained_state(), "optimizer": optimizer.state_dict()}
-            torch.save(saved, part)
-            part.replace(self._path)
+            save_checkpoint(self._path, saved)
             self._saved = time.monotonic()
 
 

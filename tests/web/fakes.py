@@ -262,7 +262,7 @@ def _record(question: Question, passages: list[Passage], **values: Any) -> Answe
         standalone_question=" ".join([*(t.question for t in question.history), question.text]),
         collections=question.collections or (),
         passages=tuple(passages),
-        model=ModelInfo("SmolLM2-135M-Instruct", "b179c952", "cpu"),
+        model=ModelInfo("SmolLM2-135M-Instruct", "b179c952", "cpu", "starter@0123456789ab"),
         prompt_version="1",
         parameters=dict(question.parameters),
         filters=question.filters,

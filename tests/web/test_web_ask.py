@@ -34,6 +34,7 @@ def test_an_answer_comes_whole(client: FlaskClient, library: FakeLibrary) -> Non
     record = reply.get_json()
     assert record["citations"][0]["n"] == 1
     assert record["model"]["id"] == "SmolLM2-135M-Instruct"
+    assert record["model"]["adapter"] == "starter@0123456789ab"
     assert library.closed.wait(1)
 
 
@@ -333,7 +334,9 @@ def test_a_record_is_a_page(client: FlaskClient, library: FakeLibrary) -> None:
     answer = library.record(Question("And part-timers?", history=(Turn("How many <i>days</i>?"),)))
     page = client.post("/ask", data={"question": "How many?"}).text
     assert f'href="/answers/{answer.id}"' in page
+    assert "adapter starter@0123456789ab" in page
     record = client.get(f"/answers/{answer.id}").text
+    assert "adapter starter@0123456789ab" in record
     assert "How many &lt;i&gt;days&lt;/i&gt;? And part-timers?</q>" in record
     assert f'href="/api/v1/answers/{answer.id}"' in record
     assert "hold an answer</dt><dd>93&nbsp;%" in record

@@ -161,7 +161,9 @@ function metaOf(answer) {
   const first = evidence ?? token;
   set("first", first === undefined ? null : seconds(first));
   set("total", total === undefined ? null : seconds(total));
-  set("model", answer.answered_from === "catalog" ? null : answer.model.id);
+  const { id, adapter } = answer.model;
+  const model = adapter ? `${id}, adapter ${adapter}` : id;
+  set("model", answer.answered_from === "catalog" ? null : model);
   set("record", make("a", { href: `/answers/${encodeURIComponent(answer.id)}` }, answer.id));
   return meta;
 }

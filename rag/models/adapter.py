@@ -1,0 +1,203 @@
+"""A LoRA adapter's folder: found by name, made for one base, checked before it is merged.
+
+It holds `adapter_config.json` and `adapter_model.safetensors` as peft writes them, and beside them
+`cloister-adapter.json`: for which base it was made, whether it may be used, both files' SHA-256.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ModelError
+from rag.files import flush
+from rag.models.folder import ModelFolder, fingerprint, hash_files, read_manifest, sha256
+
+RECORD = "cloister-adapter.json"
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+# what `usable` may be
+BETTER, FORCED, NO = "better", "forced", "no"
+
+_AGAIN = "Make it again with `cloister models finetune`, or copy its folder again"
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRecord:
+    """What `cloister-adapter.json` says.
+
+    `base_weights` is a fingerprint of the base's safetensors files, so that the same weights count
+    as the same base whatever else lies in its folder. `usable` is `better` where the adapter was
+    better than its base on the held-out part, `forced` where a person allowed it nevertheless, or
+    `no`. `made_of` tells what went into it, `scores` what came out.
+    """
+
+    base: str
+    base_revision: str
+    base_weights: str
+    usable: str
+    prompt_version: str
+    files: dict[str, str]
+    made_of: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter on disk. `revision` is 12 hex digits of the SHA-256 of its weights."""
+
+    path: Path
+    name: str
+    revision: str
+    record: AdapterRecord
+
+    @property
+    def id(self) -> str:
+        """Its name and revision, as an answer names it."""
+        return f"{self.name}@{self.revision}"
+
+
+def find_adapter(models_path: Path, name_or_path: str) -> Adapter:
+    """The adapter of a name in the models folder, or of a path; its files are as they were made.
+
+    Raises ModelError where there is none, or where a file of it is missing or was changed.
+    """
+    for path in (models_path / name_or_path, Path(name_or_path)):
+        if path.is_dir():
+            return _described(path)
+    raise ModelError(
+        f"The adapter {name_or_path} is not in the models folder. Set llm.adapter to an adapter's "
+        "folder, or to nothing; `cloister models finetune` makes one."
+    )
+
+
+def list_adapters(models_path: Path) -> list[Adapter]:
+    """Every adapter in the models folder, by name; nothing is hashed."""
+    if not models_path.is_dir():
+        return []
+    folders = sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != ".")
+    return [_as_recorded(path, record) for path in folders if (record := read_record(path))]
+
+
+def check_adapter(adapter: Adapter, base: ModelFolder) -> None:
+    """Raises ModelError for an adapter of another base, and for one that may not be used."""
+    record = adapter.record
+    if record.base_weights != weights_fingerprint(base):
+        raise ModelError(
+            f"The adapter {adapter.name} was made for {record.base} (revision "
+            f"{record.base_revision}), not for the weights of {base.name} (revision "
+            f"{base.revision}). Set llm.adapter to one that was made for this model, or to nothing."
+        )
+    if record.usable not in (BETTER, FORCED):
+        raise ModelError(
+            f"The adapter {adapter.name} may not be used: on what was held out from its training "
+            "it was not better than its base. To use it nevertheless, give its command again with "
+            "--force; else set llm.adapter to nothing."
+        )
+
+
+def weights_fingerprint(base: ModelFolder) -> str:
+    """12 hex digits over a model's safetensors files. Hashes them where they are not recorded."""
+    manifest = read_manifest(base.path)
+    files = manifest.files if manifest else hash_files(base.path)
+    return fingerprint({name: d for name, d in files.items() if name.endswith(".safetensors")})
+
+
+def read_record(path: Path) -> AdapterRecord | None:
+    """The folder's `cloister-adapter.json`, or None without one. Raises ModelError if damaged."""
+    file = path / RECORD
+    if not file.is_file():
+        return None
+    try:
+        record = AdapterRecord(**json.loads(file.read_text("utf-8")))
+        if set(record.files) != {CONFIG, WEIGHTS}:
+            raise ValueError("files")
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"The {RECORD} of the adapter {path.name} is damaged. {_AGAIN}."
+        ) from error
+    return record
+
+
+def write_record(path: Path, record: AdapterRecord) -> None:
+    """Write `cloister-adapter.json` whole or not at all; it makes the folder an adapter."""
+    part = path / f"{RECORD}.part"
+    part.write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
+    flush(part)
+    part.replace(path / RECORD)
+    flush(path)
+
+
+def hash_adapter(path: Path) -> dict[str, str]:
+    """The SHA-256 of an adapter's two files. Raises ModelError where one cannot be read."""
+    return {name: sha256(path / name) for name in (CONFIG, WEIGHTS)}
+
+
+def merge_adapter(model: Any, path: Path) -> Any:
+    """The model with an adapter's weights added to its own, so that it costs no more to run.
+
+    Raises ModelError where they do not fit.
+    """
+    from peft import PeftModel
+
+    try:
+        with quiet_peft():
+            merged = PeftModel.from_pretrained(model, path, local_files_only=True)
+            return merged.merge_and_unload()
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        reason = str(error).replace(str(path), path.name).strip()[:300]
+        raise ModelError(
+            f"The adapter {path.name} cannot be loaded: {reason}. {_AGAIN}, or set llm.adapter to "
+            "nothing."
+        ) from error
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """No warning of what peft still calls by its old name in transformers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def _described(path: Path) -> Adapter:
+    record = read_record(path)
+    if record is None:
+        raise ModelError(
+            f"{path.name} is no adapter's folder: it has no {RECORD}. `cloister models finetune` "
+            "makes one."
+        )
+    _compare(path, record.files)
+    _check_config(path)
+    return _as_recorded(path, record)
+
+
+def _as_recorded(path: Path, record: AdapterRecord) -> Adapter:
+    return Adapter(path, path.resolve().name, record.files[WEIGHTS][:12], record)
+
+
+def _compare(path: Path, files: Mapping[str, str]) -> None:
+    for name, digest in files.items():
+        if not (path / name).is_file():
+            raise ModelError(f"The adapter {path.name} lacks its file {name}. {_AGAIN}.")
+        if sha256(path / name) != digest:
+            raise ModelError(
+                f"The file {name} of the adapter {path.name} was changed or is damaged: its "
+                f"SHA-256 is not the recorded one. {_AGAIN}."
+            )
+
+
+def _check_config(path: Path) -> None:
+    """Nothing but a LoRA adapter: other kinds may stand for code of their own."""
+    try:
+        kind = json.loads((path / CONFIG).read_text("utf-8")).get("peft_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"The {CONFIG} of the adapter {path.name} is damaged.") from error
+    if kind != "LORA":
+        raise ModelError(f"The adapter {path.name} is of the kind {kind}; only LoRA is used.")

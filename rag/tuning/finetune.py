@@ -1,0 +1,225 @@
+"""From examples to an adapter with its card: read, split, train, score, allow or not."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rag.errors import Busy, UsageError
+from rag.files import hash_of
+from rag.models.adapter import (
+    BETTER,
+    CONFIG,
+    FORCED,
+    NO,
+    RECORD,
+    WEIGHTS,
+    AdapterRecord,
+    hash_adapter,
+    read_record,
+    weights_fingerprint,
+    write_record,
+)
+from rag.models.folder import ModelFolder
+from rag.prompting import PROMPT_VERSION
+from rag.settings import Settings
+from rag.tuning.card import CARD, LOG, Log, read_log, write_card, write_log
+from rag.tuning.encoding import Encoder, stop_tokens
+from rag.tuning.examples import read_examples, split
+from rag.tuning.recipe import Recipe
+
+CHECKPOINT = "checkpoint.pt"
+_OWN = {CONFIG, WEIGHTS, RECORD, CARD, LOG, CHECKPOINT}
+_PACKAGES = ("torch", "transformers", "peft")
+
+Tell = Callable[[str], None]
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked for: an adapter for `base` in the folder `out`, from the examples in `data`.
+
+    `minutes` ends the training after so long; `licence` and `command` are for the card. `force`
+    allows the adapter where it is not better than its base.
+    """
+
+    base: ModelFolder
+    data: Path
+    out: Path
+    recipe: Recipe = field(default_factory=Recipe)
+    minutes: float | None = None
+    force: bool = False
+    licence: str = "not stated"
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended. `record` is None where it was interrupted, after `done` of `steps`."""
+
+    done: int
+    steps: int
+    record: AdapterRecord | None = None
+
+
+def finetune(job: Job, settings: Settings, tell: Tell, stop: Stop) -> Outcome:
+    """Train an adapter, or go on with one; score it and its base on what was held out.
+
+    `tell` hears a line now and then; where `stop` says so the work ends soon, and the same job goes
+    on with it later. Raises UsageError for data or a folder that will not do, ModelError for a base
+    that does not load, Busy where another process is at it.
+    """
+    examples = read_examples(job.data)
+    made_of = {
+        "data_sha256": hash_of(job.data),
+        "base_weights": weights_fingerprint(job.base),
+        "prompt_version": PROMPT_VERSION,
+        **asdict(job.recipe),
+    }
+    with _claimed(job.out):
+        if record := read_record(job.out):
+            return _finished(job, record, made_of)
+        learned, held_out = split(examples, job.recipe.seed, job.recipe.held_out)
+        return _trained(job, settings, tell, stop, made_of, learned, held_out)
+
+
+def _finished(job: Job, record: AdapterRecord, made_of: dict[str, Any]) -> Outcome:
+    """The adapter that is there; allowed now where that is forced."""
+    log = read_log(job.out)
+    if record.made_of != made_of:
+        raise UsageError(
+            f"{job.out} holds an adapter that was made with other data or options. Choose another "
+            "--out, or delete that folder."
+        )
+    if job.force and record.usable == NO:
+        fields = {name: getattr(record, name) for name in AdapterRecord.__slots__}
+        record = AdapterRecord(**fields | {"usable": FORCED})
+        write_card(job.out, record, log)
+        write_record(job.out, record)
+    return Outcome(log.steps, log.steps, record)
+
+
+def _trained(
+    job: Job,
+    settings: Settings,
+    tell: Tell,
+    stop: Stop,
+    made_of: dict[str, Any],
+    learned: Any,
+    held_out: Any,
+) -> Outcome:
+    from rag.tuning.network import Network
+    from rag.tuning.scoring import completions, is_better, score
+    from rag.tuning.training import Training
+
+    network = Network(job.base, settings.llm_device, job.recipe.rank, job.recipe.seed)
+    stops = stop_tokens(network.model, network.tokenizer)
+    encoder = Encoder(network.tokenizer, stops, job.recipe.max_tokens)
+    rows, held_rows = encoder.encode_all(learned), encoder.encode_all(held_out)
+    left_out = len(learned) + len(held_out) - len(rows) - len(held_rows)
+    if not rows or not held_rows:
+        raise UsageError(
+            f"No example that may be {'held out' if rows else 'learned from'} has at most "
+            f"{job.recipe.max_tokens:,} tokens (--max-tokens). Raise that, or shorten the passages."
+        )
+    tell(
+        f"{len(rows):,} examples to learn from, {len(held_rows):,} held out, {left_out:,} left out "
+        f"as longer than {job.recipe.max_tokens:,} tokens; on {network.device}"
+    )
+    training = Training(
+        network,
+        job.recipe,
+        [encoded for _, encoded in rows],
+        [encoded for _, encoded in held_rows],
+        job.out / CHECKPOINT,
+        made_of,
+        tell,
+    )
+    until = time.monotonic() + 60 * job.minutes if job.minutes else float("inf")
+    if not training.run(lambda: stop() or time.monotonic() > until):
+        return Outcome(training.done, training.steps)
+    network.save(job.out)
+    parameters, device = sum(p.numel() for p in network.parameters), network.device
+    losses = training.looks[0].loss, training.best.loss
+    log = Log(
+        command=job.command,
+        data=job.data.name,
+        licence=job.licence,
+        device=device,
+        versions={name: version(name) for name in _PACKAGES},
+        examples={"learned": len(rows), "held_out": len(held_rows), "left_out": left_out},
+        parameters=parameters,
+        steps=training.done,
+        best_step=training.best.step,
+        seconds=round(training.seconds, 1),
+        looks=[{"step": look.step, "loss": round(look.loss, 4)} for look in training.looks],
+        losses=training.log,
+    )
+    outcome = Outcome(training.done, training.steps)
+    del network, training, encoder  # their memory is needed to score
+    gc.collect()
+    scores = {}
+    for name, adapter, loss in zip(("base", "tuned"), (None, job.out), losses, strict=True):
+        texts = completions(
+            job.base.path,
+            settings.llm_device,
+            settings.llm_precision,
+            adapter,
+            [encoded for _, encoded in held_rows],
+            tell,
+            stop,
+        )
+        if texts is None:
+            return outcome
+        scores[name] = score([example for example, _ in held_rows], texts, loss)
+    better = is_better(scores["tuned"], scores["base"])
+    record = AdapterRecord(
+        base=job.base.name,
+        base_revision=job.base.revision,
+        base_weights=made_of["base_weights"],
+        usable=BETTER if better else FORCED if job.force else NO,
+        prompt_version=PROMPT_VERSION,
+        files=hash_adapter(job.out),
+        made_of=made_of,
+        scores=scores,
+    )
+    write_log(job.out, log)
+    write_card(job.out, record, log)
+    write_record(job.out, record)
+    (job.out / CHECKPOINT).unlink(missing_ok=True)
+    return Outcome(outcome.done, outcome.steps, record)
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Have the folder for oneself. Raises UsageError where something else is in it, or Busy."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        names = {path.name.removesuffix(".part") for path in out.iterdir()}
+        descriptor = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be made a folder: {error.strerror}.") from error
+    if foreign := sorted(names - _OWN - {Path(CHECKPOINT).stem}):
+        os.close(descriptor)
+        raise UsageError(
+            f"{out} holds {foreign[0]}, which is no part of an adapter. Choose a new folder "
+            "(--out)."
+        )
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Busy(
+            f"Another process is making the adapter in {out}. Wait until it ends."
+        ) from error
+    finally:
+        os.close(descriptor)

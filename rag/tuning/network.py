@@ -1,0 +1,151 @@
+"""The model that is tuned: a frozen base in memory, with a LoRA adapter that learns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ModelError
+from rag.files import flush
+from rag.memory import free_memory
+from rag.models.adapter import CONFIG, WEIGHTS, quiet_peft
+from rag.models.device import be_quiet, not_loaded, pick_device
+from rag.models.folder import ModelFolder
+from rag.tuning.batching import Piece, pieces
+from rag.tuning.encoding import Encoded
+
+# more tokens at once make a processor no faster
+_CPU_TOKENS = 1024
+# of the memory that is free, this share may go to what a step keeps for its gradient
+_MEMORY_SHARE = 0.4
+# vectors of the hidden size that a token keeps in each layer, measured on Llama-shaped models
+_KEPT = 32
+ALPHA_OVER_RANK = 2
+
+
+class Network:
+    """A base with an adapter of rank `rank` on every linear layer but the last.
+
+    On a CUDA device that has bfloat16 the base is held in it and computes in it, while the
+    adapter's own weights are float32; everything is float32 elsewhere. The first weights of the
+    adapter depend on the seed alone, and change nothing of what the base computes.
+    """
+
+    def __init__(self, base: ModelFolder, device: str, rank: int, seed: int) -> None:
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.device = pick_device(device)
+        self._mixed = self.device.startswith("cuda") and torch.cuda.is_bf16_supported()
+        be_quiet()
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                base.path,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.bfloat16 if self._mixed else torch.float32,
+            ).to(self.device)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise not_loaded("LLM", base.path, error) from error
+        self.config = LoraConfig(
+            r=rank,
+            lora_alpha=ALPHA_OVER_RANK * rank,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        torch.manual_seed(seed)
+        try:
+            with quiet_peft():
+                self.model: Any = get_peft_model(model, self.config)
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"No adapter can be put on {base.name}: {error}.") from error
+        self._base_name = base.name
+        # an architecture without it gives the logits of all positions
+        self._keeps = "logits_to_keep" in signature(model.forward).parameters
+        self.most_tokens = self._room()
+
+    @property
+    def parameters(self) -> list[Any]:
+        """The adapter's own weights, which learn."""
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    def pieces(self, rows: Sequence[Encoded]) -> list[Piece]:
+        """The rows in pieces that find room in memory."""
+        pad = self.tokenizer.pad_token_id
+        return list(pieces(rows, self.most_tokens, 0 if pad is None else pad, self.device))
+
+    def loss(self, piece: Piece) -> Any:
+        """The cross-entropy of the completions' tokens, summed, as a scalar tensor."""
+        import torch
+        from torch.nn import functional
+
+        kept = piece.ids.shape[1] - piece.first
+        with self._precision(torch):
+            found = self.model(
+                input_ids=piece.ids,
+                attention_mask=piece.mask,
+                use_cache=False,
+                **({"logits_to_keep": kept} if self._keeps else {}),
+            )
+        logits = found.logits[:, -kept:-1].float()
+        return functional.cross_entropy(
+            logits.flatten(0, 1), piece.targets.flatten(), reduction="sum"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """A copy of the adapter's weights, on the CPU."""
+        named = self.model.named_parameters()
+        return {name: p.detach().cpu().clone() for name, p in named if p.requires_grad}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put the adapter's weights back."""
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(state[name])
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter as peft reads it, its weights in bfloat16."""
+        import torch
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import save_file
+
+        # else peft asks a hub whether the base's vocabulary was changed
+        state = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+        tensors = {k: v.detach().cpu().to(torch.bfloat16).contiguous() for k, v in state.items()}
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        self.config.inference_mode = True
+        self.config.base_model_name_or_path = self._base_name
+        self.config.save_pretrained(str(folder))
+        # peft keeps the names in a set, whose order changes from one process to the next
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        config["target_modules"] = sorted(config["target_modules"])
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        for name in (CONFIG, WEIGHTS):
+            flush(folder / name)
+
+    def _precision(self, torch: Any) -> AbstractContextManager[Any]:
+        if not self._mixed:
+            return nullcontext()
+        context: AbstractContextManager[Any] = torch.autocast("cuda", dtype=torch.bfloat16)
+        return context
+
+    def _room(self) -> int:
+        """The most tokens of a piece: by free memory, and on a processor by what still pays."""
+        import torch
+
+        config = self.model.config.get_text_config()
+        bytes_each = 2 if self._mixed else 4
+        each = _KEPT * config.num_hidden_layers * config.hidden_size * bytes_each
+        if self.device.startswith("cuda"):
+            free, _ = torch.cuda.mem_get_info(self.device)
+            return max(1, int(_MEMORY_SHARE * free / each))
+        return max(1, min(_CPU_TOKENS, int(_MEMORY_SHARE * free_memory() / each)))

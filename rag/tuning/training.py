@@ -1,0 +1,260 @@
+"""The training of an adapter: steps, looks at what is held out, and a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rag.checkpoints import load_checkpoint, save_checkpoint
+from rag.errors import UsageError
+from rag.tuning.batching import passes, steps_in
+from rag.tuning.encoding import Encoded
+from rag.tuning.network import Network
+from rag.tuning.recipe import Recipe
+
+Tell = Callable[[str], None]
+Stop = Callable[[], bool]
+
+_CHECKPOINT_SECONDS = 300.0
+_TELL_SECONDS = 20.0
+# a line of the log is the mean of so many steps
+_LOG_STEPS = 10
+_CLIP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The mean loss of a token of what is held out, after so many steps."""
+
+    step: int
+    loss: float
+
+
+class Training:
+    """A training that can be interrupted: the same call goes on with what the checkpoint holds.
+
+    On a CPU with the same number of threads, an interrupted and resumed training ends with the
+    same bits as one that was not interrupted: the order of the examples follows from the seed, the
+    random numbers of a step from the seed and the step, and nothing of a half-done step is kept.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        recipe: Recipe,
+        learned: Sequence[Encoded],
+        held_out: Sequence[Encoded],
+        checkpoint: Path,
+        made_of: dict[str, Any],
+        tell: Tell,
+    ) -> None:
+        """Take up the checkpoint where there is one.
+
+        `made_of` tells what the result depends on. Raises UsageError for a checkpoint of a
+        training with something else.
+        """
+        import torch
+
+        self._network = network
+        self._recipe = recipe
+        self._learned = learned
+        self._held_out = held_out
+        self._path = checkpoint
+        self._made_of = made_of
+        self._tell = tell
+        self._optimizer = torch.optim.AdamW(
+            network.parameters, lr=recipe.learning_rate, weight_decay=0.0
+        )
+        self.steps = steps_in(len(learned), recipe.batch, recipe.epochs)
+        self._between = max(1, self.steps // (recipe.epochs * recipe.looks))
+        self.done = 0
+        self.looks: list[Look] = []
+        self.log: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._losses: list[float] = []
+        self._best: dict[str, Any] = {}
+        if saved := load_checkpoint(checkpoint):
+            self._resume(saved)
+        self._clock = _Clock(self.seconds, self.done)
+
+    @property
+    def best(self) -> Look:
+        """The look with the lowest loss."""
+        return min(self.looks, key=lambda look: look.loss)
+
+    def run(self, stop: Stop) -> bool:
+        """Train until the end, and leave the network with its best weights.
+
+        False where `stop` said so first; then the checkpoint holds what was done.
+        """
+        batches = passes(self._learned, self._recipe.batch, self._recipe.epochs, self._recipe.seed)
+        for batch in islice(batches, self.done, None):
+            if not self._look_if_due(stop):
+                return self._interrupted()
+            if self._is_over():
+                break
+            if not self._step(batch, stop):
+                return self._interrupted()
+            self._save_if_due()
+        if not self._look_if_due(stop):
+            return self._interrupted()
+        self._save()
+        self._network.load(self._best)
+        return True
+
+    def _step(self, batch: Sequence[Encoded], stop: Stop) -> bool:
+        """Learn from a batch. False, and nothing learned, where `stop` says so within it."""
+        import torch
+
+        self._network.model.train()
+        torch.manual_seed(self._recipe.seed + self.done)
+        rate = self._recipe.rate(self.done, self.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad()
+        parts = self._network.pieces(batch)
+        tokens = sum(part.tokens for part in parts)
+        total = 0.0
+        for part in parts:
+            if stop():
+                return False
+            loss = self._network.loss(part) / tokens
+            loss.backward()
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(self._network.parameters, _CLIP)
+        self._optimizer.step()
+        self.done += 1
+        self._losses.append(total)
+        if len(self._losses) == _LOG_STEPS or self.done == self.steps:
+            mean = round(sum(self._losses) / len(self._losses), 4)
+            self.log.append({"step": self.done, "loss": mean, "rate": rate})
+            self._losses = []
+        self._progress(total)
+        return True
+
+    def _look_if_due(self, stop: Stop) -> bool:
+        """Look at what is held out, where that is due. False where `stop` said so within it."""
+        due = self.done % self._between == 0 or self.done == self.steps
+        if not due or (self.looks and self.looks[-1].step == self.done):
+            return True
+        loss = self._held_out_loss(stop)
+        if loss is None:
+            return False
+        if not self.looks or loss < self.best.loss:
+            self._best = self._network.state()
+        self.looks.append(Look(self.done, loss))
+        self._tell(f"step {self.done} of {self.steps}: loss {loss:.4f} on what is held out")
+        self._save()
+        return True
+
+    def _held_out_loss(self, stop: Stop) -> float | None:
+        import torch
+
+        self._network.model.eval()
+        total, tokens = 0.0, 0
+        with torch.no_grad():
+            for part in self._network.pieces(self._held_out):
+                if stop():
+                    return None
+                total += float(self._network.loss(part))
+                tokens += part.tokens
+        return total / tokens
+
+    def _is_over(self) -> bool:
+        since = [look for look in self.looks if look.step > self.best.step]
+        return len(since) >= self._recipe.patience
+
+    def _progress(self, loss: float) -> None:
+        if self._clock.silent_for() < _TELL_SECONDS:
+            return
+        each = self._clock.seconds_a_step(self.done)
+        self._tell(
+            f"step {self.done} of {self.steps}: loss {loss:.4f}, "
+            f"{each / self._recipe.batch:.2f} s an example, "
+            f"about {_span(each * (self.steps - self.done))} left"
+        )
+        self._clock.told()
+
+    def _interrupted(self) -> bool:
+        self._save()
+        return False
+
+    def _save_if_due(self) -> None:
+        if self._clock.unsaved_for() > _CHECKPOINT_SECONDS:
+            self._save()
+
+    def _save(self) -> None:
+        self.seconds = self._clock.seconds()
+        save_checkpoint(
+            self._path,
+            {
+                "made_of": self._made_of,
+                "done": self.done,
+                "adapter": self._network.state(),
+                "best": self._best,
+                "optimizer": self._optimizer.state_dict(),
+                "looks": [[look.step, look.loss] for look in self.looks],
+                "log": self.log,
+                "losses": self._losses,
+                "seconds": self.seconds,
+            },
+        )
+        self._clock.saved()
+
+    def _resume(self, saved: dict[str, Any]) -> None:
+        known = saved["made_of"]
+        if changed := [k for k, v in self._made_of.items() if known.get(k) != v]:
+            name = changed[0]
+            raise UsageError(
+                f"{self._path.parent} holds a training that was begun with something else: "
+                f"{name.replace('_', ' ')} was {known.get(name)}, and is {self._made_of[name]} "
+                "now. Give the same command to go on with it, another --out, or delete its "
+                f"{self._path.name}."
+            )
+        self._network.load(saved["adapter"])
+        if saved["optimizer"]["state"]:
+            self._optimizer.load_state_dict(saved["optimizer"])
+        self.done, self.seconds = saved["done"], saved["seconds"]
+        self.looks = [Look(step, loss) for step, loss in saved["looks"]]
+        self.log, self._losses, self._best = saved["log"], saved["losses"], saved["best"]
+        self._tell(f"going on after step {self.done} of {self.steps}")
+
+
+class _Clock:
+    """Seconds of a training over all its runs, and since something was told or saved."""
+
+    def __init__(self, before: float, done: int) -> None:
+        self._before = before
+        self._done = done
+        self._start = self._told = self._saved = time.monotonic()
+
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    def seconds_a_step(self, done: int) -> float:
+        """The mean of this run, its looks at what is held out included."""
+        return (time.monotonic() - self._start) / (done - self._done)
+
+    def silent_for(self) -> float:
+        return time.monotonic() - self._told
+
+    def told(self) -> None:
+        self._told = time.monotonic()
+
+    def unsaved_for(self) -> float:
+        return time.monotonic() - self._saved
+
+    def saved(self) -> None:
+        self._saved = time.monotonic()
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"

@@ -1,0 +1,167 @@
+"""Training: interrupted anywhere it ends with the same bits, and it ends when it gets worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rag.errors import StorageError, UsageError
+from rag.models.folder import find_model
+from rag.tuning.encoding import Encoded, Encoder
+from rag.tuning.examples import read_examples
+from rag.tuning.network import Network
+from rag.tuning.recipe import Recipe
+from rag.tuning.training import Look, Training
+from tests.rag.tuning.tiny import make_model, rows, write_rows
+
+RECIPE = Recipe(seed=5, epochs=3, rank=4, learning_rate=1e-2, batch=3, looks=2, patience=100)
+
+
+class Bench:
+    """Trains the same tiny model on the same rows, as often as is wanted."""
+
+    def __init__(self, models: Path) -> None:
+        make_model(models / "tiny")
+        self._base = find_model(models, "tiny")
+        self._rows = write_rows(models / "x.jsonl", rows("a") + rows("b"))
+
+    def network(self, recipe: Recipe = RECIPE, device: str = "cpu") -> Network:
+        network = Network(self._base, device, recipe.rank, recipe.seed)
+        network.most_tokens = 400  # so that a step is of two pieces
+        return network
+
+    def encoded(self, network: Network) -> list[Encoded]:
+        encoder = Encoder(network.tokenizer, [2], 512)
+        return [row for _, row in encoder.encode_all(read_examples(self._rows))]
+
+    def training(
+        self, checkpoint: Path, recipe: Recipe = RECIPE, device: str = "cpu", **made_of: Any
+    ) -> Training:
+        network = self.network(recipe, device)
+        learned = self.encoded(network)
+        given = {"data_sha256": "1", "rank": recipe.rank} | made_of
+        return Training(network, recipe, learned, learned[:4], checkpoint, given, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("models"))
+
+
+def never() -> bool:
+    return False
+
+
+def after(calls: int) -> Callable[[], bool]:
+    """Says stop at its so many-th call: between two pieces of a step, or of a look."""
+    left = calls
+
+    def stop() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    return stop
+
+
+def weights(training: Training) -> dict[str, torch.Tensor]:
+    return training._network.state()
+
+
+def test_interrupted_training_ends_with_the_same_bits(bench: Bench, tmp_path: Path) -> None:
+    whole = bench.training(tmp_path / "whole.pt")
+    assert whole.run(never)
+    assert whole.done == whole.steps == 9
+    assert whole.looks[-1].loss < whole.looks[0].loss
+    stops = 0
+    while True:
+        part = bench.training(tmp_path / "parts.pt")
+        if part.run(after(5)):
+            break
+        stops += 1
+        assert stops < 50
+    assert stops > 3
+    assert part.looks == whole.looks
+    assert part.log == whole.log
+    assert all(torch.equal(whole_, weights(part)[name]) for name, whole_ in weights(whole).items())
+    again = bench.training(tmp_path / "whole.pt")
+    assert again.run(never)
+    assert again.looks == whole.looks
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_as_well(bench: Bench, tmp_path: Path) -> None:
+    training = bench.training(tmp_path / "x.pt", device="cuda")
+    assert training.run(never)
+    assert training.best.loss < training.looks[0].loss
+
+
+@torch.no_grad()
+def test_padding_changes_no_loss(bench: Bench) -> None:
+    network = bench.network()
+    rows = bench.encoded(network)[:4]
+    alone = [float(network.loss(piece)) for row in rows for piece in network.pieces([row])]
+    network.most_tokens = 4096
+    (together,) = network.pieces(rows)
+    assert together.mask is not None
+    assert float(network.loss(together)) == pytest.approx(sum(alone), rel=1e-4)
+    network._keeps = False
+    assert float(network.loss(together)) == pytest.approx(sum(alone), rel=1e-4)
+
+
+def test_another_seed_gives_other_weights(bench: Bench, tmp_path: Path) -> None:
+    first, second = (
+        bench.training(tmp_path / f"{seed}.pt", Recipe(seed=seed, epochs=1, rank=4))
+        for seed in (1, 2)
+    )
+    assert first.run(never)
+    assert second.run(never)
+    assert any(not torch.equal(w, weights(second)[name]) for name, w in weights(first).items())
+
+
+def test_it_ends_when_no_look_is_better_and_has_the_best_weights(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 2.0, 2.5, 2.25, 1.0])
+    monkeypatch.setattr(Training, "_held_out_loss", lambda self, stop: next(losses))
+    kept: list[dict[str, torch.Tensor]] = []
+    original = Network.state
+
+    def state(self: Network) -> dict[str, torch.Tensor]:
+        kept.append(original(self))
+        return kept[-1]
+
+    monkeypatch.setattr(Network, "state", state)
+    recipe = Recipe(seed=5, epochs=6, rank=4, batch=8, looks=1, patience=2)
+    training = bench.training(tmp_path / "x.pt", recipe)
+    assert training.run(never)
+    assert (training.done, training.steps) == (3, 6)
+    assert training.best == Look(1, 2.0)
+    # the best and the checkpoint of each of the first two looks, then checkpoints only
+    first, _, best, _, *later = kept
+    ended = weights(training)
+    assert all(torch.equal(w, best[name]) for name, w in ended.items())
+    assert any(not torch.equal(w, first[name]) for name, w in ended.items())
+    assert any(not torch.equal(w, later[-1][name]) for name, w in ended.items())
+
+
+def test_a_checkpoint_of_something_else_is_refused(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    assert not bench.training(path).run(after(6))
+    with pytest.raises(UsageError, match="data sha256 was 1, and is 2 now"):
+        bench.training(path, data_sha256="2")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(StorageError, match=r"x\.pt is damaged"):
+        bench.training(path)
+
+
+def test_the_rate_rises_then_falls_to_nothing() -> None:
+    rates = [Recipe(learning_rate=1.0).rate(step, 200) for step in range(200)]
+    assert rates[0] == pytest.approx(1 / 12)
+    assert rates[11] == 1.0 == max(rates)
+    assert rates[12:] == sorted(rates[12:], reverse=True)
+    assert rates[-1] < 0.001
