@@ -37,6 +37,8 @@ class Options:
     json: bool
     small: bool
     files: int = 0
+    chunks: int = 0
+    kept: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,11 @@ class Figure:
 Measure = Callable[[Options], Sequence[Figure]]
 
 
-def run_benchmark(name: str, about: str, measure: Measure, files: int = 0) -> int:
+def run_benchmark(name: str, about: str, measure: Measure, files: int = 0, chunks: int = 0) -> int:
     """Read the options, measure, print; returns the exit code.
 
-    One that works on a number of files gives it as `files`, which `--files` changes.
+    One that works on a number of files gives it as `files`, which `--files` changes; one that
+    makes a library of so many chunks as `chunks`, and `--kept` keeps what it makes.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON line instead")
@@ -63,8 +66,14 @@ def run_benchmark(name: str, about: str, measure: Measure, files: int = 0) -> in
         parser.add_argument(
             "--files", type=int, default=files, help="so many (default %(default)s)"
         )
-    given = parser.parse_args()
-    options = Options(given.json, given.small, given.files if files else 0)
+    if chunks:
+        parser.add_argument(
+            "--chunks", type=int, default=chunks, help="so many (default %(default)s)"
+        )
+        parser.add_argument(
+            "--kept", type=Path, help="keep the libraries in this folder, and use what is in it"
+        )
+    options = Options(**vars(parser.parse_args()))
     os.environ.setdefault("TQDM_DISABLE", "1")
     started = time.monotonic()
     load = os.getloadavg()[0]

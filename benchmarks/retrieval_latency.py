@@ -4,12 +4,18 @@ A search embeds the query, asks Chroma and tantivy for 50 chunks each, drops wha
 fuses and reads the passages from the catalog; reranking is timed by itself. The yardstick embeds
 the same query with bare sentence-transformers and asks a bare Chroma collection, holding the same
 vectors, for 50. Both run in turn for each question; the ratio is that of the medians.
+
+The synthetic library has `--chunks` chunks. `--kept FOLDER` keeps the libraries for the next run.
 """
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,125 +35,73 @@ from _common import (
     say,
     scratch,
 )
-from _documents import Writer
-from numpy.typing import NDArray
+from _synthetic import Vectors, fill
 
+from rag.errors import CloisterError
 from rag.evidence import TermWeights
 from rag.library import Library
 from rag.reranking import Reranker
 
-Vectors = NDArray[np.float32]
-
-_DOCUMENT_CHUNKS = 100
+_CHUNKS, _PART_CHUNKS = 20_000, 4_000
 _PART = "part"
-_NOISE = 0.6
+# it takes long
+_RERANKED = 20
 
 
 def measure(options: Options) -> Sequence[Figure]:
     """The figures of this benchmark."""
     texts = [row["question"] for row in questions()]
-    chunks, part = (400, 100) if options.small else (16_000, 4_000)
+    chunks = 500 if options.small else options.chunks
     texts = texts[:5] if options.small else texts
-    with scratch() as folder:
-        library = _load(folder / "sample")
-        model = raw_embedder(library.settings)
-        _sync_samples(library)
-        seeds = np.concatenate([vectors for _, vectors in _stored(library)])
-        say(f"the sample library has {len(seeds)} chunks")
-        figures = _compare("sample library", library, model, folder / "raw1", texts)
-        library.close()
-        library = _load(folder / "large")
-        fill(library, seeds, chunks, "default")
-        fill(library, seeds, part, _PART)
-        say(f"the synthetic library has {chunks + part} chunks")
-        name = f"{chunks + part:,} chunks"
-        figures += _compare(name, library, model, folder / "raw2", texts)
-        figures += _one_collection(library, texts, part, chunks + part)
-        library.close()
+    with _folder(options.kept) as folder:
+        with _opened(folder / "sample", _sync_samples) as library:
+            model = raw_embedder(library.settings)
+            seeds = np.concatenate([vectors for _, vectors in _stored(library)])
+            say(f"the sample library has {len(seeds)} chunks")
+            figures = _compare("sample library", library, model, folder / "raw-sample", texts)
+        part = min(_PART_CHUNKS, chunks // 5)
+
+        def make(library: Library) -> None:
+            say(f"writing {chunks:,} chunks")
+            fill(library, seeds, chunks - part, "default")
+            fill(library, seeds, part, _PART)
+
+        with _opened(folder / f"chunks-{chunks}", make) as library:
+            name = f"{chunks:,} chunks"
+            figures += _compare(name, library, model, folder / f"raw-{chunks}", texts)
+            figures += _stages(name, library, texts)
+            figures += _one_collection(library, texts, part, chunks)
     return sorted(figures, key=lambda figure: figure.unit != "×")
 
 
-def fill(library: Library, seeds: Vectors, count: int, collection: str) -> None:
-    """Write `count` synthetic chunks into a collection: random text, vectors near real ones."""
-    from rag.catalog.collections import create_collection
-    from rag.catalog.contents import publish, put_contents
-    from rag.catalog.index_rows import IndexRow
-
-    create_collection(library.catalog, collection)
-    writer = Writer(seed=count)
-    noise = np.random.default_rng(count)
-    for start in range(0, count, 10 * _DOCUMENT_CHUNKS):
-        size = min(count - start, 10 * _DOCUMENT_CHUNKS)
-        contents = list(_contents(library, writer, noise, seeds, size, collection))
-        put_contents(library.catalog, contents)
-        library.indexes.add(
-            [
-                IndexRow(chunk.id, chunk.text, chunk.context, vector)
-                for content in contents
-                for chunk, vector in zip(content.chunks, content.vectors, strict=True)
-            ]
-        )
-        publish(
-            library.catalog, [(content.task, content.key) for content in contents], _recipe(library)
-        )
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    """Where the libraries are made: a folder that is kept, or a temporary one."""
+    if kept is None:
+        with scratch() as folder:
+            yield folder
+    else:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept.resolve()
 
 
-def _contents(
-    library: Library,
-    writer: Writer,
-    noise: np.random.Generator,
-    seeds: Vectors,
-    count: int,
-    collection: str,
-) -> Iterator[Any]:
-    """Contents of up to 100 chunks, each with a document that was just claimed."""
-    import hashlib
-
-    from rag.catalog.contents import Content, content_key
-    from rag.catalog.documents import Upload, add_upload
-    from rag.catalog.queue import claim
-
-    while count > 0:
-        size = min(count, _DOCUMENT_CHUNKS)
-        count -= size
-        texts = [writer.paragraph() for _ in range(size)]
-        digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-        upload = Upload(f"{digest[:12]}.txt", "txt", 1, digest)
-        add_upload(library.catalog, upload, collection)
-        (task,) = claim(library.catalog, 1, 10)
-        key = content_key(digest, "txt", _recipe(library))
-        parsed, chunks = _parsed(key, texts)
-        yield Content(key, task, _recipe(library), parsed, chunks, _near(noise, seeds, size))
-
-
-def _parsed(key: str, texts: Sequence[str]) -> tuple[Any, tuple[Any, ...]]:
-    from rag.records import Block, Chunk, Page, Parsed
-
-    blocks, chunks, start = [], [], 0
-    for number, text in enumerate(texts):
-        end = start + len(text)
-        blocks.append(Block(start, end))
-        chunks.append(Chunk(f"c_{key[:18]}{number:06}", number, 1, start, end, text))
-        start = end + 1
-    return Parsed((Page(1, "\n".join(texts), tuple(blocks)),)), tuple(chunks)
-
-
-def _near(noise: np.random.Generator, seeds: Vectors, count: int) -> Vectors:
-    """Vectors of length 1, each in the neighbourhood of a real one."""
-    chosen = seeds[noise.integers(len(seeds), size=count)]
-    moved = chosen + _NOISE * noise.standard_normal(chosen.shape) / np.sqrt(chosen.shape[1])
-    scaled: Vectors = (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
-    return scaled
-
-
-def _recipe(library: Library) -> str:
-    return f"benchmark.{library.embedder.fingerprint}"
-
-
-def _load(home: Path) -> Library:
+@contextmanager
+def _opened(home: Path, make: Callable[[Library], None]) -> Iterator[Library]:
+    """The library in `home`, made anew where none was made to its end."""
+    made = home / "made"
+    if home.exists() and not made.exists():
+        shutil.rmtree(home)
     library = Library(bench_settings(home, retrieval_rerank=0))
-    library.load(llm=False)
-    return library
+    try:
+        library.load(llm=False)
+        if not made.exists():
+            make(library)
+            made.write_text(library.embedder.fingerprint, "utf-8")
+        elif made.read_text("utf-8") != library.embedder.fingerprint:
+            raise CloisterError(f"“{home}” is of another embedder. Delete it and try again.")
+        yield library
+    finally:
+        library.close()
 
 
 def _sync_samples(library: Library) -> None:
@@ -173,11 +127,12 @@ def _raw_collection(library: Library, folder: Path) -> Any:
     from chromadb.config import Settings as ChromaSettings
 
     client = chromadb.PersistentClient(str(folder), ChromaSettings(anonymized_telemetry=False))
-    collection = client.create_collection(
+    collection = client.get_or_create_collection(
         "raw", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
     )
-    for ids, vectors in _stored(library):
-        collection.add(ids=ids, embeddings=vectors)
+    if collection.count() < len(library.indexes.vectors):
+        for ids, vectors in _stored(library):
+            collection.upsert(ids=ids, embeddings=vectors)
     return collection
 
 
@@ -211,7 +166,9 @@ def _compare(
     seconds = _each(texts, search=search, raw=raw, embed=embed, chroma=ask_chroma)
     # each question once: the reader keeps what it read
     rerank(texts[0])
-    reranked = median([clocked(lambda text=text: rerank(text)) for text in texts[1:]])
+    reranked = median(
+        [clocked(lambda text=text: rerank(text)) for text in texts[1 : 1 + _RERANKED]]
+    )
     searched, plain = median(seconds["search"]), median(seconds["raw"])
     return [
         Figure(f"{name}: search / (embed + raw Chroma query), p50", searched / plain, "×"),
@@ -221,6 +178,39 @@ def _compare(
         Figure(f"{name}: reranking what was found, p50", 1000 * reranked, "ms"),
         Figure(f"{name}: embedding the query alone, p50", 1000 * median(seconds["embed"]), "ms"),
         Figure(f"{name}: raw Chroma query alone, p50", 1000 * median(seconds["chroma"]), "ms"),
+    ]
+
+
+def _stages(name: str, library: Library, texts: Sequence[str]) -> list[Figure]:
+    """The parts of a search, each by itself."""
+    from rag.catalog.passages import live_passages
+    from rag.twins import distinct, with_similar
+    from rag.widening import widened
+
+    settings, catalog, indexes = library.settings, library.catalog, library.indexes
+    wanted, around, limit = settings.retrieval_candidates, settings.retrieval_around, 10
+    seconds: dict[str, list[float]] = {}
+
+    def stage(part: str, work: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        found = work()
+        seconds.setdefault(part, []).append(time.perf_counter() - started)
+        return found
+
+    for text in texts:
+        vector = stage("embedding the query", lambda t=text: library.embedder.query(t))
+        near = stage("nearest vectors", lambda v=vector: indexes.vectors.query(v, wanted))
+        best = stage("best words", lambda t=text: indexes.words.query(t, wanted))
+        both = itertools.chain.from_iterable(itertools.zip_longest(near, best))
+        names = list(dict.fromkeys(one[0] for one in both if one))
+        live = stage("what of it is live", lambda n=names: live_passages(catalog, n))
+        ordered = [live[one] for one in names if one in live]
+        passages = stage("same texts once", lambda o=ordered: distinct(o))
+        stage("text around", lambda p=passages: widened(catalog, p, around, limit))
+        stage("similar passages", lambda p=passages: with_similar(p[:limit], p))
+    return [
+        Figure(f"{name}, of a search: {part}, p50", 1000 * median(taken), "ms")
+        for part, taken in seconds.items()
     ]
 
 
@@ -250,4 +240,4 @@ def _each(texts: Sequence[str], **works: Callable[[str], object]) -> dict[str, l
 
 
 if __name__ == "__main__":
-    sys.exit(run_benchmark("retrieval_latency", __doc__ or "", measure))
+    sys.exit(run_benchmark("retrieval_latency", __doc__ or "", measure, chunks=_CHUNKS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -32,6 +32,7 @@ from rag.catalog.documents import (
     get_document,
     list_documents,
     remove,
+    shown_title,
 )
 from rag.catalog.folders import drop_files, folder_key, known_files, put_files
 from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
@@ -157,6 +158,37 @@ def test_the_same_bytes_in_two_documents_are_one_content(catalog: Catalog) -> No
     assert live_passages(catalog, ids)[ids[0]].document_id == two
     assert live_passages(catalog, ids, ["default"]) == {}
     assert live_vectors(catalog, ["other"], "fake")[0] == ids
+
+
+@pytest.mark.parametrize("collections", [None, ["default"]])
+def test_the_documents_of_found_chunks_are_looked_up_by_the_chunks(
+    catalog: Catalog, collections: list[str] | None
+) -> None:
+    _upload(catalog, "a.txt", "h1")
+    _make_live(catalog)
+    ids = [row.id for rows in index_rows(catalog) for row in rows]
+    plans: list[str] = []
+
+    def explain(_c: object, cursor: sqlite3.Cursor, sql: str, given: object, *_: object) -> None:
+        if "chunks" in sql:
+            plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {sql}", given))  # type: ignore[arg-type]
+
+    event.listen(catalog._engine, "before_cursor_execute", explain)
+    assert live_passages(catalog, ids * 100, collections)
+    searched = [plan for plan in plans if plan.startswith("SEARCH")]
+    # by a collection, every chunk of it would be looked at
+    assert searched[0].startswith("SEARCH chunks")
+    assert "(id=?)" in searched[0]
+    assert not any("documents_by_collection" in plan for plan in plans)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["a/b.txt", "b", ".hidden", "a.b/c", "x.tar.gz", "a.", "..a", "z.zip/in/b.eml", "a..b"],
+)
+def test_an_untitled_document_is_called_as_its_file_is_without_the_suffix(source: str) -> None:
+    assert shown_title("", source) == PurePosixPath(source).stem
+    assert shown_title("Title", source) == "Title"
 
 
 def test_the_vectors_of_some_chunks_are_those_that_one_embedder_made(catalog: Catalog) -> None:

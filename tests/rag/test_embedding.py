@@ -38,6 +38,17 @@ def test_a_query_is_near_its_text(embedder: Embedder) -> None:
     assert int(np.argmax(embedder.texts(TEXTS) @ query)) in (0, 3)
 
 
+def test_a_question_has_the_vector_that_sentence_transformers_gives(models_path: Path) -> None:
+    from rag.models.embedder import LocalEmbedding
+
+    model = LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", "float32", 8)
+    for prompts in ({}, {"query": "Find: "}):
+        model._model.prompts = prompts
+        whole = model._model.encode_query(["unused leave"], normalize_embeddings=True)
+        assert model.get_query_embedding("unused leave") == whole[0].tolist()
+    assert whole[0] @ model._model.encode_query("unused leave", prompt="") < 0.99
+
+
 def test_no_texts_give_no_vectors(embedder: Embedder) -> None:
     assert embedder.texts([]).shape[0] == 0
 

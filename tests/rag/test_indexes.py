@@ -53,6 +53,21 @@ def test_a_query_ranks_by_cosine_and_an_empty_index_finds_nothing(tmp_path: Path
     index.close()
 
 
+def test_it_is_counted_again_only_after_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, vectors = VectorIndex(tmp_path, "abc"), _vectors(50)
+    assert len(index) == 0
+    index.add([f"c{n}" for n in range(50)], vectors)
+    assert len(index) == 50
+    index.delete(["c1", "c2"])
+    assert len(index) == 48
+    with index._use() as chroma:
+        monkeypatch.setattr(chroma, "collection", None)
+    assert len(index) == 48
+    index.close()
+
+
 def test_words_are_found_by_their_stems_and_replaced_by_id(tmp_path: Path) -> None:
     index = WordIndex(tmp_path)
     index.add(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from rag.catalog.folders import folder_key
 from rag.library import Library
 from rag.records import Passage
 from rag.testing import fake_library
-from rag.twins import distinct, with_similar
+from rag.twins import SIMILAR, distinct, with_similar
 from tests.ingest.reading import add_text, read_all
 
 OLD = "The hotel limit is 120 euros per night including breakfast. In Oslo and Zurich it is 165."
@@ -118,3 +120,23 @@ def test_a_removed_document_is_nobodys_twin_from_then_on(library: Library) -> No
     assert before == {first: [second], second: [first]}
     remove(library.catalog, second)
     assert [(p.document_id, p.twins) for p in library.search("hotel")] == [(first, ())]
+
+
+def test_those_that_are_looked_at_closely_are_all_that_can_be_similar() -> None:
+    chance = random.Random(4)
+    words = [f"w{n}" for n in range(40)]
+    first = [chance.choices(words, k=40) for _ in range(6)]
+    found = []
+    for number in range(60):
+        base, cut = chance.choice(first), chance.randrange(40)
+        text = " ".join([*base[:cut], *chance.choices(words[:10], k=40 - cut)])
+        found.append(passage(text, f"{'abcdefghij'[number // 10]}{'abcdefghij'[number % 10]}.txt"))
+    pairs = {p.source: set(pairwise(p.text.split())) for p in found}
+    several = 0
+    for one in with_similar(found[:10], found):
+        mine = pairs[one.source]
+        shares = {n: len(mine & its) / len(mine | its) for n, its in pairs.items()}
+        expected = {n for n, share in shares.items() if share >= SIMILAR and n != one.source}
+        assert {twin.source for twin in one.twins} == expected
+        several += len(expected)
+    assert several > 10

@@ -105,3 +105,30 @@ def test_a_search_gives_passages_that_wide(tmp_path: Path) -> None:
     text = read_page(library.catalog, name, 1).text
     assert all(text[p.start : p.end] == p.text and len(p.text) > 400 for p in found)
     library.close()
+
+
+@pytest.mark.parametrize("characters", [40, 130, 300, 600])
+def test_a_passage_ends_where_the_last_sentence_ends_that_is_near_enough(
+    library: Library, characters: int
+) -> None:
+    name = add_text(library, "leave.txt", LEAVE)
+    read_all(library)
+    page = read_page(library.catalog, name, 1)
+    borders = sentence_spans(page.text)
+    found = chunks(library)
+    for chunk in found:
+        [wide] = widened(library.catalog, [chunk], characters, 1)
+        ends = [end for _, end in borders if chunk.end <= end <= chunk.end + characters]
+        starts = [start for start, _ in borders if chunk.start - characters <= start <= chunk.start]
+        assert wide.end == max(ends, default=chunk.end)
+        assert wide.start == min(starts, default=chunk.start)
+        assert wide.text == page.text[wide.start : wide.end]
+
+
+def test_those_behind_the_first_few_come_up_where_these_hold_one_another(library: Library) -> None:
+    add_text(library, "leave.txt", LEAVE)
+    read_all(library)
+    found = chunks(library)
+    near, far = found[:4], found[-1]
+    kept = widened(library.catalog, [*near, far], 600, 2)
+    assert [passage.chunk_id for passage in kept] == [near[0].chunk_id, far.chunk_id]
