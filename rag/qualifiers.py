@@ -1,8 +1,9 @@
-"""What limits what a sentence says: negations, conditions, bounds, and verbs of may and must."""
+"""What limits or turns what a sentence says: “not”, “if”, “at most”, “may”, “by”."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from rag.words import telling_terms
 
@@ -35,6 +36,10 @@ _MODALS = {
     **dict.fromkeys(("must", "shall"), "must"),
     **dict.fromkeys(("should", "ought"), "should"),
 }
+# what turns about who did what to whom
+_DIRECTIONS = {
+    word: word for word in "by from against von durch gegen par contre por contra".split()
+}
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
 
@@ -55,17 +60,26 @@ def bounds(text: str) -> set[str]:
 
 
 def modals(text: str) -> dict[str, set[str]]:
-    """What a text says may, must or should be: each first telling word after such a verb.
+    """What a text says may, must or should be: each telling word with the verbs before it.
 
     A word that no such verb precedes is there with the empty text.
     """
+    return _preceded(text, _MODALS)
+
+
+def directions(text: str) -> dict[str, set[str]]:
+    """By, from or against whom or what a text says something, in the form of `modals`."""
+    return _preceded(text, _DIRECTIONS)
+
+
+def _preceded(text: str, before: Mapping[str, str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     pending = ""
     for match in _WORD.finditer(text):
         word = match.group().lower()
-        if word in _MODALS:
+        if word in before:
             # the month is no verb
-            pending = "" if match.group() == "May" and match.start() else _MODALS[word]
+            pending = "" if match.group() == "May" and match.start() else before[word]
             continue
         if word == "not":
             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.evidence import (
@@ -25,13 +25,13 @@ from rag.evidence import (
 from rag.kinds import is_date_word
 from rag.names import codes, name_of, name_places
 from rag.numbers import WORD_NUMBERS, measured, number_places, numbers
-from rag.qualifiers import bounds, conditions, modals, negations
+from rag.qualifiers import bounds, conditions, directions, modals, negations
 from rag.records import Passage, Support
 from rag.tables import LabelledRow, labelled_row
 from rag.words import content_terms, telling_terms, terms
 
 # Share of a sentence's weighted content words that its evidence must hold: all. At .9 a long
-# sentence could change a word, and where it did half of such changes passed.
+# sentence could change one, and say the opposite.
 COVERAGE_NEEDED = 1.0 - 1e-9
 _SHORTEST = 3
 _NUMBER_TERMS = frozenset(term for word in WORD_NUMBERS for term in terms(word))
@@ -107,6 +107,7 @@ class Verifier:
         return (
             _says_some_of(sentence, text)
             and numbers(sentence) <= numbers(around)
+            and codes(sentence) <= codes(around)
             and _units_agree(sentence, around)
             and _names_agree(sentence, text, above)
             and self._opening_is_held(sentence, around)
@@ -115,9 +116,8 @@ class Verifier:
             and negations(sentence) == negations(text)
             and conditions(sentence) == conditions(text)
             and bounds(sentence) <= bounds(text)
-            and _modals_agree(sentence, text)
-            and codes(sentence) <= codes(around)
-            and (_labels_agree(sentence, row) if row else not _from_another_clause(sentence, text))
+            and _same_before(modals(sentence), modals(text))
+            and (_labels_agree(sentence, row) if row else _clauses_agree(sentence, text))
         )
 
     def _opening_is_held(self, sentence: str, around: str) -> bool:
@@ -202,10 +202,15 @@ def _repeats_more(sentence: str, around: str) -> bool:
     return bool(Counter(words) - Counter(terms(around)))
 
 
-def _modals_agree(sentence: str, window: str) -> bool:
-    """Whether what a sentence says may, must or should be is said so by the evidence."""
-    said, there = modals(sentence), modals(window)
-    return all(verbs <= there[term] for term, verbs in said.items() if term in there)
+def _same_before(said: Mapping[str, set[str]], there: Mapping[str, set[str]]) -> bool:
+    """Whether what stands before a sentence's words stands before them in the evidence too."""
+    return all(before <= there[term] for term, before in said.items() if term in there)
+
+
+def _clauses_agree(sentence: str, text: str) -> bool:
+    """Whether a sentence says by whom and from where what a text says, and keeps to its clauses."""
+    agree = _same_before(directions(sentence), directions(text))
+    return agree and not _from_another_clause(sentence, text)
 
 
 def _labels_agree(sentence: str, row: LabelledRow) -> bool:

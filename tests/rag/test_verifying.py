@@ -103,6 +103,11 @@ WRONG = [
     ("The fee can rise in the second year.", "The fee should rise in the second year."),
     ("Guests may bring a dog and must pay a fee.", "Guests must bring a dog and pay a fee."),
     ("The fee may rise in the second year.", "The fee rise in the second year."),
+    # who did it to whom
+    ("The deposit is paid to the landlord in June.", "The deposit is paid by the landlord."),
+    ("Tom Hill hired Anna Berg for the office.", "Tom Hill was hired by Anna Berg."),
+    ("Tom Hill was hired by Anna Berg last May.", "Tom Hill hired Anna Berg."),
+    ("The train from Rome runs daily to Bari.", "The train to Rome runs daily from Bari."),
     # a condition, or a bound
     ("Staff may work from home if the manager agrees.", "Staff may work from home."),
     ("Staff may work from home on Mondays.", "Staff may work from home if on Mondays."),
@@ -147,6 +152,7 @@ RIGHT = [
     ("The fund holds 1.5 million euros.", "The fund holds 1,500,000 euros."),
     ("Visitors must leave the hall at noon.", "At noon visitors must leave the hall."),
     ("The trip takes at least 5 hours by train.", "By train the trip takes at least 5 hours."),
+    ("In June the deposit is paid by Tom.", "The deposit is paid by Tom in June."),
     ("Sixty members form the council.", "60 members form the council."),
     ("The council has 60 members.", "The council has sixty members."),
     ("Article | Price | Weight\nKP-150 | 3190 | 12", "The price of KP-150 is 3190."),
