@@ -35,6 +35,7 @@ from rag.words import content_terms, telling_terms, terms
 COVERAGE_NEEDED = 1.0 - 1e-9
 _SHORTEST = 3
 _NUMBER_TERMS = frozenset(term for word in WORD_NUMBERS for term in terms(word))
+_CURRENCIES = ("EUR", "USD", "GBP", "CHF")
 _TOKEN = re.compile(r"\w+")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 # between the clauses of a sentence, each of which says something of its own; not within numbers
@@ -107,7 +108,7 @@ class Verifier:
         return (
             _says_some_of(sentence, text)
             and numbers(sentence) <= numbers(around)
-            and codes(sentence) <= codes(around)
+            and _codes(sentence) <= _codes(around)
             and _units_agree(sentence, around)
             and _names_agree(sentence, text, above)
             and self._opening_is_held(sentence, around)
@@ -136,6 +137,11 @@ def _told(span: Span) -> str:
 
 def _is_number(term: str) -> bool:
     return term.isdigit() or term in _NUMBER_TERMS
+
+
+def _codes(text: str) -> set[str]:
+    """The codes of a text; “EUR 500” is an amount."""
+    return {code for code in codes(text) if not code.startswith(_CURRENCIES)}
 
 
 def _bare(text: str) -> str:

@@ -108,6 +108,8 @@ WRONG = [
     ("Tom Hill hired Anna Berg for the office.", "Tom Hill was hired by Anna Berg."),
     ("Tom Hill was hired by Anna Berg last May.", "Tom Hill hired Anna Berg."),
     ("The train from Rome runs daily to Bari.", "The train to Rome runs daily from Bari."),
+    # another code
+    ("Valve S-05 has one seal of rubber.", "Valve S-01 has one seal of rubber."),
     # a condition, or a bound
     ("Staff may work from home if the manager agrees.", "Staff may work from home."),
     ("Staff may work from home on Mondays.", "Staff may work from home if on Mondays."),
@@ -153,6 +155,7 @@ RIGHT = [
     ("Visitors must leave the hall at noon.", "At noon visitors must leave the hall."),
     ("The trip takes at least 5 hours by train.", "By train the trip takes at least 5 hours."),
     ("In June the deposit is paid by Tom.", "The deposit is paid by Tom in June."),
+    ("The limit in Rome is 500 EUR a night.", "The limit in Rome is EUR 500 a night."),
     ("Sixty members form the council.", "60 members form the council."),
     ("The council has 60 members.", "The council has sixty members."),
     ("Article | Price | Weight\nKP-150 | 3190 | 12", "The price of KP-150 is 3190."),
