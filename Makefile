@@ -10,7 +10,8 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 
 BIN := .venv/bin
 # those that need data of others
-DATA_BENCHES := $(patsubst %,benchmarks/%.py,answer_quality catalog_questions chunking parsing retrieval_quality)
+DATA_BENCHES := $(patsubst %,benchmarks/%.py,answer_quality catalog_questions chunking injection \
+	parsing retrieval_quality support)
 BENCHES := $(filter-out $(DATA_BENCHES),$(wildcard benchmarks/[a-z]*.py))
 export TORCH PYTHON
 .DEFAULT_GOAL := help

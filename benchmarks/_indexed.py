@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from _common import bench_settings
@@ -78,9 +78,14 @@ class Indexed:
 
 
 @contextmanager
-def indexed(home: Path, folder: Path, kept: Path, tokens: int, overlap: int) -> Iterator[Indexed]:
-    """A library in `home` that holds the files of `folder`, cut so; `kept` is for the vectors."""
-    settings = bench_settings(home, chunk_tokens=tokens, chunk_overlap=overlap)
+def indexed(
+    home: Path, folder: Path, kept: Path, tokens: int, overlap: int, **changes: Any
+) -> Iterator[Indexed]:
+    """A library in `home` that holds the files of `folder`, cut so; `kept` is for the vectors.
+
+    `changes` are further settings.
+    """
+    settings = bench_settings(home, chunk_tokens=tokens, chunk_overlap=overlap, **changes)
     library = Library(settings)
     library.load(llm=False)
     embedder = KeptVectors(library.embedder, kept)

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from rag.records import Passage
 from rag.sentences import sentence_spans
@@ -16,7 +15,6 @@ from rag.words import WordIndex, content_terms, terms
 LONGEST_QUOTE = 700
 # where a longer sentence is cut, the first that is there: between clauses, or words
 _CUTS = (re.compile(r"[;:]\s"), re.compile(r",\s"), re.compile(r"\s"))
-_FULL_STOP = re.compile(r"[.!?…:。！？][\"'”’»)\]]*\d{0,2}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +50,6 @@ def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, start + len(text[start:cut].rstrip())
         start = cut
     yield start, end
-
-
-def windows(passage: Passage) -> list[Span]:
-    """Each sentence of a passage, and each two that follow one another.
-
-    Rows and items stand alone: two of them together would say what neither does.
-    """
-    single = passage_sentences(passage)
-    pairs = [
-        Span(passage, one.start, two.end)
-        for one, two in pairwise(single)
-        if two.end - one.start <= LONGEST_QUOTE and _FULL_STOP.search(one.text)
-    ]
-    return single + pairs
 
 
 def find_quote(passage: Passage, text: str) -> Span | None:

@@ -22,16 +22,21 @@ def names(text: str) -> list[str]:
 
     In lower case, but for those that would then be other words, or that are capitals throughout.
     """
+    return list(dict.fromkeys(name_places(text)))
+
+
+def name_places(text: str) -> list[str]:
+    """As `names`, each as often as it stands there."""
     openings = {start for start, _ in sentence_spans(text)}
-    found: dict[str, None] = {}
+    found = []
     for match in _WORD.finditer(text):
         word = match.group()
         before = text[: match.start()].rstrip(" \"'“‘(«")
         opens = not before or before[-1] in "\n•-–|"
         opens = opens or any(at in openings for at in range(len(before), match.start() + 1))
         if (word.isupper() and len(word) > 1) or (word[0].isupper() and not opens):
-            found[name_of(word)] = None
-    return list(found)
+            found.append(name_of(word))
+    return found
 
 
 def name_of(word: str) -> str:

@@ -25,10 +25,31 @@ _UNITS = {
     "%": "%", "percent": "%", "per cent": "%", "prozent": "%", "pour cent": "%",
     "€": "€", "euro": "€", "euros": "€", "eur": "€", "$": "$", "dollar": "$", "dollars": "$",
     "usd": "$", "£": "£", "pound": "£", "pounds": "£", "gbp": "£", "chf": "chf", "francs": "chf",
+    **{
+        word: words.split()[0]
+        for words in (
+            "second seconds sec sekunde sekunden seconde secondes",
+            "minute minutes min mins minuten",
+            "hour hours h hr hrs stunde stunden heure heures",
+            "day days tag tage tagen jour jours día días", "night nights nacht nächte nuit nuits",
+            "week weeks woche wochen semaine semaines", "month months monat monate monaten mois",
+            "year years jahr jahre jahren an ans année années",
+            "mm millimetre millimetres millimeter millimeters",
+            "cm centimetre centimetres centimeter centimeters", "m metre metres meter meters",
+            "km kilometre kilometres kilometer kilometers", "mile miles", "foot feet ft",
+            "mg milligram milligrams", "g gram grams gramm", "kg kilogram kilograms kilogramm",
+            "t tonne tonnes ton tons tonnen", "ml millilitre millilitres",
+            "l litre litres liter liters", "mbar", "bar", "kpa", "w watt watts", "kw", "mw",
+            "kwh", "v volt volts", "kb", "mb", "gb", "tb",
+        )
+        for word in words.split()
+    },
 }  # fmt: skip
+_MONEY = frozenset("€ $ £ chf %".split())
 _UNIT_AFTER = re.compile(
-    r"[\s\u00a0]{0,2}(%|€|\$|£|(?:per ?cent|prozent|pour cent|euros?|eur|dollars?|usd|pounds?|gbp|"
-    r"chf|francs)\b)",
+    r"[\s\u00a0-]{0,2}(%|€|\$|£|(?:per ?cent|pour cent|"
+    + "|".join(sorted((word for word in _UNITS if word.isalpha()), key=len, reverse=True))
+    + r")\b)",
     re.IGNORECASE,
 )
 _UNIT_BEFORE = re.compile(r"(€|\$|£|\b(?:eur|usd|gbp|chf))[\s\u00a0]?$", re.IGNORECASE)
@@ -50,7 +71,7 @@ def numbers(text: str) -> set[str]:
 
 
 def measured(text: str) -> set[tuple[str, str]]:
-    """The numbers of a text, each with its currency or “%”, or with nothing.
+    """The numbers of a text, each with its currency, “%” or unit, or with nothing.
 
     Dates and fractions in figures (04/03/2026, 1/2) and versions (1.2.3) are one number each.
     """
@@ -75,11 +96,11 @@ def _figures(text: str) -> Iterator[tuple[str, str, int, int]]:
         end = scale.end() if scale and factor else match.end()
         after = _UNIT_AFTER.match(text, end)
         unit = _unit_of(after or _UNIT_BEFORE.search(text[: match.start()]))
-        yield _value(match.group(), factor, bool(unit)), unit, match.start(), end
+        yield _value(match.group(), factor, unit in _MONEY), unit, match.start(), end
 
 
 def _value(figures: str, factor: int | None, counted: bool) -> str:
-    """A number's value as plain digits; the zeros of “3.10” stay where it has no unit."""
+    """A number's value as plain digits; the zeros of “3.10” stay where it is no money."""
     plain = _MARKS_OF_GROUPS.sub("", figures) if re.match(r"[-\u2212]?[1-9]", figures) else figures
     plain = plain.replace(",", ".").replace("\u2212", "-")
     if not re.fullmatch(r"-?\d+(?:\.\d+)?", plain):

@@ -41,6 +41,16 @@ class LabelledRow:
         """The row alone: what a title shows, it would show of every row."""
         return self.text.split("\n", 1)[-1]
 
+    @property
+    def labelled(self) -> tuple[tuple[str, str], ...]:
+        """The label and the text of each cell; a label may be empty."""
+        found, at = [], len(self.text) - len(self.told)
+        for cell in self.cells:
+            label = self.text[at : cell.start].removeprefix("; ").removesuffix(": ")
+            found.append((label, self.text[cell.start : cell.end]))
+            at = cell.end
+        return tuple(found)
+
 
 def labelled_row(span: Span) -> LabelledRow | None:
     """A row with its labels; None for other text, a header, or a table that seems to have none."""

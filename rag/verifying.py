@@ -1,15 +1,16 @@
 """Verifies sentences of answers against the passages that the LLM was given.
 
 A sentence is `quoted` where it is one or more sentences of a passage word for word, `supported`
-where a sentence or two of a passage hold its content words and all of its numbers, names and
-negations, in the same relation as far as that can be told from where they stand, and `unsupported`
+where one sentence of a passage holds all of its content words, numbers, names, negations and
+conditions, in the same relation as far as that can be told from where they stand, and `unsupported`
 otherwise.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.evidence import (
@@ -18,33 +19,28 @@ from rag.evidence import (
     coverage,
     find_quote,
     held_terms,
+    passage_sentences,
     whole_sentences,
-    windows,
 )
 from rag.kinds import is_date_word
-from rag.names import name_of, names
-from rag.numbers import measured, number_places, numbers
+from rag.names import codes, name_of, name_places
+from rag.numbers import WORD_NUMBERS, measured, number_places, numbers
+from rag.qualifiers import bounds, conditions, directions, modals, negations
 from rag.records import Passage, Support
-from rag.sentences import sentence_spans
+from rag.tables import LabelledRow, labelled_row
 from rag.words import content_terms, telling_terms, terms
 
-# Share of a sentence's weighted content words that its evidence must hold. At .75 “sold for 740
-# euros” passed as support of “bought for 740 euros”; at .9 only a long sentence may change a word.
-COVERAGE_NEEDED = 0.9
+# Share of a sentence's weighted content words that its evidence must hold: all. At .9 a long
+# sentence could change one, and say the opposite.
+COVERAGE_NEEDED = 1.0 - 1e-9
 _SHORTEST = 3
+_NUMBER_TERMS = frozenset(term for word in WORD_NUMBERS for term in terms(word))
+_CURRENCIES = ("EUR", "USD", "GBP", "CHF")
 _TOKEN = re.compile(r"\w+")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 # between the clauses of a sentence, each of which says something of its own; not within numbers
 _CLAUSES = re.compile(
     r"[;|]|,(?!\d)|\b(?:and|but|while|whereas|or|und|aber|oder|während|et|mais|ou|y|pero|e|ma)\b",
-    re.IGNORECASE,
-)
-# what denies, and what takes something out; “No. 3” does neither
-_NEGATION = re.compile(
-    r"\b(?:not|no(?!\.?\s*\d)|nobody|nothing|nowhere|never|none|neither|nor|without|cannot|unless|"
-    r"except(?:ing)?|excluding|nicht|nichts|niemand\w*|niemals|nirgends|kein\w*|nie|ohne|außer|"
-    r"ausser|pas|jamais|aucun\w*|sans|sauf|non|nessun\w*|senza|nunca|ning[uú]n\w*|nadie|sin|niet|"
-    r"geen|nooit|zonder|inte|aldrig|ikke|uten|não|nenhum\w*|sem)\b|n['’]t\b",
     re.IGNORECASE,
 )
 
@@ -72,22 +68,22 @@ class Verifier:
             verdict = self._quoted(sentence, passage)
             if verdict is not None:
                 return verdict
+        if "|" in sentence:  # a row is its document's, or it is nothing
+            return Verdict("unsupported", 0.0)
         # numbers are compared by value: “5” is “five” and “1800” is “1,800”
         weights = {
             term: weight
             for term, weight in self._weights.weights(sentence).items()
-            if not term.isdigit()
+            if not _is_number(term)
         }
-        most, best = 0.0, Verdict("unsupported", 0.0)
+        most = 0.0
         for passage in passages:
-            for window in windows(passage):
-                covered = coverage(weights, held_terms(window.text, passage))
+            for one in passage_sentences(passage):
+                covered = coverage(weights, held_terms(_told(one), passage))
                 most = max(most, covered)
-                if covered < max(COVERAGE_NEEDED, best.score + 1e-9):
-                    continue
-                if self._agrees(sentence, window):
-                    best = Verdict("supported", round(covered, 4), window)
-        return best if best.evidence else Verdict("unsupported", round(most, 4))
+                if covered >= COVERAGE_NEEDED and self._agrees(sentence, one):
+                    return Verdict("supported", round(covered, 4), one)
+        return Verdict("unsupported", round(most, 4))
 
     def _quoted(self, sentence: str, passage: Passage) -> Verdict | None:
         """The support of a passage that holds a sentence word for word.
@@ -103,28 +99,27 @@ class Verifier:
             return Verdict("quoted", 1.0, whole)
         return Verdict("supported", 1.0, whole) if self._agrees(sentence, whole) else None
 
-    def _agrees(self, sentence: str, window: Span) -> bool:
-        """Whether what a sentence says with numbers, names and negations is what a window says."""
-        passage = window.passage
-        around = f"{passage.title}\n{passage.context}\n{window.text}"
+    def _agrees(self, sentence: str, span: Span) -> bool:
+        """Whether what a sentence says with numbers, names and negations is what a stretch says."""
+        row = labelled_row(span)
+        text = _told(span)
+        above = f"{span.passage.title}\n{span.passage.context}"
+        around = f"{above}\n{text}"
         return (
-            numbers(sentence) <= numbers(self._nearest(sentence, window))
+            _says_some_of(sentence, text)
+            and numbers(sentence) <= numbers(around)
+            and _codes(sentence) <= _codes(around)
             and _units_agree(sentence, around)
-            and _names_agree(sentence, window.text, around)
+            and _names_agree(sentence, text, above)
             and self._opening_is_held(sentence, around)
-            and negations(sentence) == negations(window.text)
-            and not _from_another_clause(sentence, window.text)
+            and not _replaces(sentence, text)
+            and not _repeats_more(sentence, around)
+            and negations(sentence) == negations(text)
+            and conditions(sentence) == conditions(text)
+            and bounds(sentence) <= bounds(text)
+            and _same_before(modals(sentence), modals(text))
+            and (_labels_agree(sentence, row) if row else _clauses_agree(sentence, text))
         )
-
-    def _nearest(self, sentence: str, window: Span) -> str:
-        """The one sentence of a window that says most of what the sentence says, and its place.
-
-        Two sentences beside each other may support one, but not a number of the other.
-        """
-        weights = self._weights.weights(sentence)
-        parts = [window.text[start:end] for start, end in sentence_spans(window.text)]
-        part = max(parts, key=lambda part: coverage(weights, terms(part)), default=window.text)
-        return f"{window.passage.title}\n{window.passage.context}\n{part}"
 
     def _opening_is_held(self, sentence: str, around: str) -> bool:
         """Whether the evidence has the word that opens a sentence: it may be a name."""
@@ -134,13 +129,28 @@ class Verifier:
         return set(telling_terms(opening.group())) <= set(terms(around))
 
 
+def _told(span: Span) -> str:
+    """What a stretch says; a row of a table with its labels: a number counts in its own column."""
+    row = labelled_row(span)
+    return row.told if row else span.text
+
+
+def _is_number(term: str) -> bool:
+    return term.isdigit() or term in _NUMBER_TERMS
+
+
+def _codes(text: str) -> set[str]:
+    """The codes of a text; “EUR 500” is an amount."""
+    return {code for code in codes(text) if not code.startswith(_CURRENCIES)}
+
+
 def _bare(text: str) -> str:
     """A text without the marks around it."""
     return text.strip().rstrip(".!?…:; ").strip("\"'“”„«» ")
 
 
 def _units_agree(sentence: str, around: str) -> bool:
-    """Whether no amount of a sentence is given in another currency, or per cent, by the evidence.
+    """Whether no amount of a sentence is given in another currency or unit by the evidence.
 
     A number without a unit agrees with any: a table has them in its header.
     """
@@ -152,20 +162,78 @@ def _units_agree(sentence: str, around: str) -> bool:
     )
 
 
-def _names_agree(sentence: str, window: str, around: str) -> bool:
-    """Whether the evidence has the names of a sentence, those beside each other in their order."""
-    wanted = names(sentence)
-    if not set(wanted) <= set(_words(around)):
+def _says_some_of(sentence: str, text: str) -> bool:
+    """Whether a sentence says anything that a text says, and not its title alone."""
+    shared = set(content_terms(sentence)) & set(terms(text))
+    return bool(shared or numbers(sentence) & numbers(text))
+
+
+def _replaces(sentence: str, text: str) -> bool:
+    """Whether a number, a name or the first word of a sentence is not in the text itself, but in
+    its title, and may stand in the place of something that the sentence leaves out."""
+    told = set(terms(text))
+    opening = _WORD.match(sentence.lstrip("\"'“„«("))
+    first = set(telling_terms(opening.group())) if opening else set()
+    foreign = set(name_places(sentence)) - set(_words(text)) or numbers(sentence) - numbers(text)
+    if not foreign and first <= told:
         return False
-    places = [_place(name, window) for name in wanted if not is_date_word(name)]
-    there = [place for place in places if place >= 0]
-    return there == sorted(there)
+    left_out = set(telling_terms(text)) - set(terms(sentence))
+    return any(not _is_number(term) for term in left_out) or not numbers(text) <= numbers(sentence)
 
 
-def _place(name: str, window: str) -> int:
-    flags = re.IGNORECASE if name.islower() else re.NOFLAG
-    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", window, flags)
-    return found.start() if found else -1
+def _names_agree(sentence: str, text: str, above: str) -> bool:
+    """Whether the evidence, or what stands above it, has the names of a sentence.
+
+    Those of the evidence must come in their order, and no more often.
+    """
+    wanted, there = name_places(sentence), set(_words(text))
+    if not set(wanted) <= there | set(_words(above)):
+        return False
+    opening = _WORD.search(sentence)
+    if opening and opening.group()[0].isupper():
+        first = name_of(opening.group())
+        if first in name_places(text) and wanted[:1] != [first]:
+            wanted = [first, *wanted]
+    rest = iter(list(_forms(text)))
+    ordered = [name for name in wanted if name in there and not is_date_word(name)]
+    return all(any(name in forms for forms in rest) for name in ordered)
+
+
+def _repeats_more(sentence: str, around: str) -> bool:
+    """Whether a sentence has one of its words more often than the evidence has.
+
+    “Higher prices led to higher wages” is not said by “Lower prices led to higher wages”.
+    """
+    words = (term for term in content_terms(sentence) if not _is_number(term))
+    return bool(Counter(words) - Counter(terms(around)))
+
+
+def _same_before(said: Mapping[str, set[str]], there: Mapping[str, set[str]]) -> bool:
+    """Whether what stands before a sentence's words stands before them in the evidence too."""
+    return all(before <= there[term] for term, before in said.items() if term in there)
+
+
+def _clauses_agree(sentence: str, text: str) -> bool:
+    """Whether a sentence says by whom and from where what a text says, and keeps to its clauses."""
+    agree = _same_before(directions(sentence), directions(text))
+    return agree and not _from_another_clause(sentence, text)
+
+
+def _labels_agree(sentence: str, row: LabelledRow) -> bool:
+    """Whether a sentence that has the label of a column has what stands in it, and no other cell.
+
+    “Price: 90; Weight: 12” does not say that the price is 12.
+    """
+    said, values = set(terms(sentence)), numbers(sentence)
+    for label, cell in row.labelled:
+        wanted, telling = set(telling_terms(label)), set(telling_terms(cell))
+        if (
+            wanted
+            and wanted <= said
+            and not (numbers(cell) <= values and (not telling or telling & said or numbers(cell)))
+        ):
+            return False
+    return True
 
 
 def _from_another_clause(sentence: str, window: str) -> bool:
@@ -186,12 +254,12 @@ def _from_another_clause(sentence: str, window: str) -> bool:
     return any(words & set(terms(part)) - near for part in others)
 
 
+def _forms(text: str) -> Iterator[tuple[str, ...]]:
+    """Each word of a text in every form in which `names` may give it."""
+    for word in _WORD.findall(text):
+        yield word.lower(), name_of(word), name_of(word).lower()
+
+
 def _words(text: str) -> list[str]:
     """The words of a text in every form in which `names` may give them."""
-    found = _WORD.findall(text)
-    return [form for word in found for form in (word.lower(), name_of(word), name_of(word).lower())]
-
-
-def negations(text: str) -> int:
-    """How often a text denies, or takes something out."""
-    return len(_NEGATION.findall(text))
+    return [form for forms in _forms(text) for form in forms]

@@ -13,6 +13,8 @@ _SEED = 1
 _EXACT = 12
 # shares of the resampled means that lie below and above a 95 % interval
 _TAILS = (0.025, 0.975)
+# the normal distribution has 95 % within so many standard deviations
+_NORMAL = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +59,28 @@ def p_value(differences: Sequence[float]) -> float:
     both = np.array([-1.0, 1.0])
     as_far = sum(abs(random.choice(both, len(array)) @ array) >= far for _ in range(_ROUNDS))
     return float((1 + as_far) / (1 + _ROUNDS))
+
+
+def share(hits: int, total: int) -> Interval:
+    """A share of independent cases with its 95 % interval, which none or all of them give too.
+
+    The score interval (Wilson 1927). Raises ValueError where there are no cases.
+    """
+    if total <= 0:
+        raise ValueError("A share needs at least one case.")
+    squared = _NORMAL**2
+    middle = (hits + squared / 2) / (total + squared)
+    spread = hits * (total - hits) / total + squared / 4
+    half = _NORMAL * spread**0.5 / (total + squared)
+    return Interval(hits / total, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def balanced(one: Interval, two: Interval) -> Interval:
+    """The mean of two independent shares, as of balanced accuracy, with its 95 % interval.
+
+    Newcombe's way (1998) of putting score intervals together.
+    """
+    mean = (one.mean + two.mean) / 2
+    below = ((one.mean - one.low) ** 2 + (two.mean - two.low) ** 2) ** 0.5 / 2
+    above = ((one.high - one.mean) ** 2 + (two.high - two.mean) ** 2) ** 0.5 / 2
+    return Interval(mean, max(0.0, mean - below), min(1.0, mean + above))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rag.evaluation.intervals import interval, p_value
+from rag.evaluation.intervals import balanced, interval, p_value, share
 
 
 def test_the_interval_is_that_of_the_normal_approximation() -> None:
@@ -31,3 +31,28 @@ def test_a_difference_counts_by_how_often_chance_makes_one_as_large() -> None:
 def test_no_values_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         interval([])
+
+
+def test_a_share_has_an_interval_also_where_none_or_all_are_hits() -> None:
+    # Wilson's interval for 0 of 60 and for 5 of 10, worked out by hand
+    none = share(0, 60)
+    assert (none.mean, none.low) == (0, 0)
+    assert none.high == pytest.approx(0.0602, abs=1e-4)
+    half = share(5, 10)
+    assert (half.low, half.high) == (
+        pytest.approx(0.2366, abs=1e-4),
+        pytest.approx(0.7634, abs=1e-4),
+    )
+    assert share(60, 60).low == pytest.approx(1 - none.high)
+    assert share(60, 60).high == 1
+    with pytest.raises(ValueError, match="at least one"):
+        share(0, 0)
+
+
+def test_the_mean_of_two_shares_is_surer_than_either() -> None:
+    one, two = share(80, 100), share(60, 100)
+    both = balanced(one, two)
+    assert both.mean == pytest.approx(0.7)
+    assert both.high - both.low < one.high - one.low
+    assert both.low < 0.7 < both.high
+    assert balanced(share(0, 5), share(0, 5)).low == 0

@@ -29,10 +29,13 @@ def test_numbers_are_compared_by_value(text: str, found: set[str]) -> None:
     assert numbers(text) == found
 
 
-def test_an_amount_has_its_currency_or_per_cent() -> None:
-    assert measured("$500, 500 EUR, 5 per cent, 5% and 7 days") == {
+def test_an_amount_has_its_currency_or_unit() -> None:
+    assert measured("$500, 500 EUR, 5 per cent, 5% and a 7-day week of 7 people") == {
         ("500", "$"),
         ("500", "€"),
         ("5", "%"),
+        ("7", "day"),
         ("7", ""),
     }
+    assert measured("9 hours") == measured("nine hrs") == measured("9 Stunden")
+    assert measured("9 hours") != measured("9 minutes")

@@ -8,8 +8,9 @@ import pytest
 
 from rag.citing import passage_url
 from rag.evidence import TermWeights, find_quote, is_cut, passage_sentences
+from rag.qualifiers import negations
 from rag.records import Passage
-from rag.verifying import Verifier, negations
+from rag.verifying import Verifier
 from rag.words import WordIndex, Words
 
 TEXT = (
@@ -94,6 +95,46 @@ WRONG = [
     ("The discount is 5 euros for members.", "The discount is 5% for members."),
     ("The contract ends on 03/04/2026.", "The contract ends on 04/03/2026."),
     ("The fund holds 5 million euros.", "The fund holds 5 billion euros."),
+    # one word of a long sentence
+    (f"Schmidt often approves {LONG}.", f"Schmidt rarely approves {LONG}."),
+    (f"Schmidt approves {LONG}.", f"Schmidt approved {LONG} late."),
+    # what may be, must be, or is
+    ("Visitors may leave the hall at noon.", "Visitors must leave the hall at noon."),
+    ("The fee can rise in the second year.", "The fee should rise in the second year."),
+    ("Guests may bring a dog and must pay a fee.", "Guests must bring a dog and pay a fee."),
+    ("The fee may rise in the second year.", "The fee rise in the second year."),
+    # who did it to whom
+    ("The deposit is paid to the landlord in June.", "The deposit is paid by the landlord."),
+    ("Tom Hill hired Anna Berg for the office.", "Tom Hill was hired by Anna Berg."),
+    ("Tom Hill was hired by Anna Berg last May.", "Tom Hill hired Anna Berg."),
+    ("The train from Rome runs daily to Bari.", "The train to Rome runs daily from Bari."),
+    # another code
+    ("Valve S-05 has one seal of rubber.", "Valve S-01 has one seal of rubber."),
+    # a condition, or a bound
+    ("Staff may work from home if the manager agrees.", "Staff may work from home."),
+    ("Staff may work from home on Mondays.", "Staff may work from home if on Mondays."),
+    ("The trip takes at least 5 hours by train.", "The trip takes up to 5 hours by train."),
+    ("The trip takes 5 hours by train.", "The trip takes no more than 5 hours by train."),
+    # a word more often than it is there, in the place of another
+    ("Lower prices led to higher wages.", "Higher prices led to higher wages."),
+    ("The pipe runs from north to south.", "The pipe runs from north to north."),
+    ("Weber reports to Schmidt.", "Schmidt reports to Weber."),
+    ("Tom met Ann before Tom left for Rome.", "Tom met Ann before Ann left for Rome."),
+    # the other amount's unit
+    ("At least 4 weeks are granted, most give 28 days.", "At least 4 weeks, most give 28 weeks."),
+    # a neighbour's negation, name or number
+    ("No cats are fed here. Dogs must be fed at noon.", "Dogs must not be fed at noon."),
+    ("Ann Berg left. The law is an extension of Galileo's.", "The law is an extension of Berg's."),
+    # the title's in the place of its own
+    ("By 1977 the cars had reflected the crisis.", "By 2025 the cars had reflected the crisis."),
+    ("Most draft laws are bills of the ministers.", "Limits draft laws are bills of ministers."),
+    ("Rome pays more than anyone for hotels.", "Kestrel pays more than anyone for hotels."),
+    # another column or row of a table, or a row that is none
+    ("Article | Price | Weight\nKP-150 | 3190 | 12", "The price of KP-150 is 12."),
+    ("Article | Price | Weight\nKP-150 | 3190 | 12", "The weight of KP-150 is 3190."),
+    ("Task | Who | Until\nRoof | Ann | May\nGate | Tom | June", "The who of Roof is May."),
+    ("Article | Price\nKP-15 | 90\nKP-16 | 80", "The price of KP-16 is 90."),
+    ("Article | Price | Weight\nKP-150 | 3190 | 12", "KP-150 | 12 | 3190"),
     # a name that opens a long sentence, or follows a title
     (f"Schmidt approves {LONG}.", f"Weber approves {LONG}."),
     (f"It approves {LONG} by Dr. Schmidt.", f"It approves {LONG} by Dr. Weber."),
@@ -111,11 +152,21 @@ RIGHT = [
     ),
     ("Dr. Weber approves the request.", "The request Dr. Weber approves."),
     ("The fund holds 1.5 million euros.", "The fund holds 1,500,000 euros."),
+    ("Visitors must leave the hall at noon.", "At noon visitors must leave the hall."),
+    ("The trip takes at least 5 hours by train.", "By train the trip takes at least 5 hours."),
+    ("In June the deposit is paid by Tom.", "The deposit is paid by Tom in June."),
+    ("The limit in Rome is 500 EUR a night.", "The limit in Rome is EUR 500 a night."),
+    ("Sixty members form the council.", "60 members form the council."),
+    ("The council has 60 members.", "The council has sixty members."),
+    ("Article | Price | Weight\nKP-150 | 3190 | 12", "The price of KP-150 is 3190."),
+    ("Article | Price | Weight\nKP-150 | 3190 | 12", "The weight of KP-150 is 12."),
+    ("In March the limit was 120 euros.", "In 2025 the limit in March was 120 euros."),
 ]
 
 
 def _passage(text: str) -> Passage:
-    return Passage("c3", "d1", "Limits in euros", "rules.pdf", 1, 0, len(text), text, 1.0)
+    title = "Kestrel limits in euros 2025"
+    return Passage("c3", "d1", title, "rules.pdf", 1, 0, len(text), text, 1.0)
 
 
 @pytest.mark.parametrize(("evidence", "sentence"), WRONG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
+from rag.records import Answer, Block, Page, Passage, Question
 from rag.settings import Settings
-from tests.web.fakes import FakeLibrary, FakeWorker
+from tests.web import fakes
+from tests.web.fakes import HOSTILE, FakeLibrary, FakeWorker
 from web.app import create_app
 from web.served import served_by
 
@@ -60,3 +63,23 @@ def address(app: Flask, library: FakeLibrary) -> Iterator[str]:
     thread.join()
     server.server_close()
     worker.stop()
+
+
+@pytest.fixture
+def hostile(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A document of such text; every answer is of it and quotes it. Its id."""
+    made = fakes._answer
+
+    def answer(question: Question, passages: list[Passage], own: FakeLibrary) -> Answer:
+        plain = made(question, passages, own)
+        return replace(
+            plain,
+            text=HOSTILE,
+            sentences=tuple(replace(s, text=HOSTILE) for s in plain.sentences),
+            citations=tuple(replace(c, quote=HOSTILE, title=HOSTILE) for c in plain.citations),
+        )
+
+    monkeypatch.setattr(fakes, "_answer", answer)
+    lines = f"{HOSTILE}\n{HOSTILE} | {HOSTILE}"
+    blocks = (Block(0, len(HOSTILE)), Block(len(HOSTILE) + 1, len(lines), "row"))
+    return library.add("mail.txt", pages=(Page(1, lines, blocks),), title=HOSTILE)

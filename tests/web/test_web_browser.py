@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 
 from rag.records import Block, BlockKind, Place
 from rag.records import Page as PageRecord
-from tests.web.fakes import FakeLibrary, make_pdf, page_of
+from tests.web.fakes import HOSTILE, FakeLibrary, make_pdf, page_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -375,3 +375,19 @@ def test_a_wide_table_beside_a_page_s_image_scrolls_and_not_the_page(
     page.wait_for_function("document.querySelector('.sheet img').naturalWidth > 500")
     expect(page.locator("td").last).to_have_text("12 euro")
     # that the page is no wider than its window is seen to by the fixture
+
+
+def test_what_a_document_says_asks_nobody_for_anything(
+    page: Page, address: str, hostile: str
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/")
+    ask(page, "How many days?")
+    expect(page.locator(".meta")).to_contain_text("SmolLM2-135M-Instruct")
+    expect(page.locator(".sentences .words").first).to_contain_text(HOSTILE)
+    page.locator(".cite").first.click()
+    expect(page.locator("#source .text")).to_contain_text("evil.example")
+    assert page.locator("img, iframe, object, embed, .turn script").count() == 0
+    leads = page.locator("a").evaluate_all("links => links.map(link => link.href)")
+    assert [url for url in [*asked, *leads] if not url.startswith(f"{address}/")] == []
