@@ -29,8 +29,8 @@ _LOGITS = 8.0
 class Reranker:
     """Orders passages by fused score, the question's words, and whether the reader finds an answer.
 
-    `reader` gives the reader, or None where the settings name none: the words then do it alone.
-    `first` is how many passages are looked at; with 0 the order stays.
+    `reader` gives the reader, or None where the settings name none: the order then stays. `first`
+    is how many passages are looked at.
     """
 
     def __init__(
@@ -42,15 +42,14 @@ class Reranker:
 
     def order(self, query: str, passages: Sequence[Passage]) -> list[Passage]:
         """The passages, the first few of them in a new order; `score` stays from 0 to 1."""
-        few, rest = passages[: self._first], passages[self._first :]
-        if not few:
+        reader = self._reader() if self._first > 0 else None
+        if reader is None:
             return list(passages)
+        few, rest = passages[: self._first], passages[self._first :]
         weights = self._weights.weights(query)
-        gained = np.array([_WORDS * coverage(weights, held_terms(p.text, p)) for p in few])
-        whole = 1.0 + _WORDS
-        if reader := self._reader():
-            gained += _READER * self._sure(reader, query, few)
-            whole += _READER
+        held = np.array([coverage(weights, held_terms(p.text, p)) for p in few])
+        gained = _WORDS * held + _READER * self._sure(reader, query, few)
+        whole = 1.0 + _WORDS + _READER
         scored = [
             replace(p, score=(p.score + float(gain)) / whole)
             for p, gain in zip(few, gained, strict=True)

@@ -63,7 +63,9 @@ class Retriever:
         vector = self._embedder.query(query)
         dense, lexical, found = self._candidates(query, vector, wanted, collections, filters)
         similarity = self._similarities(vector, dense, found)
-        matches = self._indexes.words.scores(query, list(found))
+        matches = dict(lexical)
+        others = [name for name in found if name not in matches]
+        matches |= self._indexes.words.scores(query, others)
         fused = fuse(similarity, matches, self._settings.retrieval_dense_weight)
         dense_rank = {name: rank for rank, (name, _) in enumerate(dense, 1)}
         lexical_rank = {name: rank for rank, (name, _) in enumerate(lexical, 1)}

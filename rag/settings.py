@@ -89,7 +89,7 @@ class Settings:
         0.7, "Weight of the dense half in the fused score; the lexical half has the rest."
     )
     retrieval_rerank: int = _setting(
-        16, "Passages that are looked at again to put the best first; 0: none.", least=0
+        16, "Passages that the reader looks at to put the best first; 0: none.", least=0
     )
     retrieval_around: int = _setting(
         380,

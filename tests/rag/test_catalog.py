@@ -335,7 +335,7 @@ def test_an_answer_goes_with_the_document_that_it_quotes(catalog: Catalog) -> No
     ((row,),) = index_rows(catalog)
     passage = Passage(row.id, name, "t", "a.txt", 1, 0, 3, "Ada", 1.0)
     answer = Answer(
-        new_answer_id(), "q", "q", (), "Ada [1]", None, False, 1.0, (), (), (passage,),
+        new_answer_id(), "q", "q", (), "Ada [1]", None, False, 1.0, 1.0, (), (), (passage,),
         ModelInfo("m", "r", "cpu"), "1",
     )  # fmt: skip
     assert record_answer(catalog, answer)

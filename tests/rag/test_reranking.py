@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from rag.reading.model import Reading
 from rag.records import Passage
 from rag.reranking import Reranker
@@ -69,15 +71,18 @@ def test_the_words_around_a_chunk_and_above_it_count() -> None:
     near = [passage("a", "the general limit", 0.9), passage("b", "Oslo has a limit", 0.8)]
     above = [near[0], passage("b", "it has a limit", 0.8, context="Oslo")]
     for passages in (near, above):
-        ordered = reranker(None, 2).order("limit in Oslo", passages)
+        ordered = reranker(Pages("nothing"), 2).order("limit in Oslo", passages)
         assert [p.chunk_id for p in ordered] == ["b", "a"]
-    assert [p.chunk_id for p in reranker(None, 2).order("limit", near)] == ["a", "b"]
+    ordered = reranker(Pages("nothing"), 2).order("limit", near)
+    assert [p.chunk_id for p in ordered] == ["a", "b"]
 
 
-def test_told_to_leave_it_the_order_stays() -> None:
-    reader = Pages("180")
-    assert reranker(reader, 0).order("Oslo 180?", PASSAGES) == PASSAGES
-    assert reader.asked == []
+@pytest.mark.parametrize(("reader", "first"), [(None, 3), (Pages("180"), 0)])
+def test_without_a_reader_or_told_to_leave_it_the_order_stays(
+    reader: Pages | None, first: int
+) -> None:
+    assert reranker(reader, first).order("Oslo 180?", PASSAGES) == PASSAGES
+    assert reader is None or reader.asked == []
 
 
 def test_nothing_found_is_no_question_for_the_reader() -> None:
