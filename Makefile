@@ -13,9 +13,11 @@ BIN := .venv/bin
 DATA_BENCHES := $(patsubst %,benchmarks/%.py,answer_quality catalog_questions chunking injection \
 	parsing retrieval_quality support)
 BENCHES := $(filter-out $(DATA_BENCHES),$(wildcard benchmarks/[a-z]*.py))
+# vectors that one measurement makes and another can take
+KEPT := --kept build/quality/vectors.sqlite
 export TORCH PYTHON
 .DEFAULT_GOAL := help
-.PHONY: docs help setup answer run test test-all lint bench benches measure pins clean python
+.PHONY: docs help setup answer run test test-all lint bench benches quality measure pins clean python
 
 help: ## Show this list
 	@echo "Cloister: answers about your private documents, with sources you can check."
@@ -62,6 +64,16 @@ bench: setup ## The benchmarks, one after the other
 
 benches:
 	@echo $(BENCHES)
+
+quality: setup ## Everything measured on data of others, into docs/quality.md: make quality DATA=FOLDER
+	@test -d "$(DATA)" || { echo "Name the folder of the sets: make quality DATA=FOLDER" >&2; exit 2; }
+	@mkdir -p build/quality
+	$(BIN)/python benchmarks/chunking.py --data "$(DATA)/chroma_chunking" $(KEPT) --every 3 --write
+	$(BIN)/python benchmarks/retrieval_quality.py --data "$(DATA)" $(KEPT) --write
+	$(BIN)/python benchmarks/answer_quality.py --data "$(DATA)" $(KEPT) \
+		--answers build/quality/answers.jsonl --write
+	$(BIN)/python benchmarks/support.py --data "$(DATA)" $(KEPT) --write
+	$(BIN)/python benchmarks/injection.py --data "$(DATA)" --kept build/quality/injection.jsonl --write
 
 measure: python ## Time and bytes of a first `make answer` in a fresh copy (README's figures)
 	@$(PYTHON) -m tools.measure_setup $(ARGS)

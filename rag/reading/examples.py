@@ -56,12 +56,31 @@ class Asked:
     answers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Passages that are found together, what is asked of them, and of which document each is.
+
+    A passage begins with a line that is its title.
+    """
+
+    contexts: Sequence[str]
+    asked: Sequence[Asked]
+    documents: Sequence[str]
+
+
 def squad(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
+    """The examples of `squad_pool`."""
+    pool = squad_pool(path, rng, most)
+    return with_distractors(pool.contexts, pool.asked, embed, rng)
+
+
+def squad_pool(path: Path, rng: random.Random, most: int) -> Pool:
     """SQuAD 2.0 or 1.1 without the test articles, at most so many questions.
 
     The questions are those of a few articles, so that most distractors are of their question's.
     """
     contexts: list[str] = []
+    documents: list[str] = []
     asked: list[Asked] = []
     data = path.read_bytes()
     articles = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)["data"]
@@ -78,8 +97,8 @@ def squad(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Examp
                 start = len(title) + qa["answers"][0]["answer_start"] if answers else -1
                 asked.append(Asked(qa["question"], len(contexts), start, answers))
             contexts.append(title + paragraph["context"])
-    asked = rng.sample(asked, min(most, len(asked)))
-    return with_distractors(contexts, asked, embed, rng)
+            documents.append(article["title"])
+    return Pool(contexts, rng.sample(asked, min(most, len(asked))), documents)
 
 
 def natural_questions(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
@@ -137,6 +156,12 @@ def own_libraries(folder: Path = OWN, parts: str = PARTS) -> list[list[dict[str,
 
 def own(library: Sequence[dict[str, Any]], embed: Embed, rng: random.Random) -> list[Example]:
     """The examples of one library of `own_libraries`."""
+    pool = own_pool(library)
+    return with_distractors(pool.contexts, pool.asked, embed, rng)
+
+
+def own_pool(library: Sequence[dict[str, Any]], name: str = "") -> Pool:
+    """One library of `own_libraries`, all of it one document of that name."""
     contexts = [f"{row['title']}\n{row['context']}" for row in library]
     asked = []
     for index, row in enumerate(library):
@@ -147,7 +172,7 @@ def own(library: Sequence[dict[str, Any]], embed: Embed, rng: random.Random) -> 
             for qa in row["qa"]
             if (where := place(qa["q"], qa["a"], row["context"])) >= 0
         ]
-    return with_distractors(contexts, asked, embed, rng)
+    return Pool(contexts, asked, [name] * len(contexts))
 
 
 def table_rows(row: dict[str, Any], rng: random.Random) -> list[Example]:

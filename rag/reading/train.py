@@ -213,16 +213,17 @@ def own_examples(embed: Embed, rng: random.Random, held_out: bool, parts: str) -
 
     `parts` says which of the files, as a pattern of `fnmatch`.
     """
-    return [e for library in _own_libraries(held_out, parts) for e in own(library, embed, rng)]
+    return [e for library in own_libraries_of(held_out, parts) for e in own(library, embed, rng)]
 
 
 def row_examples(rng: random.Random, held_out: bool, parts: str) -> list[Example]:
     """As `own_examples`: the rows of those texts' tables, each alone with its labels."""
-    libraries = _own_libraries(held_out, parts)
+    libraries = own_libraries_of(held_out, parts)
     return [e for library in libraries for row in library for e in table_rows(row, rng)]
 
 
-def _own_libraries(held_out: bool, parts: str) -> list[list[dict[str, Any]]]:
+def own_libraries_of(held_out: bool, parts: str = PARTS) -> list[list[dict[str, Any]]]:
+    """The libraries of own texts that are held out of any training, or the others."""
     wanted = own_libraries(parts=parts)
     # counted among all, so that what is held out is held out of any part
     return [
