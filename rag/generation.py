@@ -125,16 +125,17 @@ def load_generator(settings: Settings) -> Generator | None:
     Raises ModelError when it is missing, altered or does not load, or where the adapter is, is of
     another model or may not be used.
     """
-    if settings.llm_model in ("", "none"):
+    none, plugged_in = settings.llm_model in ("", "none"), ":" in settings.llm_model
+    if settings.llm_adapter and (none or plugged_in):
+        raise ModelError(
+            f"“{settings.llm_model}” is no model folder, so no adapter can be put on it. Set "
+            "llm.adapter to nothing."
+        )
+    if none:
         return None
-    if ":" in settings.llm_model:
+    if plugged_in:
         from llama_index.core.llms import LLM
 
-        if settings.llm_adapter:
-            raise ModelError(
-                f"“{settings.llm_model}” is no model folder, so no adapter can be put on it. Set "
-                "llm.adapter to nothing."
-            )
         plugged = resolve(settings.llm_model, _SETTING)()
         if not isinstance(plugged, LLM):
             raise ModelError(f"“{settings.llm_model}” is not a LlamaIndex LLM. {advice(_SETTING)}")

@@ -124,7 +124,7 @@ class Retriever:
         """The cosine of each passage, also of those that the dense half did not find; 0 unknown."""
         near = {name: score for name, score in dense if name in found}
         others = [name for name in found if name not in near]
-        ids, matrix = chunk_vectors(self._catalog, others, self._embedder.fingerprint)
+        ids, matrix = chunk_vectors(self._catalog, others, self._embedder.fingerprint, len(vector))
         near |= dict.fromkeys(others, 0.0)
         return near | {name: float(row @ vector) for name, row in zip(ids, matrix, strict=True)}
 
@@ -156,7 +156,9 @@ class Retriever:
         self, vector: Vectors, wanted: int, collections: Sequence[str] | None, filters: Filters
     ) -> _Ranked:
         """The dense half by exact search over all chunks that are allowed."""
-        ids, matrix = live_vectors(self._catalog, collections, self._embedder.fingerprint, filters)
+        ids, matrix = live_vectors(
+            self._catalog, collections, self._embedder.fingerprint, filters, len(vector)
+        )
         if not ids:
             return []
         similarity = matrix @ vector
@@ -165,7 +167,8 @@ class Retriever:
 
 
 def ranked(fused: Mapping[str, float], firsts: Sequence[str], most: int) -> list[str]:
-    """The ids of `fused`, best first, but each of `firsts` among the first `most`.
+    """The ids of `fused`, best first, but each of `firsts` among the first `most`, if that is more
+    than there are of them.
 
     Where the other half finds many nearly alike, the one passage that has a rare word would
     else stand behind them all. The best of all stays the first.

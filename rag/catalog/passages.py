@@ -90,27 +90,32 @@ def live_vectors(
     collections: Sequence[str] | None,
     embedded_by: str,
     filters: Filters = NO_FILTERS,
+    dimensions: int = 0,
 ) -> tuple[list[str], Vectors]:
-    """Ids and vectors, shape (n, dimensions), of the live chunks embedded by `embedded_by`."""
+    """Ids and vectors, shape (n, dimensions), of the live chunks embedded by `embedded_by`.
+
+    Torn ones are left out as by `chunk_vectors`.
+    """
     with catalog.read() as connection:
         keys = select(documents.c.content_key).where(allowed(connection, collections, filters))
         rows = connection.execute(_embedded(embedded_by).where(contents.c.key.in_(keys))).all()
-    return _stacked(rows)
+    return _stacked(rows, dimensions)
 
 
 def chunk_vectors(
-    catalog: Catalog, ids: Iterable[str], embedded_by: str
+    catalog: Catalog, ids: Iterable[str], embedded_by: str, dimensions: int = 0
 ) -> tuple[list[str], Vectors]:
     """Those of these chunks that `embedded_by` embedded, live or not, and their vectors.
 
-    The vectors have shape (n, dimensions) and length 1, but for their rounding to float16.
+    The vectors have shape (n, dimensions) and length 1, but for their rounding to float16. One
+    that is torn is left out: of another length than `dimensions`, or than most where it is 0.
     """
     rows: list[Row[Any]] = []
     with catalog.read() as connection:
         for some in batched(ids):
             statement = _embedded(embedded_by).where(chunks.c.id.in_(some))
             rows += connection.execute(statement.where(func.length(chunks.c.vector) > 0))
-    return _stacked(rows)
+    return _stacked(rows, dimensions)
 
 
 def _embedded(by: str) -> Select[Any]:
@@ -121,8 +126,12 @@ def _embedded(by: str) -> Select[Any]:
     )
 
 
-def _stacked(rows: Sequence[Row[Any]]) -> tuple[list[str], Vectors]:
-    rows = of_one_length(rows)
+def _stacked(rows: Sequence[Row[Any]], dimensions: int) -> tuple[list[str], Vectors]:
+    if dimensions:
+        width = dimensions * np.dtype("<f2").itemsize
+        rows = [row for row in rows if len(row.vector) == width]
+    else:
+        rows = of_one_length(rows)
     if not rows:
         return [], np.zeros((0, 0), dtype=np.float32)
     packed = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f2")

@@ -147,20 +147,22 @@ def _calibrate(
         library = Library(settings)
         library.load(llm=False)
         judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
-        rows, right = [], []
-        for item in items:
+        rows, right, asked = [], [], []
+        for number, item in enumerate(items, 1):
             standalone = condense(item.question, item.history)
             passages = library.search(standalone, collections, settings.retrieval_passages)
             evidence = judge.evidence(standalone, passages)
+            _count(number, len(items))
+            if not evidence.spans:  # nothing is found, so nothing is judged
+                continue
             rows.append(evidence.features)
+            asked.append(item.answerable)
             told = bool(item.answers) or not item.answerable
-            best = evidence.spans[0].text if evidence.spans else ""
-            right.append(holds_answer(best, item.answers) if told else None)
-            _count(len(rows), len(items))
+            right.append(holds_answer(evidence.spans[0].text, item.answers) if told else None)
         library.close()
-    calibration = fit(rows, [item.answerable for item in items], right, source)
+    calibration = fit(rows, asked, right, source)
     write(calibration, target)
-    fitted = f"fitted on {len(items)} questions: {printable(target)}"
+    fitted = f"fitted on {len(rows)} questions: {printable(target)}"
     click.echo(f"threshold {calibration.threshold}, {fitted}")
 
 

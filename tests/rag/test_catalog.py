@@ -213,6 +213,9 @@ def test_the_vectors_of_some_chunks_are_those_that_one_embedder_made(catalog: Ca
         connection.execute(text("UPDATE chunks SET vector = x'00' WHERE id = :torn"), torn)
         connection.execute(text("UPDATE chunks SET vector = x'' WHERE id = :waiting"), waiting)
     assert sorted(chunk_vectors(catalog, all_ids, "fake")[0]) == sorted(ids)
+    # one that is torn and alone has no others to tell by
+    assert chunk_vectors(catalog, [all_ids[1]], "fake", 4)[0] == []
+    assert chunk_vectors(catalog, all_ids[:2], "fake", 4)[0] == [all_ids[0]]
 
 
 def test_a_killed_worker_s_documents_are_taken_up_again_and_given_up_in_the_end(

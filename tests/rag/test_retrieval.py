@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, update
 
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import remove
+from rag.catalog.schema import chunks
 from rag.errors import TooLarge, UnknownCollection, UsageError
 from rag.library import Library
 from rag.retrieval import fuse, ranked
 from rag.testing import FakeEmbedding, fake_library
+from rag.vectors import VectorIndex, Vectors
 from tests.ingest.reading import add_text, read_all
 
 
@@ -50,6 +53,28 @@ def test_a_candidate_of_one_half_has_its_score_of_the_other(tmp_path: Path) -> N
     cosine = sum(a * b for a, b in zip(vector, own, strict=True))
     assert wordy.similarity == pytest.approx(cosine, abs=1e-3)
     library.close()
+
+
+@pytest.mark.parametrize("length", [9, 10])
+@pytest.mark.parametrize("scope", [None, ["default"]])
+def test_a_torn_vector_costs_no_answer(
+    library: Library, monkeypatch: pytest.MonkeyPatch, length: int, scope: list[str] | None
+) -> None:
+    add_text(library, "leave.txt", "Leave is counted in days.")
+    add_text(library, "crane.txt", "Cranes lift heavy things.")
+    read_all(library)
+    (torn,) = [p.chunk_id for p in library.search("leave") if p.source == "leave.txt"]
+    with library.catalog.write() as connection:
+        cut = func.substr(chunks.c.vector, 1, length)
+        connection.execute(update(chunks).where(chunks.c.id == torn).values(vector=cut))
+    find = VectorIndex.query
+
+    def without(index: VectorIndex, vector: Vectors, n: int) -> list[tuple[str, float]]:
+        return [pair for pair in find(index, vector, n) if pair[0] != torn]
+
+    monkeypatch.setattr(VectorIndex, "query", without)
+    found = {p.source: p.similarity for p in library.search("leave in days", scope)}
+    assert found["leave.txt"] == 0.0
 
 
 def test_the_best_of_each_half_is_never_behind_many_of_the_other() -> None:
