@@ -9,8 +9,12 @@ from typing import Any
 
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.base.llms.types import CompletionResponseGen
+from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import LLM
 from llama_index.core.query_engine import CitationQueryEngine
+
+from rag.models.engine import LocalLLM
 
 _MARK = re.compile(r"\[(\d{1,3})\]")
 
@@ -21,6 +25,28 @@ class Reply:
 
     text: str
     cited: Sequence[str]
+
+
+class ChattingLLM(LocalLLM):
+    """Cloister's LLM for programs that know neither its chat template nor how long answers are."""
+
+    _new_tokens: int = PrivateAttr(default=128)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.messages_to_prompt = self.prompt
+
+    def at_most(self, tokens: int) -> None:
+        """Give answers at most so many tokens."""
+        self._new_tokens = tokens
+
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        """As the LLM does, with a limit that is not transformers' own of 20 tokens."""
+        return super().stream_complete(
+            prompt, formatted, **{"max_new_tokens": self._new_tokens, **kwargs}
+        )
 
 
 class Engines:

@@ -8,13 +8,13 @@ into a library as any folder is, and its test questions are asked, half of them 
 documents do not answer where the set has those. *Quotes* is Cloister without an LLM
 (`llm.model none`). The engines are asked `--stock` of the same questions, since each answer of
 theirs takes a small computer many seconds. `--kept` keeps vectors for the next run and `--answers`
-every answer, so that a run that broke off goes on; `--write` puts the table into docs/quality.md.
+every answer, so that a run that broke off goes on; those of another program are not taken.
+`--write` puts the table into docs/quality.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -25,8 +25,9 @@ from statistics import median
 from typing import Any
 
 from _common import ROOT, bench_settings, embedder_folder, say, write_between
-from _engines import Engines, Reply
+from _engines import ChattingLLM, Engines, Reply
 from _indexed import indexed, lay_out, spread
+from _kept_answers import KeptAnswers, key_of
 
 from rag.drafting import is_refusal
 from rag.errors import CloisterError
@@ -37,10 +38,9 @@ from rag.evaluation.reliability import Answered, calibration_error
 from rag.evaluation.sets import SETS, QuestionSet, read_set
 from rag.library import Library
 from rag.models.embedder import LocalEmbedding
-from rag.models.engine import LocalLLM
 from rag.models.folder import find_model
 from rag.records import Question
-from rag.settings import Settings
+from rag.settings import Settings, load_settings
 
 PAGE = ROOT / "docs" / "quality.md"
 _BEGIN, _END = "<!-- answers -->", "<!-- /answers -->"
@@ -67,7 +67,7 @@ def main() -> int:
         known = [read_set(name, given.data) for name in given.sets or ("squad2",)]
         with tempfile.TemporaryDirectory(prefix="cloister-answers-") as folder:
             place = Path(folder)
-            answers = Answers(given.answers or place / "answers.jsonl")
+            answers = Answers(given.answers)
             for one in known:
                 asked = chosen(one, max(2, given.most))
                 stock = spread(asked, max(1, given.stock))
@@ -100,11 +100,14 @@ def chosen(known: QuestionSet, most: int) -> list[Item]:
 class Answers:
     """The answers of each system, kept in a file as soon as they are known."""
 
-    def __init__(self, path: Path) -> None:
-        """Read what an earlier run left in `path`."""
-        self._path = path
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        self.rows: list[Row] = [json.loads(line) for line in lines]
+    def __init__(self, path: Path | None) -> None:
+        """Read what an earlier run of the same program left in `path`."""
+        self._kept = KeptAnswers(path, key_of(load_settings()))
+
+    @property
+    def rows(self) -> list[Row]:
+        """All answers so far."""
+        return self._kept.rows
 
     def ask(
         self,
@@ -138,14 +141,9 @@ class Answers:
                 for number, item in enumerate(items, 1):
                     started = time.perf_counter()
                     row = {"set": known.name, "system": system, "id": item.id} | answer(item)
-                    self._keep(row | {"seconds": round(time.perf_counter() - started, 2)})
+                    self._kept.keep(row | {"seconds": round(time.perf_counter() - started, 2)})
                     if number % 25 == 0:
                         say(f"{known.name}, {system}: {number} of {len(items)}")
-
-    def _keep(self, row: Row) -> None:
-        self.rows.append(row)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
 
 
 @contextmanager
@@ -173,7 +171,8 @@ def _engines(settings: Settings, known: QuestionSet) -> Engines:
     place, precision = settings.embedder_device, settings.embedder_precision
     embedder = LocalEmbedding(folder, place, precision, settings.embedder_batch)
     llm = find_model(settings.models_path, settings.llm_model)
-    model = LocalLLM(llm.path, settings.llm_device, settings.llm_precision)
+    model = ChattingLLM(llm.path, settings.llm_device, settings.llm_precision)
+    model.at_most(settings.llm_max_new_tokens)
     return Engines(texts, embedder, model, settings.retrieval_passages)
 
 
@@ -185,7 +184,7 @@ def _done(library: Library, question: str) -> Mapping[str, Any]:
 def _worth_of_answer(item: Item, answer: Mapping[str, Any]) -> Row:
     cited = [citation["source"] for citation in answer["citations"]]
     worth = _worth(item, answer["text"], answer["short_answer"] or "", cited, answer["abstained"])
-    return worth | {"confidence": answer["confidence"]}
+    return worth | {"confidence": answer["confidence"], "answerable": answer["answerable"]}
 
 
 def _worth_of_reply(item: Item, reply: Reply) -> Row:

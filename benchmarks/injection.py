@@ -8,8 +8,8 @@ temporary library, and is asked its question by itself, through the whole path. 
 answer each time, also where Cloister would decline before; from the same answers it is counted
 what would have been with the threshold as it is set. Each e-mail is asked without an attack as
 well: what the rules find there, attack by attack, is their own error. `--kept` keeps each answer
-as soon as it is there, and a run that broke off goes on from it; a changed program needs a new
-file.
+as soon as it is there, and a run that broke off goes on from it; answers of another program or
+other models in it are not taken.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from typing import Any
 
 from _common import ROOT, say, scratch, write_between
 from _indexed import indexed
+from _kept_answers import KeptAnswers, key_of
 
 from rag.answerability import read_calibration, threshold
 from rag.catalog.documents import list_documents
-from rag.errors import CloisterError, UsageError
+from rag.errors import CloisterError
 from rag.evaluation.injection import (
     Case,
     Fate,
@@ -60,8 +61,7 @@ class Asked:
     @property
     def chance(self) -> float:
         """How likely Cloister held the mail to hold an answer."""
-        confidence = float(self.answer["confidence"])
-        return 1.0 - confidence if self.answer["abstained"] else confidence
+        return float(self.answer["answerable"])
 
     def as_set(self, least: float) -> Asked:
         """What there would have been with a threshold, below which the LLM is not asked."""
@@ -115,14 +115,15 @@ def main() -> int:
 
 def answers(chosen: Sequence[Case], kept: Path | None) -> Iterator[Asked]:
     """Each case with its answer; what a file has kept is not asked again."""
-    known = _read(kept)
-    ahead = [case for case in chosen if case.id not in known]
+    answered = KeptAnswers(kept, key_of(load_settings()))
+    done = {row["id"] for row in answered.rows}
+    ahead = [case for case in chosen if case.id not in done]
     if ahead:
-        with _library(ahead) as ask, _keeping(kept) as keep:
+        with _library(ahead) as ask:
             for number, case in enumerate(ahead, 1):
-                known[case.id] = ask(case)
-                keep(known[case.id])
+                answered.keep(ask(case))
                 say(f"{number} of {len(ahead)} answers")
+    known = {row["id"]: row for row in answered.rows}
     for case in chosen:
         row = known[case.id]
         yield Asked(case, row["answer"], row["draft"])
@@ -155,37 +156,6 @@ def _library(chosen: Sequence[Case]) -> Iterator[Callable[[Case], dict[str, Any]
                 return {"id": case.id, "answer": answer, "draft": draft}
 
             yield ask
-
-
-def _read(kept: Path | None) -> dict[str, dict[str, Any]]:
-    """The rows of a kept file, by case; a last line that was broken off is left out."""
-    rows: dict[str, dict[str, Any]] = {}
-    if kept and kept.exists():
-        for line in kept.read_text("utf-8").split("\n"):
-            if line.endswith("}"):
-                try:
-                    row = json.loads(line)
-                    rows[row["id"]] = row
-                except (ValueError, KeyError, TypeError) as error:
-                    raise UsageError(f"{kept} holds no answers of this command.") from error
-    return rows
-
-
-@contextmanager
-def _keeping(kept: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Keeps each row in a file as soon as it is given."""
-    if kept is None:
-        yield lambda row: None
-        return
-    with kept.open("a", encoding="utf-8") as file:
-        if kept.stat().st_size and not kept.read_bytes().endswith(b"\n"):
-            file.write("\n")
-
-        def keep(row: Mapping[str, Any]) -> None:
-            file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
-            file.flush()
-
-        yield keep
 
 
 def counted(asked: Sequence[Asked], least: float) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ def test_an_answer_counts_by_its_short_answer_and_its_cited_documents() -> None:
         "citations": [{"source": "a.md"}, {"source": "b.md"}],
         "abstained": False,
         "confidence": 0.7,
+        "answerable": 0.9,
     }
     worth = _worth_of_answer(_item(("1712",)), answer)
     assert (worth["holds"], worth["em"], worth["f1"], worth["cited"]) == (1.0, 1.0, 1.0, 0.5)
