@@ -339,7 +339,8 @@ def test_a_record_is_a_page(client: FlaskClient, library: FakeLibrary) -> None:
     assert "adapter starter@0123456789ab" in record
     assert "How many &lt;i&gt;days&lt;/i&gt;? And part-timers?</q>" in record
     assert f'href="/api/v1/answers/{answer.id}"' in record
-    assert "hold an answer</dt><dd>93&nbsp;%" in record
+    assert "Confidence</dt><dd>93&nbsp;%: of answers as sure" in record
+    assert "hold an answer</dt><dd>89&nbsp;%" in record
     client.delete(f"/api/v1/documents/{document_id}")
     gone = client.get(f"/answers/{answer.id}", headers={"Accept": "text/html"})
     assert gone.status_code == 404
