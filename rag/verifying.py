@@ -2,8 +2,8 @@
 
 A sentence is `quoted` where it is one or more sentences of a passage word for word, `supported`
 where one sentence of a passage holds all of its content words, numbers, names, negations, limits
-and conditions, in the same relation as far as that can be told from where they stand, and `unsupported`
-otherwise.
+and conditions, in the same relation as far as that can be told from where they stand, and
+`unsupported` otherwise.
 """
 
 from __future__ import annotations
