@@ -1,8 +1,9 @@
-"""What limits or turns what a sentence says: “not”, “if”, “at most”, “may”, “by”."""
+"""What limits or turns what a sentence says: “not”, “only”, “if”, “at most”, “may”, “by”."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 from rag.words import telling_terms
@@ -30,16 +31,48 @@ _LOWER = re.compile(
     r"mindestens|wenigstens|au moins|al menos|almeno)\b",
     re.IGNORECASE,
 )
-# what may be, what must be, and what should
+# what narrows a statement, or takes it back, by what it does
+_LIMITS = {
+    kind: re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+    for kind, words in {
+        "but": r"(?:all|every\w*|any\w*|no|none|nobody|nothing)(?: [^\W\d_]+){0,2} but(?! also)",
+        "only": "only|solely|exclusively|nur|lediglich|ausschließlich",
+        "rarely": "rarely|seldom|hardly|scarcely|selten|kaum",
+        "mostly": "mostly|usually|generally|partly|meistens|teilweise",
+        "nearly": "nearly|almost|beinahe|nahezu",
+        # “to 31 March” is as much
+        "until": r"until|till|bis(?! zu)|(?<!up )to(?= \d{1,2}\.? (?-i:[A-ZÄÖÜ]))",
+        "false": "false|untrue|falsch|unwahr",
+    }.items()
+}
+# what may be, what must be, and what should, and what is denied or narrowed of it
 _MODALS = {
-    **dict.fromkeys(("may", "can", "could", "might", "cannot"), "may"),
+    **dict.fromkeys("not no never without nicht nie niemals ohne".split(), "not"),
+    **dict.fromkeys("kein keine keinen keinem keiner keines".split(), "not"),
+    **dict.fromkeys(("only", "nur"), "only"),
+    **dict.fromkeys(("may", "can", "could", "might"), "may"),
+    **dict.fromkeys(("cannot", "can't", "couldn't"), "may not"),
+    **dict.fromkeys(("mustn't", "shan't"), "must not"),
+    "shouldn't": "should not",
+    **dict.fromkeys(
+        "don't doesn't didn't isn't aren't wasn't weren't won't hasn't haven't hadn't".split(),
+        "not",
+    ),
     **dict.fromkeys(("must", "shall"), "must"),
     **dict.fromkeys(("should", "ought"), "should"),
 }
-# what turns about who did what to whom
+# what turns about who did what to whom, what is more, and what comes first
 _DIRECTIONS = {
-    word: word for word in "by from against von durch gegen par contre por contra".split()
-}
+    word: word
+    for word in (
+        "by from to against than before after von durch gegen als vor nach bevor nachdem par "
+        "contre avant après que por contra antes después"
+    ).split()
+} | dict.fromkeys(("until", "till"), "to")
+# between the cells of a row, or two statements
+_STOP = re.compile(r"[;|]")
+_UP = re.compile(r"\bup\s*$", re.IGNORECASE)
+_NUMBERED = re.compile(r"\.?\s*\d")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
 
@@ -59,31 +92,55 @@ def bounds(text: str) -> set[str]:
     return found | ({"lower"} if _LOWER.search(text) else set())
 
 
-def modals(text: str) -> dict[str, set[str]]:
-    """What a text says may, must or should be: each telling word with the verbs before it.
+def limits(text: str) -> Counter[str]:
+    """How often a text narrows what it says, or takes it back, by kind: `only`, `until`, …"""
+    found = {kind: len(pattern.findall(text)) for kind, pattern in _LIMITS.items()}
+    return +Counter(found)
 
-    A word that no such verb precedes is there with the empty text.
+
+def modals(text: str) -> dict[str, set[str]]:
+    """What a text says may, must or should be, or denies: each telling word with what is before it.
+
+    “Staff may not travel first” gives `may not` for “travel” and for “travel first”, and the empty
+    text for “staff” and “first”.
     """
     return _preceded(text, _MODALS)
 
 
 def directions(text: str) -> dict[str, set[str]]:
-    """By, from or against whom or what a text says something, in the form of `modals`."""
+    """By, to, before or than what a text says something, in the form of `modals`."""
     return _preceded(text, _DIRECTIONS)
 
 
 def _preceded(text: str, before: Mapping[str, str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    pending = ""
+    pending: list[str] = []
+    last, of_last, end = "", "", 0
     for match in _WORD.finditer(text):
-        word = match.group().lower()
+        if _STOP.search(text, end, match.start()):
+            pending = []
+        end = match.end()
+        word = match.group().lower().replace("’", "'")
         if word in before:
-            # the month is no verb
-            pending = "" if match.group() == "May" and match.start() else before[word]
+            if not _is_other(match):
+                pending.append(before[word])
             continue
         if word == "not":
             continue
         for term in telling_terms(match.group()):
-            found.setdefault(term, set()).add(pending)
-            pending = ""
+            if last:
+                found.setdefault(f"{last} {term}", set()).add(of_last)
+            last, of_last = term, " ".join(pending)
+            found.setdefault(term, set()).add(of_last)
+            pending = []
     return found
+
+
+def _is_other(match: re.Match[str]) -> bool:
+    """Whether a word is not what it looks like: the month of May, “No. 3”, or “up to”."""
+    word, text = match.group(), match.string
+    if word == "May":
+        return match.start() > 0
+    if word.lower() == "no":
+        return bool(_NUMBERED.match(text, match.end()))
+    return word == "to" and bool(_UP.search(text[: match.start()]))

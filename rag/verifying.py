@@ -1,9 +1,9 @@
 """Verifies sentences of answers against the passages that the LLM was given.
 
 A sentence is `quoted` where it is one or more sentences of a passage word for word, `supported`
-where one sentence of a passage holds all of its content words, numbers, names, negations and
-conditions, in the same relation as far as that can be told from where they stand, and `unsupported`
-otherwise.
+where one sentence of a passage holds all of its content words, numbers, names, negations, limits
+and conditions, in the same relation as far as that can be told from where they stand, and
+`unsupported` otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rag.evidence import (
 from rag.kinds import is_date_word
 from rag.names import codes, name_of, name_places
 from rag.numbers import WORD_NUMBERS, measured, number_places, numbers
-from rag.qualifiers import bounds, conditions, directions, modals, negations
+from rag.qualifiers import bounds, conditions, directions, limits, modals, negations
 from rag.records import Passage, Support
 from rag.tables import LabelledRow, labelled_row
 from rag.words import content_terms, telling_terms, terms
@@ -43,6 +43,10 @@ _CLAUSES = re.compile(
     r"[;|]|,(?!\d)|\b(?:and|but|while|whereas|or|und|aber|oder|während|et|mais|ou|y|pero|e|ma)\b",
     re.IGNORECASE,
 )
+
+
+# what adds to a sentence and may be left out of it
+_ASIDE = re.compile(r"\([^()]*\)|,\s+(?:which|who|whose|where)\b[^,.;]*(?=[,.;]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ class Verifier:
             and not _repeats_more(sentence, around)
             and negations(sentence) == negations(text)
             and conditions(sentence) == conditions(text)
+            and _limits_agree(sentence, text, row)
             and bounds(sentence) <= bounds(text)
             and _same_before(modals(sentence), modals(text))
             and (_labels_agree(sentence, row) if row else _clauses_agree(sentence, text))
@@ -215,8 +220,76 @@ def _same_before(said: Mapping[str, set[str]], there: Mapping[str, set[str]]) ->
 
 def _clauses_agree(sentence: str, text: str) -> bool:
     """Whether a sentence says by whom and from where what a text says, and keeps to its clauses."""
-    agree = _same_before(directions(sentence), directions(text))
-    return agree and not _from_another_clause(sentence, text)
+    return (
+        _same_before(directions(sentence), directions(text))
+        and not any(_from_another_clause(part, text) for part in [sentence, *_clauses(sentence)])
+        and _numbers_in_order(sentence, text)
+    )
+
+
+def _clauses(text: str) -> list[str]:
+    return [part for part in _CLAUSES.split(text) if part.strip()]
+
+
+def _limits_agree(sentence: str, text: str, row: LabelledRow | None) -> bool:
+    """Whether a sentence is narrowed as a text is; by a row as the cells are that it speaks of."""
+    if row is None:
+        return limits(sentence) == limits(_without_asides(text, sentence))
+    said = set(terms(sentence))
+    spoken_of = [cell for _, cell in row.labelled if said & set(telling_terms(cell))]
+    return limits("; ".join(spoken_of)) <= limits(sentence) <= limits(text)
+
+
+def _without_asides(text: str, sentence: str) -> str:
+    """A text without what it has in brackets or relative clauses of which a sentence says nothing.
+
+    What they limit is not what the sentence says.
+    """
+    said = set(terms(sentence))
+    kept = text
+    for aside in _ASIDE.findall(text):
+        rest = kept.replace(aside, " ", 1)
+        if not (set(telling_terms(aside)) - set(terms(rest))) & said:
+            kept = rest
+    return kept
+
+
+def _numbers_in_order(sentence: str, text: str) -> bool:
+    """Whether the numbers of a sentence come in the order in which the text has them.
+
+    They need not where the words come along: “5 million in 2023” is “in 2023 5 million”, and
+    clauses may change places. “From 50 to 30” is not “from 30 to 50”.
+    """
+    there = numbers(text)
+    said, known = _steps(sentence), _steps(text)
+    order = [step for step in said if step[1] and step[0] in there]
+    if _is_within(order, [step for step in known if step[1]]):
+        return True
+    if any(_is_within(said[at:] + said[:at], known) for at in range(1, len(said))):
+        return True
+    parts = [_steps(part) for part in _clauses(text)]
+    mine = [_steps(part) for part in _clauses(sentence) if numbers(part)]
+    return len(mine) > 1 and all(any(_is_within(one, part) for part in parts) for one in mine)
+
+
+def _steps(text: str) -> list[tuple[str, bool]]:
+    """The telling words and the numbers of a text in order, each with whether it is a number."""
+    figures = number_places(text)
+    found = [(start, value, True) for start, _, value in figures]
+    for word in _WORD.finditer(text):
+        if any(start <= word.start() < end for start, end, _ in figures):
+            continue
+        values = numbers(word.group())
+        steps = [(value, True) for value in values]
+        steps = steps or [(term, False) for term in telling_terms(word.group())]
+        found += [(word.start(), *step) for step in steps]
+    return [(step, is_number) for _, step, is_number in sorted(found, key=lambda one: one[0])]
+
+
+def _is_within(said: Sequence[tuple[str, bool]], known: Sequence[tuple[str, bool]]) -> bool:
+    """Whether all steps of one text are among those of another in the same order."""
+    rest = iter(known)
+    return all(step in rest for step in said)
 
 
 def _labels_agree(sentence: str, row: LabelledRow) -> bool:
@@ -236,20 +309,23 @@ def _labels_agree(sentence: str, row: LabelledRow) -> bool:
     return True
 
 
-def _from_another_clause(sentence: str, window: str) -> bool:
-    """Whether a number of a sentence stands in one clause and its subject in another number's.
+def _from_another_clause(said: str, window: str) -> bool:
+    """Whether a number of a clause stands in one clause and its subject in another number's.
 
     “Managers get 30 days and staff get 25” does not say that staff get 30.
     """
-    said = numbers(sentence)
-    clauses = [part for part in _CLAUSES.split(window) if part.strip()]
-    values = [{value for _, _, value in number_places(part)} for part in clauses]
-    mine = [part for part, found in zip(clauses, values, strict=True) if found & said]
-    others = [part for part, found in zip(clauses, values, strict=True) if found - said]
+    wanted = numbers(said)
+    clauses = _clauses(window)
+    values = [numbers(part) for part in clauses]
+    # the minutes of 9:00 and 17:00 tell nothing
+    alone = {value for value in wanted if sum(value in found for found in values) == 1}
+    telling = alone or wanted
+    mine = [part for part, found in zip(clauses, values, strict=True) if found & telling]
+    others = [part for part, found in zip(clauses, values, strict=True) if found - wanted]
     others = [part for part in others if part not in mine]
     if not mine or not others:
         return False
-    words = set(content_terms(sentence))
+    words = {term for term in content_terms(said) if not _is_number(term)}
     near = {term for part in mine for term in terms(part)}
     return any(words & set(terms(part)) - near for part in others)
 

@@ -79,6 +79,12 @@ _PHRASE = re.compile(
     r"^((?:In|On|At|Since|After|Before|During|From|By|For|Within) [^,.;]{3,45}), ([^\s,;]+ [^;]+)$"
 )
 _HEDGES = re.compile(r"\b(?:if|only|unless|without|at least|at most|not)\b", re.IGNORECASE)
+# what narrows a sentence: a word, or a phrase of time
+_LIMIT = re.compile(
+    r"\b(?:(?<!not )(?<!the )only|rarely|seldom|hardly|usually|mostly|partly|almost|nearly) |"
+    r"^Until [^,.;]{3,30}, |,? until (?:\w+ ){0,3}\w+(?=[,.;]|$)",
+    re.IGNORECASE,
+)
 _DIGIT_WORDS = {value: word for word, value in WORD_NUMBERS.items()}
 
 
@@ -173,6 +179,18 @@ def _names_exchanged(stated: Stated, dice: random.Random) -> str | None:
         if telling and not set(one.group().split()) & set(two.group().split()):
             head, tail = stated.sentence[: one.start()], stated.sentence[two.end() :]
             return f"{head}{two.group()}{between}{one.group()}{tail}"
+    return None
+
+
+def _numbers_exchanged(stated: Stated, dice: random.Random) -> str | None:
+    """With two of its numbers in each other's place, unless they only stand beside each other."""
+    text = stated.sentence
+    for one, two in _mixed(list(pairwise(number_places(text))), dice):
+        between = text[one[1] : two[0]]
+        telling = [w for w in re.findall(r"[^\W\d_]+", between) if w not in ("and", "or", "the")]
+        if telling and one[2] != two[2]:
+            first, second = text[one[0] : one[1]], text[two[0] : two[1]]
+            return f"{text[: one[0]]}{second}{between}{first}{text[two[1] :]}"
     return None
 
 
@@ -271,6 +289,15 @@ def _condition_dropped(stated: Stated, _: random.Random) -> str | None:
     return None
 
 
+def _limit_dropped(stated: Stated, _: random.Random) -> str | None:
+    """Without the word or the phrase that narrows it, as “only” and “until 2020” do."""
+    found = _LIMIT.search(stated.sentence)
+    if found is None:
+        return None
+    left = _capital(stated.sentence[: found.start()] + stated.sentence[found.end() :])
+    return left if len(left.split()) >= 4 else None
+
+
 def _another_word(stated: Stated, dice: random.Random) -> str | None:
     """With a word of another text in place of one of its own."""
     found = re.finditer(r"(?<= )[a-z]{5,}(?= )", stated.sentence)
@@ -294,6 +321,7 @@ FALSE: Mapping[str, Change] = {
     "number of another place": _number_of_the_text,
     "name of another place": _name_of_the_text,
     "two names exchanged": _names_exchanged,
+    "two numbers exchanged": _numbers_exchanged,
     "negation added": _denied,
     "negation taken out": _no_longer_denied,
     "may be, taken for granted": _taken_for_granted,
@@ -302,6 +330,7 @@ FALSE: Mapping[str, Change] = {
     "to for by or from": _turned_about,
     "the opposite": _opposite,
     "condition left out": _condition_dropped,
+    "limiting word left out": _limit_dropped,
     "another word": _another_word,
 }
 

@@ -60,6 +60,10 @@ def test_support(verifier: Verifier, sentence: str, support: str) -> None:
     assert (verdict.evidence is None) == (support == "unsupported")
 
 
+FEES = "The fee is 30 euros for adults and 20 euros for children."
+REVENUE = "Revenue was 5 million in 2023 and 7 million in 2024."
+CLASSES = "Staff must not travel first class but may travel second class."
+
 # what a small change of a sentence's words must not be able to do: evidence, sentence
 WRONG = [
     # a part of a number, or of a word
@@ -138,6 +142,64 @@ WRONG = [
     # a name that opens a long sentence, or follows a title
     (f"Schmidt approves {LONG}.", f"Weber approves {LONG}."),
     (f"It approves {LONG} by Dr. Schmidt.", f"It approves {LONG} by Dr. Weber."),
+    # two numbers, or what they are of, exchanged
+    (FEES, "The fee is 20 euros for adults and 30 euros for children."),
+    (FEES, "The fee is 30 euros for children and 20 euros for adults."),
+    (
+        "Managers get 30 days and staff get 25 days.",
+        "Managers get 25 days and staff get 30 days.",
+    ),
+    (
+        "The office opens at 9:00 and closes at 17:00.",
+        "The office opens at 17:00 and closes at 9:00.",
+    ),
+    ("The price rose from 30 euros to 50 euros.", "The price rose from 50 euros to 30 euros."),
+    ("The price rose from ten euros to 50 euros.", "The price rose from 50 euros to ten euros."),
+    (REVENUE, "Revenue was 7 million in 2023 and 5 million in 2024."),
+    (REVENUE, "Revenue was 5 million in 2024 and 7 million in 2023."),
+    (
+        "Der Urlaub beträgt 30 Tage für Führungskräfte und 25 Tage für Angestellte.",
+        "Der Urlaub beträgt 25 Tage für Führungskräfte und 30 Tage für Angestellte.",
+    ),
+    (
+        "Das Büro öffnet um 9 Uhr und schließt um 17 Uhr.",
+        "Das Büro öffnet um 17 Uhr und schließt um 9 Uhr.",
+    ),
+    # what narrows a sentence, or takes it back
+    ("All employees but interns receive a bonus.", "Interns receive a bonus."),
+    ("All employees but interns receive a bonus.", "All employees receive a bonus."),
+    ("All employees but interns receive a bonus.", "All employees and interns receive a bonus."),
+    ("All employees receive a bonus.", "All employees but employees receive a bonus."),
+    ("Staff receive a bonus only after two years.", "Staff receive a bonus after two years."),
+    ("Staff receive a bonus after two years.", "Staff receive a bonus only after two years."),
+    ("Only managers may travel in first class.", "Managers may travel only in first class."),
+    ("Staff rarely receive a bonus in December.", "Staff receive a bonus in December."),
+    ("Staff hardly receive a bonus in December.", "Staff receive a bonus in December."),
+    ("It is false that staff receive a yearly bonus.", "Staff receive a yearly bonus."),
+    ("Until 2020 staff received a bonus in May.", "Staff received a bonus in May."),
+    ("Until 2020, staff received a bonus in May.", "Staff received a bonus in May."),
+    ("Gäste zahlen nur im Juni eine Gebühr.", "Gäste zahlen im Juni eine Gebühr."),
+    ("Gäste zahlen selten eine Gebühr.", "Gäste zahlen eine Gebühr."),
+    ("Gäste zahlten bis 2020 eine Gebühr.", "Gäste zahlten eine Gebühr."),
+    ("Gäste zahlen kaum eine Gebühr.", "Gäste zahlen eine Gebühr."),
+    ("Alle Gäste außer Kindern zahlen eine Gebühr.", "Alle Gäste zahlen eine Gebühr."),
+    ("Task | Paid to | Fee\nRoof | only members | 9\nGate | all | 8", "Roof: paid to members."),
+    # a negation before another word
+    (CLASSES, "Staff must travel first class but may not travel second class."),
+    (CLASSES, "Staff may travel first class but must not travel second class."),
+    ("The fee is not refunded but reduced.", "The fee is refunded but not reduced."),
+    ("Guests don't pay a fee but leave a deposit.", "Guests pay a fee but don't leave a deposit."),
+    # what is more, and what comes first
+    (
+        "Trains are cheaper than planes on this route.",
+        "Planes are cheaper than trains on this route.",
+    ),
+    (
+        "Invoices are paid before goods are delivered.",
+        "Goods are delivered before invoices are paid.",
+    ),
+    ("Managers report to directors monthly.", "Directors report to managers monthly."),
+    ("Invoices are paid after the delivery.", "The delivery after invoices are paid."),
 ]
 
 RIGHT = [
@@ -160,6 +222,19 @@ RIGHT = [
     ("The council has 60 members.", "The council has sixty members."),
     ("Article | Price | Weight\nKP-150 | 3190 | 12", "The price of KP-150 is 3190."),
     ("Article | Price | Weight\nKP-150 | 3190 | 12", "The weight of KP-150 is 12."),
+    ("Task | Who | Until\nRoof | Ann | May\nGate | Tom | June", "The task of the Roof is for Ann."),
+    # numbers in another order with their words
+    ("In 2023 revenue was 5 million.", "Revenue was 5 million in 2023."),
+    ("In 2023, revenue was 5 million for 3 shops.", "Revenue was 5 million for 3 shops in 2023."),
+    (
+        "Managers get 30 days and staff get 25 days.",
+        "Staff get 25 days and managers get 30 days.",
+    ),
+    (FEES, "The fee for adults is 30 euros."),
+    ("From 2 it grew to twenty-eight people.", "It grew to 28 people from 2."),
+    (REVENUE, "In 2023 the revenue was 5 million."),
+    ("All staff (only in Rome) get 30 days.", "All staff get 30 days."),
+    ("A guest does not pay the fee at night.", "At night a guest does not pay the fee."),
     ("In March the limit was 120 euros.", "In 2025 the limit in March was 120 euros."),
 ]
 
