@@ -105,7 +105,7 @@ def test_a_sentence_that_leaves_out_what_was_asked_is_no_answer(library: Library
         (sentence,) = _events(library, when)[-1][1]["sentences"]
         assert (sentence["support"], "31 March" in sentence["text"]) == (support, True)
     # where nothing of a kind was asked for, less may be said
-    FakeLLM.replies = ["Unused days of leave may be carried over."]
+    FakeLLM.replies = ["Unused days of leave may be carried over until 31 March."]
     asked = Question("What may be done with unused days of leave, may they be carried over?")
     (sentence,) = _events(library, asked)[-1][1]["sentences"]
     assert sentence["support"] == "supported"
