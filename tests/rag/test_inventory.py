@@ -371,7 +371,8 @@ def test_titles_are_looked_at_whatever_other_names_there_are(
         add_text(library, f"{name}.txt", f"Nothing of it, {name}.")
     read_all(library)
     monkeypatch.setattr(inventory_finding, "MOST_PASSAGES", 2)
-    assert listed(ask(library, "Do you have the tea policy?")) == ["tea policy.txt"]
+    answer = ask(library, "Do you have the tea policy?")
+    assert (answer["short_answer"], listed(answer)) == ("yes", ["tea policy.txt"])
 
 
 def test_a_document_is_cited_with_its_own_passage(library: Library) -> None:
