@@ -65,9 +65,9 @@ _LAST_FEW = re.compile(
     rf"(?P<n>\d{{1,4}}) (?P<unit>{_UNIT})"
     rf"|(?P<n2>\d{{1,4}}) derni\w+ (?P<unit2>{_UNIT}))"
 )
-_NEXT_TO = r"(?:last |this |letzte[nmrs]? |vorige[nmrs]? |el |le |il )?"
 _ON_WEEKDAY = re.compile(
-    rf"{_NEXT_TO}(?P<name>{'|'.join(_WEEKDAY)})(?: dernier| passe| pasado| scors[ao])?"
+    r"(?:(?P<last>last |letzte[nmrs]? |vorige[nmrs]? )|(?:this |el |le |il ))?"
+    rf"(?P<name>{'|'.join(_WEEKDAY)})(?P<past> dernier| passe| pasado| scors[ao])?"
 )
 _ISO = re.compile(r"((?:19|20)\d\d)-(\d\d)-(\d\d)")
 _DOTTED = re.compile(r"(?:dem )?(\d{1,2})\. ?(\d{1,2})\. ?((?:19|20)\d\d)")
@@ -81,6 +81,8 @@ _MONTH_FIRST = re.compile(rf"{_MONTH_NAME} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?{_Y
 _WHOLE_MONTH = re.compile(rf"{_MONTH_NAME}{_YEAR}")
 _WHOLE_YEAR = re.compile(r"(?:the year |dem jahr )?((?:19|20)\d\d)")
 _LONGEST = 100_000
+# a 29 February is sought so many years back, as 1900 was no leap year
+_MOST_YEARS = 8
 _LONG = ("month", "year")
 
 
@@ -96,13 +98,15 @@ class Days:
 def find_days(text: str, today: date) -> Days | None:
     """The days that a text names, all of it; None where it names none.
 
-    What has no year is the last such day or month up to `today`.
+    What has no year is the last such day or month up to `today`; “last Monday” is before it.
     """
     text = text.strip(" ,")
     if text in _AGO:
         return _one(today - timedelta(days=_AGO[text]))
     if found := _ON_WEEKDAY.fullmatch(text):
         back = (today.weekday() - _WEEKDAY[found["name"]]) % 7
+        if not back and (found["last"] or found["past"]):
+            back = 7
         return _one(today - timedelta(days=back))
     if found := _THIS.fullmatch(text):
         unit = _UNITS[found["unit"]]
@@ -125,9 +129,11 @@ def _dated(text: str, today: date) -> Days | None:
         return _day(int(found[3]), int(found[2]), int(found[1]))
     if found := _DAY_FIRST.fullmatch(text) or _MONTH_FIRST.fullmatch(text):
         month, day = _MONTH[found["month"]], int(found["day"])
-        year = int(found["year"] or today.year)
-        late = not found["year"] and (month, day) > (today.month, today.day)
-        return _day(year - late, month, day)
+        if found["year"]:
+            return _day(int(found["year"]), month, day)
+        newest = today.year - ((month, day) > (today.month, today.day))
+        years = range(newest, newest - _MOST_YEARS - 1, -1)
+        return next(filter(None, (_day(year, month, day) for year in years)), None)
     if found := _WHOLE_MONTH.fullmatch(text):
         month = _MONTH[found["month"]]
         year = int(found["year"] or today.year) - (not found["year"] and month > today.month)

@@ -6,10 +6,9 @@ The answer is one like any other, streamed by the same events; each document tha
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,7 @@ from rag.catalog.holdings import (
     Order,
     Scope,
     count_holdings,
-    holdings_spelt,
-    holdings_with,
+    has_folder,
     list_holdings,
     some_holdings,
 )
@@ -33,6 +31,7 @@ from rag.citing import Citations
 from rag.condensing import condense
 from rag.errors import StorageError
 from rag.evidence import Span, passage_sentences
+from rag.inventory_finding import MOST_PASSAGES, Found, TopicFinder, telling_words
 from rag.inventory_wording import (
     in_titles,
     left_out,
@@ -45,7 +44,6 @@ from rag.inventory_wording import (
 )
 from rag.records import NO_MODEL, Answer, Event, Passage, Question, Sentence, to_json
 from rag.settings import Settings
-from rag.stemming import stem, stems
 from rag.words import terms
 
 if TYPE_CHECKING:
@@ -58,13 +56,10 @@ log = logging.getLogger("cloister.library")
 MOST_LISTED = 10
 _FEW = 5
 _NEAREST = 3
-# so many passages with a topic's words are looked at
-MOST_PASSAGES = 10_000
-# and among so many the nearest in meaning are sought
+# among so many passages the nearest in meaning are sought
 _NEAR = 200
 # of what was listed some may go before it is cited
 _TRIES = 3
-_WORD_START = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +72,19 @@ class _Listed:
 
 @dataclass(slots=True)
 class _Reply:
-    """What the answer says: lines in order, each with the documents that it is cited to."""
+    """What the answer says: lines in order, each with the documents that it is cited to.
+
+    It is `empty` where the catalog has nothing of what was asked for.
+    """
 
     short: str | None = None
     lines: list[tuple[str, tuple[_Listed, ...]]] = field(default_factory=list)
     words: tuple[str, ...] = ()
+    empty: bool = False
 
     def say(self, text: str, *listed: _Listed) -> None:
         """Add a line."""
         self.lines.append((text, listed))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The ids of documents with a topic, best first, with their best chunks.
-
-    The first `titled` have it in their titles. There may be `more` than were looked at.
-    """
-
-    ids: tuple[str, ...]
-    chunks: Mapping[str, str]
-    titled: int
-    more: bool = False
 
 
 class Inventory:
@@ -116,19 +102,43 @@ class Inventory:
         self._catalog = catalog
         self._indexes = indexes
         self._embedder = embedder
+        self._finder = TopicFinder(catalog, indexes)
 
-    def ask(self, question: Question, asked: CatalogQuestion) -> AnswerStream:
-        """The events of an answer: `sources`, a `sentence` for each line, `done`."""
-        return AnswerStream(self._events(question, asked), threading.Event())
+    def ask(self, question: Question, asked: CatalogQuestion) -> AnswerStream | None:
+        """The events of an answer: `sources`, a `sentence` for each line, `done`.
 
-    def _events(self, question: Question, asked: CatalogQuestion) -> Iterator[Event]:
+        None where it is not sure that the library was asked about, and nothing is found in it.
+        """
         started = time.perf_counter()
         scope = _scope(question, asked)
+        if asked.sure:
+            return AnswerStream(self._events(question, asked, scope, started), threading.Event())
+        if asked.folder and not has_folder(self._catalog, scope):
+            return None
+        reply = self._reply(asked, scope)
+        if reply.empty:
+            return None
+        return AnswerStream(self._events(question, asked, scope, started, reply), threading.Event())
+
+    def _events(
+        self,
+        question: Question,
+        asked: CatalogQuestion,
+        scope: Scope,
+        started: float,
+        reply: _Reply | None = None,
+    ) -> Iterator[Event]:
         for left in reversed(range(_TRIES)):
-            reply = self._reply(asked, scope)
+            reply = reply or self._reply(asked, scope)
             passages, sentences, citations, whole = self._cited(reply)
             if whole or not left:
                 break
+            reply = None
+        assert reply is not None
+        short = reply.short
+        if not whole and not citations.all:
+            text = "What was found has been taken out of the library in the meantime; ask again."
+            short, sentences = None, [Sentence(text, "catalog", 1.0, ())]
         timings = {"retrieve": _since(started)}
         yield Event("sources", {"passages": to_json(passages)})
         known = 0
@@ -142,7 +152,7 @@ class Inventory:
             standalone_question=self._standalone(question),
             collections=question.collections or (),
             text="\n".join(marked(sentences)),
-            short_answer=reply.short,
+            short_answer=short,
             abstained=False,
             confidence=1.0,
             answerable=1.0,
@@ -226,26 +236,29 @@ class Inventory:
 
     def _on_topic(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
         """The answer to a question about the documents with a topic, or of a name."""
-        words = _telling(asked.topic, asked.language)
+        words = telling_words(asked.topic, asked.language)
         reply = _Reply(words=tuple(terms(" ".join(words))))
-        found = self._with_topic(words, asked, scope)
+        found = self._finder.with_topic(words, asked, scope)
+        if asked.titled and not found.titled and self._say_shorter(reply, asked, scope):
+            return reply
         if not found.ids or (asked.titled and not found.titled):
-            self._say_none(reply, asked, scope, found)
+            reply.empty = True
+            # what is nearest in meaning need not be looked for where nothing will be said
+            if asked.sure:
+                self._say_none(reply, asked, scope, found)
         elif asked.titled:
             self._say_titled(reply, asked, scope, found)
         else:
             self._say_topic(reply, asked, scope, found)
         return reply
 
-    def _say_topic(
-        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found
-    ) -> None:
+    def _say_topic(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: Found) -> None:
         """The documents that have a topic."""
         n = len(found.ids)
         does = mentioning(asked.topic, n) + in_titles(found.titled, n)
         head = f"{number_of(n, scope, found.more)} {does}"
         if asked.wanted == "count":
-            reply.short = str(n)
+            reply.short = None if found.more else str(n)
             reply.say(f"{_capital(head)}.", *self._listed(scope, found, found.ids[:MOST_LISTED]))
             return
         dated = asked.wanted in ("newest", "oldest")
@@ -265,7 +278,7 @@ class Inventory:
         self._say_each(reply, listed, dated)
 
     def _say_titled(
-        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found
+        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: Found
     ) -> None:
         """The documents that are called what was asked for."""
         n, exists = found.titled, asked.wanted == "exists"
@@ -277,9 +290,29 @@ class Inventory:
         reply.say(f"{head} {has} title or file name{more}:")
         self._say_each(reply, self._listed(scope, found, found.ids[: min(n, MOST_LISTED)]))
 
-    def _say_none(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: _Found) -> None:
+    def _say_shorter(self, reply: _Reply, asked: CatalogQuestion, scope: Scope) -> bool:
+        """The documents called what was asked for but its last addition, if there are any."""
+        if not asked.shorter:
+            return False
+        words = telling_words(asked.shorter, asked.language)
+        titled = self._finder.titled(words, asked, scope)
+        n = len(titled)
+        if not n:
+            return False
+        has = "has" if n == 1 else "have"
+        more = f"; the first {MOST_LISTED} are" if n > MOST_LISTED else ""
+        reply.say(
+            f"No {noun_of(scope)[0]}{where_of(scope)} has “{asked.topic}” in its title or file "
+            f"name, but {number_of(n, scope)} {has} “{asked.shorter}” there{more}:"
+        )
+        self._say_each(reply, self._listed(scope, Found((), {}, n), titled[:MOST_LISTED]))
+        return True
+
+    def _say_none(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: Found) -> None:
         """That no document has the topic, or is called so, and what comes nearest to it."""
-        reply.short = {"exists": "no", "count": "0"}.get(asked.wanted)
+        # a title is looked for in all documents, words in so many passages only
+        if asked.titled or not found.more:
+            reply.short = {"exists": "no", "count": "0"}.get(asked.wanted)
         no, n = f"No {noun_of(scope)[0]}{where_of(scope)}", len(found.ids)
         if asked.titled and n:
             does = f"{number_of(n, scope, found.more)} {mentioning(asked.topic, n)}"
@@ -288,7 +321,13 @@ class Inventory:
             return
         if asked.titled:
             no += f" has “{asked.topic}” in its title or file name, and none"
-        reply.say(f"{no} {mentioning(asked.topic, 1)}.")
+        if found.more:
+            no += (
+                f" of those asked has any of the first {MOST_PASSAGES:,} passages with all words of"
+            )
+            reply.say(f"{no} “{asked.topic}”; there may be more, which were not looked at.")
+        else:
+            reply.say(f"{no} {mentioning(asked.topic, 1)}.")
         if near := [] if asked.narrowed else self._nearest(asked, scope):
             reply.say(f"The nearest in meaning {'is' if len(near) == 1 else 'are'}:")
             self._say_each(reply, near)
@@ -297,32 +336,10 @@ class Inventory:
         for one in listed:
             reply.say(line_of(one.held, dated), one)
 
-    def _listed(self, scope: Scope, found: _Found, ids: Sequence[str]) -> list[_Listed]:
+    def _listed(self, scope: Scope, found: Found, ids: Sequence[str]) -> list[_Listed]:
         """These documents, in this order, as far as they answer still."""
         held = {one.id: one for one in some_holdings(self._catalog, scope, ids)}
         return [_Listed(held[name], found.chunks.get(name, "")) for name in ids if name in held]
-
-    def _with_topic(self, words: Sequence[str], asked: CatalogQuestion, scope: Scope) -> _Found:
-        """The documents with all of these words in their title or source, then in a passage."""
-        hits = self._indexes().words.query(" ".join(words), MOST_PASSAGES, every=True)
-        rank = {name: place for place, (name, _) in enumerate(hits)}
-        best = self._best_chunks(scope, rank)
-        starts = {_start(word) for word in terms(" ".join(words))}
-        spelt = holdings_spelt(self._catalog, scope, starts, MOST_PASSAGES)
-        titled = [name for name, text in spelt if _has_all(text, words, asked.language)]
-        ids = list(dict.fromkeys((*titled, *best)))
-        last, named = len(rank), set(titled)
-        ids.sort(key=lambda name: (name not in named, rank.get(best.get(name, ""), last)))
-        more = MOST_PASSAGES in (len(hits), len(spelt))
-        return _Found(tuple(ids), best, len(named), more)
-
-    def _best_chunks(self, scope: Scope, rank: Mapping[str, int]) -> dict[str, str]:
-        """The first of these chunks of each document that has one, by the documents' ids."""
-        pairs = holdings_with(self._catalog, scope, rank)
-        best: dict[str, str] = {}
-        for document_id, chunk_id in sorted(pairs, key=lambda pair: (rank[pair[1]], pair[0])):
-            best.setdefault(document_id, chunk_id)
-        return best
 
     def _nearest(self, asked: CatalogQuestion, scope: Scope) -> list[_Listed]:
         """The documents whose passages are nearest to the topic, whatever their words."""
@@ -332,8 +349,8 @@ class Inventory:
             log.warning("what is nearest in meaning is left out: %s", error)
             return []
         rank = {name: place for place, (name, _) in enumerate(hits)}
-        best = self._best_chunks(scope, rank)
-        return self._listed(scope, _Found((), best, 0), list(best)[:_NEAREST])
+        best = self._finder.best_chunks(scope, rank)
+        return self._listed(scope, Found((), best, 0), list(best)[:_NEAREST])
 
 
 def _scope(question: Question, asked: CatalogQuestion) -> Scope:
@@ -346,25 +363,6 @@ def _scope(question: Question, asked: CatalogQuestion) -> Scope:
         since=asked.since,
         until=asked.until,
     )
-
-
-def _telling(topic: str, language: str) -> list[str]:
-    """The words of a topic that say something in its language; all where none does."""
-    words = re.findall(r"[^\W_]+", topic)
-    return [word for word in words if stem(word, language) and stem(word, "en")] or words
-
-
-def _start(word: str) -> str:
-    """The beginning of a stem that every form of the word has."""
-    return word[: max(2, min(_WORD_START, len(word) - 1))]
-
-
-def _has_all(text: str, words: Sequence[str], language: str) -> bool:
-    """Whether a document's title and source have all of these words, in some form."""
-    text, wanted = text.replace("_", " "), " ".join(words)
-    if set(terms(wanted)) <= set(terms(text)):
-        return True
-    return language != "en" and set(stems(wanted, language)) <= set(stems(text, language))
 
 
 def _best_span(passage: Passage, words: Sequence[str]) -> Span:

@@ -135,16 +135,20 @@ class Library:
 
         Closing it, from any thread, stops generation at once. A question about the library itself
         is answered from the catalog: it needs no LLM, and the indexes only where it has a topic.
+        What is asked of chosen documents is never one: it is of what they say.
         Raises the errors of `search` before the first event, and ModelError or Busy from within it.
         """
         checked(question.text, self.settings)
         check_parameters(question.parameters, self.settings)
         self._check(question.collections, question.filters)
-        if about_library := catalog_question(question.text, question.history):
-            return self._take_stock(question, about_library)
+        about_library = None
+        if not question.filters.documents:
+            about_library = catalog_question(question.text, question.history)
+        if about_library and (answer := self._take_stock(question, about_library)):
+            return answer
         return _loaded(self._answerer, "The LLM").ask(question)
 
-    def _take_stock(self, question: Question, asked: CatalogQuestion) -> AnswerStream:
+    def _take_stock(self, question: Question, asked: CatalogQuestion) -> AnswerStream | None:
         from rag.inventory import Inventory
 
         if asked.topic:

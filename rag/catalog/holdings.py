@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select
@@ -26,8 +28,9 @@ class Scope:
     """Which of the library's documents are meant: those for which all that is given holds.
 
     `asked` and `filters` are the asker's; the rest is what the question says itself. `folder` is
-    the name of any folder on the way to the file, or some in a row (“2025/hr”). `since` and
-    `until` are the days (ISO 8601) on which a file was changed or added.
+    the name of any folder on the way to the file, or some in a row (“2025/hr”); of a synced folder
+    that is its own name, not those above it. `since` and `until` are the days (ISO 8601) on which
+    a file was changed or added.
     """
 
     asked: tuple[str, ...] | None = None
@@ -37,6 +40,11 @@ class Scope:
     collection: str = ""
     since: str = ""
     until: str = ""
+
+    @property
+    def narrow(self) -> bool:
+        """Whether some of the library's documents may not be meant."""
+        return self != Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +143,42 @@ def holdings_with(
     return found
 
 
+def chunks_within(catalog: Catalog, scope: Scope, most: int) -> list[str] | None:
+    """The ids of the chunks of the documents that answer now; None where there are over `most`."""
+    with catalog.read() as connection:
+        within = and_(_answers(), _within(connection, scope))
+        keys = (
+            select(contents.c.key, contents.c.chunk_count)
+            .join(documents, documents.c.content_key == contents.c.key)
+            .outerjoin(folders, folders.c.id == documents.c.folder_id)
+            .where(within)
+            .distinct()
+            .subquery()
+        )
+        if int(connection.execute(select(func.sum(keys.c.chunk_count))).scalar() or 0) > most:
+            return None
+        statement = select(chunks.c.id).where(chunks.c.content_key.in_(select(keys.c.key)))
+        return list(connection.execute(statement).scalars())
+
+
+def has_folder(catalog: Catalog, scope: Scope) -> bool:
+    """Whether any document that the asker means is in the scope's folder, whatever else it asks."""
+    where = Scope(asked=scope.asked, filters=scope.filters, folder=scope.folder)
+    with catalog.read() as connection:
+        statement = (
+            select(documents.c.id)
+            .outerjoin(folders, folders.c.id == documents.c.folder_id)
+            .where(_within(connection, where), documents.c.state != "removed")
+        )
+        return connection.execute(statement.limit(1)).first() is not None
+
+
 def holdings_spelt(
-    catalog: Catalog, scope: Scope, starts: Collection[str], limit: int
+    catalog: Catalog, scope: Scope, starts: Collection[str]
 ) -> list[tuple[str, str]]:
     """The id, and title and source, of documents in which all of these beginnings of words stand.
 
     Where either is not in ASCII, of which case and accents are not known here, it is given too.
-    At most `limit` are.
     """
     if not starts:
         return []
@@ -154,7 +191,6 @@ def holdings_spelt(
             .outerjoin(folders, folders.c.id == documents.c.folder_id)
             .where(_answers(), _within(connection, scope), or_(spelt, text.op("GLOB")("*[^ -~]*")))
             .order_by(documents.c.source, documents.c.id)
-            .limit(limit)
         )
         return [(row[0], row[1]) for row in connection.execute(statement)]
 
@@ -177,14 +213,27 @@ def _within(connection: Connection, scope: Scope) -> ColumnElement[bool]:
     if scope.kinds:
         conditions.append(documents.c.kind.in_(scope.kinds))
     if scope.folder:
-        path = func.coalesce(folders.c.path, "") + "/" + documents.c.source
-        conditions.append(func.instr(func.lower(path), f"/{scope.folder.lower()}/") > 0)
+        # SQLite folds the case of ASCII only, and knows no two spellings of “Ü”
+        driver: Any = connection.connection.driver_connection
+        driver.create_function("lies_in", 3, _lies_in, deterministic=True)
+        lies = func.lies_in(folders.c.path, documents.c.source, _spelt(scope.folder))
+        conditions.append(lies == 1)
     if scope.collection:
         named = select(collections.c.id).where(collections.c.name == scope.collection.lower())
         conditions.append(documents.c.collection_id.in_(named))
     if scope.since:
         conditions.append(came_between(scope.since, scope.until))
     return and_(*conditions)
+
+
+def _lies_in(root: str | None, source: str, folder: str) -> bool:
+    """Whether a folder, spelt as `_spelt` does, is on the way to a file."""
+    return f"/{folder}/" in _spelt(f"/{PurePosixPath(root or '').name}/{source}")
+
+
+def _spelt(path: str) -> str:
+    """A path without differences of case, or of how an accent is written."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def _holding() -> Select[Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Row, Select, func, select
 
 from rag.catalog import Catalog
 from rag.catalog.batching import batched
@@ -52,13 +52,18 @@ def passages_of(catalog: Catalog, chosen: Mapping[str, str]) -> Mapping[str, Pas
     Documents that have gone, or have that chunk no more, are left out.
     """
     found: dict[str, Passage] = {}
-    named = {key: chunk_id for key, chunk_id in chosen.items() if chunk_id}
+    named = [key for key, chunk_id in chosen.items() if chunk_id]
+    unnamed = [key for key, chunk_id in chosen.items() if not chunk_id]
     with catalog.read() as connection:
-        for some in batched(chosen):
-            wanted = or_(chunks.c.ordinal == 0, chunks.c.id.in_([*map(chosen.get, some)]))
-            for row in connection.execute(_live().where(documents.c.id.in_(some), wanted)):
-                if named.get(row.document_id, row.id) == row.id:
+        for some in batched(named):
+            those = chunks.c.id.in_({chosen[key] for key in some})
+            for row in connection.execute(_live().where(those, documents.c.id.in_(some))):
+                if chosen[row.document_id] == row.id:
                     found[row.document_id] = _passage(row)
+        for some in batched(unnamed):
+            first = chunks.c.ordinal == 0
+            for row in connection.execute(_live().where(first, documents.c.id.in_(some))):
+                found[row.document_id] = _passage(row)
     return found
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from rag.catalog_questions.asked import CatalogQuestion, Wanted
 from rag.catalog_questions.details import DetailReader, Details
 from rag.catalog_questions.folding import folded, folded_words
 from rag.catalog_questions.phrases import LANGUAGES, Frame, Phrases, kinds_of, read_phrases
+from rag.catalog_questions.small import PREPOSITIONS
 from rag.records import Turn
 
 __all__ = ["CatalogQuestion", "Wanted", "catalog_question"]
@@ -24,12 +25,6 @@ __all__ = ["CatalogQuestion", "Wanted", "catalog_question"]
 _LONGEST = 300
 _ENDS = " \t\n?!.,;:¿¡"
 _MOST_BARE_WORDS = 4
-# “and in Oslo?” asks for a place within what was asked, and “and for managers?” for whom
-_SMALL = frozenset(
-    "in at for by to with from of on as after before during under over per bei für fur mit von "
-    "aus am im auf nach vor au aux en pour par avec dans chez para con por desde nel nella tra fra "
-    "da".split()
-)
 
 
 def catalog_question(
@@ -38,20 +33,25 @@ def catalog_question(
     """What a question asks about the library; None where it is not about the library.
 
     A follow-up of one, as “and on leave?”, is one too. `today` is what “today” means, by default
-    this day.
+    this day in UTC, by which the catalog dates.
     """
     if len(question) > _LONGEST:
         return None
     text = " ".join(question.split()).strip(_ENDS)
-    day = today or date.today()
+    day = today or datetime.now(UTC).date()
     for phrases in _languages():
-        for frame in phrases.frames:
-            if found := _read(text, frame, phrases, day):
-                return found
+        if found := _alone(text, phrases, day):
+            return found
     if not history or not any(p.follow.fullmatch(folded(text)) for p in _languages()):
         return None
     before = catalog_question(history[-1].question, history[:-1], day)
     return _continued(before, text, day) if before else None
+
+
+def _alone(text: str, phrases: Phrases, today: date) -> CatalogQuestion | None:
+    """What a question asks in one language; None where it is not about the library."""
+    readings = (_read(text, frame, phrases, today) for frame in phrases.frames)
+    return next(filter(None, readings), None)
 
 
 def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQuestion | None:
@@ -61,7 +61,7 @@ def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQues
         return None
     groups = matched.groupdict()
     dated = bool(frame.needs & {"days", "day"})
-    reader = DetailReader(phrases, today, period=dated, own=frame.own)
+    reader = DetailReader(phrases, today, period=dated, own=frame.own, bare=frame.bare)
     found = Details()
     for name in ("a", "b"):
         if groups.get(name):
@@ -83,7 +83,10 @@ def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQues
     if doubtful and not frame.own and "place" not in found.met:
         return None
     many = not phrases.one.fullmatch(noun)
-    return replace(_of(found, frame.wanted, phrases.language), kinds=kinds, many=many)
+    asked = _of(found, frame.wanted, phrases.language)
+    shorter = reader.shorter(found.topic) if found.titled else ""
+    sure = frame.own or found.here
+    return replace(asked, kinds=kinds, many=many, shorter=shorter, sure=sure)
 
 
 def _of(found: Details, wanted: Wanted, language: str) -> CatalogQuestion:
@@ -106,14 +109,16 @@ def _continued(before: CatalogQuestion, text: str, today: date) -> CatalogQuesti
     if not matched:
         return None
     rest = text[matched.start("b") :]
+    one = before.wanted == "exists" or before.titled
+    # “and a document on leave?”
+    if one and (again := _alone(f"{phrases.again} {rest}", phrases, today)):
+        return again
     reader = DetailReader(phrases, today, period=True, own=True)
     found = reader.read(rest, Details())
     if found is None:
-        words = folded_words(rest)
-        short = 0 < len(words) <= _MOST_BARE_WORDS and words[0] not in _SMALL
-        topic = reader.topic(rest) if short and before.topic else ""
-        return replace(before, topic=topic) if topic else None
-    if not found.met:
+        topic = "" if one else _bare_topic(before, rest, reader)
+        return replace(before, topic=topic, sure=False) if topic else None
+    if not found.met or (one and not (found.folder or found.collection)):
         return None
     return replace(
         before,
@@ -124,6 +129,16 @@ def _continued(before: CatalogQuestion, text: str, today: date) -> CatalogQuesti
         since=found.since or before.since,
         until=found.until if found.since else before.until,
     )
+
+
+def _bare_topic(before: CatalogQuestion, rest: str, reader: DetailReader) -> str:
+    """The topic that “and leave?” asks for in place of the one before; empty where none is."""
+    words = folded_words(rest)
+    short = 0 < len(words) <= _MOST_BARE_WORDS and words[0] not in PREPOSITIONS
+    listed = before.wanted in ("list", "count") and before.topic
+    if not (short and listed) or reader.phrases.aside.match(folded(rest)):
+        return ""
+    return reader.topic(rest)
 
 
 @lru_cache

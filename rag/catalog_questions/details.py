@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 from rag.catalog_questions.folding import folded, folded_words
 from rag.catalog_questions.phrases import Phrases
+from rag.catalog_questions.small import OF, PREPOSITIONS
 from rag.days import Days, find_days
 
 _MOST_WORDS = 10
 _MOST_NAME_WORDS = 4
 _LONGEST_PART = 16
 _QUOTES = "\"'“”„«»‘’ "
+_INNER_QUOTES = re.compile(r"[\"“”„«»]")
+# a German compound of so many letters says what several words do
+_LONG_WORD = 13
 _NUMBER = re.compile(r"\d{1,3}(?:[.,]\d+)* ")
 _DURING = re.compile(r"(?:in|on|during|within|am|im|in der|en|pendant|durante|nel|nella|a|au|el) ")
 
@@ -51,13 +55,14 @@ class Details:
 class DetailReader:
     """Reads details in one language; `period` where “this week” may stand without “since”.
 
-    `own` is as the frame's.
+    `own` and `bare` are as the frame's.
     """
 
     phrases: Phrases
     today: date
     period: bool = False
     own: bool = True
+    bare: bool = False
 
     def read(self, text: str, found: Details) -> Details | None:
         """What all of a text says, added to what was found; None where some is not understood."""
@@ -111,14 +116,25 @@ class DetailReader:
 
     def topic(self, text: str) -> str:
         """A topic as it was written, without its article; empty where it cannot be one."""
-        topic = self._without_article(text.strip(_QUOTES)).strip(_QUOTES)
+        topic = self._without_article(self._without_term(text).strip(_QUOTES)).strip(_QUOTES)
+        topic = " ".join(_INNER_QUOTES.sub(" ", topic).split())
         words = folded_words(topic)
         telling = [word for word in words if word not in self.phrases.articles]
-        if not telling or len(words) > _MOST_WORDS or self.phrases.clause & set(words):
+        if not telling or len(words) > _MOST_WORDS or self._says_more(words):
             return ""
-        if words[0] == "to" or folded(topic) in self.phrases.hardly or self._days(folded(topic)):
+        if words[0] == "to" or self._days(folded(topic)):
             return ""
-        return "" if words[-1] in self.phrases.surfaces else topic
+        if words[-1] in self.phrases.surfaces or self.phrases.ending.search(folded(topic)):
+            return ""
+        return topic
+
+    def _says_more(self, words: Sequence[str]) -> bool:
+        """Whether these words say something of a topic, or how documents are to be dealt with."""
+        phrases = self.phrases
+        if (phrases.clause | phrases.apart) & set(words) or phrases.verbs & set(words[1:]):
+            return True
+        alone = len(words) == 1 or words[1] in PREPOSITIONS
+        return words[0] in phrases.hardly and alone
 
     def _is_other(self, by: str, topic: str, value: str) -> bool:
         """Whether what looks like a topic may be something else.
@@ -126,6 +142,8 @@ class DetailReader:
         German “zu” goes with verbs (“zu unterschreiben”, “zum Unterschreiben”), an English “on the”
         with places where nothing says that the library is meant, and “about” with numbers.
         """
+        if self.bare and self.phrases.loose.fullmatch(by):
+            return True
         verb = by == "zum" and topic.isalpha() and topic.endswith("en")
         place = by == "on" and not self.own and value.startswith("the ")
         return verb or place or (by == "zu" and topic.islower()) or bool(_NUMBER.match(topic))
@@ -133,19 +151,37 @@ class DetailReader:
     def title(self, text: str) -> str:
         """What a document is called, as it was written; empty where nothing is called so."""
         title = text.strip(_QUOTES)
+        if matched := self.phrases.fresh.match(folded(title)):
+            title = title[matched.end() :].strip(_QUOTES)
         words = folded_words(title)
-        if not words or len(words) > _MOST_WORDS or self.phrases.clause & set(words):
+        refused = self.phrases.clause | self.phrases.apart
+        if not words or len(words) > _MOST_WORDS or refused & set(words):
             return ""
         # a German noun has a capital; what ends “Haben Sie den Vertrag unterschrieben?” has none
         last = re.findall(r"\w+", title)[-1]
         return "" if self.phrases.language == "de" and last.islower() else title
 
+    def shorter(self, title: str) -> str:
+        """A title without its last addition, as “for managers”; empty where that says little."""
+        *_, last = [None, *self.phrases.joins.finditer(folded(title))]
+        start = title[: last.start()].strip() if last else ""
+        words = folded_words(start)
+        compound = self.phrases.language == "de" and any(len(word) >= _LONG_WORD for word in words)
+        return start if len(words) > 1 or compound else ""
+
     def _name(self, text: str) -> str:
         """The name of a folder or a collection."""
         name = text.strip(_QUOTES).strip("/")
         words = folded_words(name)
-        fits = words and len(words) <= _MOST_NAME_WORDS and not self.phrases.clause & set(words)
-        return name if fits else ""
+        if not words or len(words) > _MOST_NAME_WORDS or self.phrases.clause & set(words):
+            return ""
+        leads = words[0] in OF or words[0] in self.phrases.articles
+        return "" if leads and len(words) > 1 else name
+
+    def _without_term(self, text: str) -> str:
+        """What is left of “the word “leave””."""
+        matched = self.phrases.term.match(folded(text))
+        return text[matched.end() :] if matched else text
 
     def _without_article(self, text: str) -> str:
         plain = folded(text)

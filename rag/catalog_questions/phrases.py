@@ -9,12 +9,17 @@ All are matched against text in lower case without accents. The entries:
   `{b}` for what may stand there besides, and other names for what `parts` says. The needs are what
   must stand with it, any one of `topic`, `place` (a folder, a collection, the library), `days` and
   `day` (more exact than a month); `own` says that the frame itself means the library's documents,
-  as “do you have” does and “are there” does not.
+  as “do you have” does and “are there” does not, and `bare` that it has no verb at all.
 - `about`, `named`, `folder`, `collection`, `since`: what opens such a part of a question; `here`
   names the library, and `filler` says nothing.
-- `polite` may come first; `follow` opens a follow-up; `clause` are words that no topic has,
-  `articles` words that may open one, `hardly` what is none by itself (“on hand”), and `surfaces`
-  things on which documents may be (“on the server”).
+- `polite` may come first; `follow` opens a follow-up, and `aside` what is no topic after it; with
+  `again` before it “and a document on leave?” is a question of its own.
+- `clause` are words that no topic and no name has, `apart` others that no topic has, `verbs` those
+  that it may begin with at most, and `ending` is what it may not end in. `articles` are words that
+  may open one, `hardly` what is none by itself (“on hand”), and `surfaces` things on which
+  documents may be (“on the server”). `loose` is what of `about` means something else in a frame
+  without a verb (“how many documents on a pallet?”).
+- `term` may come before the words of a topic, `fresh` before a title; `joins` opens its additions.
 """
 
 from __future__ import annotations
@@ -63,6 +68,7 @@ class Frame:
     pattern: re.Pattern[str]
     needs: frozenset[str]
     own: bool
+    bare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,15 @@ class Phrases:
     filler: re.Pattern[str]
     valued: Mapping[str, re.Pattern[str]]
     follow: re.Pattern[str]
+    aside: re.Pattern[str]
+    again: str
+    loose: re.Pattern[str]
+    ending: re.Pattern[str]
+    term: re.Pattern[str]
+    fresh: re.Pattern[str]
+    joins: re.Pattern[str]
+    apart: frozenset[str]
+    verbs: frozenset[str]
     clause: frozenset[str]
     articles: frozenset[str]
     hardly: frozenset[str]
@@ -105,6 +120,15 @@ def read_phrases(language: str) -> Phrases:
             "topic": re.compile(rf"(?P<by>{given['about']})(?:(?<=[' ])|\s)(?P<x>\S.*)"),
         },
         follow=re.compile(rf"{given['follow']}[ ,]+(?P<b>.+)"),
+        aside=re.compile(rf"{given['aside']}(?!\w)"),
+        again=given["again"],
+        loose=re.compile(given["loose"]),
+        ending=re.compile(rf"(?<!\w){given['ending']}$"),
+        term=re.compile(given["term"]),
+        fresh=re.compile(rf"{given['fresh']} "),
+        joins=re.compile(rf" {given['joins']}"),
+        apart=frozenset(given["apart"].split()),
+        verbs=frozenset(given["verbs"].split()),
         clause=frozenset(given["clause"].split()),
         articles=frozenset(given["articles"].split()),
         hardly=frozenset(given["hardly"].split()),
@@ -142,4 +166,5 @@ def _frame(row: list[str], polite: str, parts: Mapping[str, str]) -> Frame:
     while (whole := _NAME.sub(lambda found: parts[found[1]], pattern)) != pattern:
         pattern = whole
     compiled = re.compile(f"{polite}{pattern}")
-    return Frame(wanted, compiled, told - {"own"}, "own" in told)  # type: ignore[arg-type]
+    needs = told - {"own", "bare"}
+    return Frame(wanted, compiled, needs, "own" in told, "bare" in told)  # type: ignore[arg-type]

@@ -38,13 +38,14 @@ def ask(
     parameters = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
     asked = Question(question, collections or None, parameters=parameters, filters=chosen(filters))
     answer: Mapping[str, Any] = {}
-    about_library = catalog_question(question)
+    about_library = None if asked.filters.documents else catalog_question(question)
     if not as_json:
         doing = "Looking into the catalog" if about_library else "Reading the documents"
         click.echo(f"{doing} …", err=True)
-    # what has no topic is answered from the catalog alone
-    indexes = about_library is None or bool(about_library.topic)
-    with open_session(settings, "cloister ask", not about_library, indexes) as session:
+    # what has no topic is answered from the catalog alone, if it is sure to be about the library
+    llm = about_library is None or not about_library.settled
+    indexes = llm or bool(about_library and about_library.topic)
+    with open_session(settings, "cloister ask", llm, indexes) as session:
         for name, data in session.ask(asked):
             if name == "done":
                 answer = data

@@ -6,7 +6,7 @@ import json
 import random
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,21 @@ ABOUT_THE_LIBRARY: dict[str, dict[str, Any]] = {
         "topic": "Travel policy",
         "titled": True,
     },
+    "Do you have the latest travel policy for managers?": {
+        "wanted": "exists",
+        "topic": "travel policy for managers",
+        "titled": True,
+        "shorter": "travel policy",
+    },
+    "Do you have the contract with Acme?": {"topic": "contract with Acme", "shorter": ""},
+    "Which documents mention the word “leave”?": {"topic": "leave", "sure": False},
+    "Which documents do you have on the “travel policy” of Oslo?": {
+        "topic": "travel policy of Oslo",
+        "sure": True,
+    },
+    "Do you have any documents on first aid?": {"wanted": "exists", "topic": "first aid"},
+    "How many documents are in the library about sharks?": {"topic": "sharks", "sure": True},
+    "List the files in the config directory": {"folder": "config", "sure": False},
     "Is the travel policy in the library?": {"wanted": "exists", "titled": True},
     "what changed since Monday?": {"wanted": "list", "since": "2026-11-23", "until": ""},
     "What's new since yesterday?": {"wanted": "list", "since": "2026-11-25"},
@@ -93,6 +108,10 @@ ABOUT_THE_LIBRARY: dict[str, dict[str, Any]] = {
         "topic": "Reiserichtlinie",
         "titled": True,
     },
+    "Haben Sie die aktuelle Reiserichtlinie für Führungskräfte?": {
+        "topic": "Reiserichtlinie für Führungskräfte",
+        "shorter": "Reiserichtlinie",
+    },
     "Was hat sich seit Montag geändert?": {"wanted": "list", "since": "2026-11-23"},
     # French
     "Quels documents avez-vous sur les voyages ?": {"wanted": "list", "topic": "voyages"},
@@ -101,6 +120,7 @@ ABOUT_THE_LIBRARY: dict[str, dict[str, Any]] = {
     "Avez-vous le règlement intérieur ?": {"wanted": "exists", "topic": "règlement intérieur"},
     "Liste les documents dans le dossier hr": {"wanted": "list", "folder": "hr"},
     "Qu’est-ce qui a changé depuis lundi ?": {"wanted": "list", "since": "2026-11-23"},
+    "Avez-vous la politique de voyage pour les cadres ?": {"shorter": "politique de voyage"},
     # Spanish
     "¿Qué documentos tienes sobre viajes?": {"wanted": "list", "topic": "viajes"},
     "¿Cuántos documentos hay?": {"wanted": "count"},
@@ -211,6 +231,36 @@ Quali documenti servono per il visto?
 Quali documenti devo presentare?
 Quanti documenti bisogna firmare?
 Hai firmato il contratto?
+Which documents on safety apply to contractors?
+Which documents about insurance contain the limit?
+Which documents about travel expired?
+How many documents on customs accompany the goods?
+How many files on average per case?
+How many documents on a pallet?
+Which documents on travel?
+Is there a document about parking signed by the landlord?
+Are there any documents on file for the tenant?
+Which documents are in the folder of the customer?
+Welche Unterlagen zum Antrag?
+Welche Unterlagen zur Steuererklärung?
+Welche Dokumente über Brandschutz gelten für Besucher?
+Wie viele Unterlagen zum Antrag fehlen?
+Quels documents sur la table ?
+Which documents do you have on travel or leave?
+Which documents do you have on both leave and travel?
+Which documents do you have on anything other than travel?
+Which documents do you have on leave except in March?
+Which documents do you have on leave and summarise the first?
+Which documents do you have on leave, newest first?
+Which documents do you have on leave in English?
+Which documents do you have on leave from 2024?
+Which documents do you have on the budget of 2024?
+Welche Dokumente hast du über Reisen oder Urlaub?
+Welche Dokumente hast du über Reisen ohne Flug?
+Welche Dokumente hast du über Urlaub auf Englisch?
+Quels documents avez-vous sur les voyages ou les congés ?
+¿Qué documentos tienes sobre viajes en inglés?
+Quali documenti hai sui viaggi del 2024?
 """.strip().splitlines()
 
 
@@ -267,10 +317,79 @@ def test_a_follow_up_asks_the_same_of_something_else(
 
 @pytest.mark.parametrize(
     "question",
-    ["And for managers?", "And in Copenhagen?", "And who approves it?", "What about it?", "Why?"],
+    [
+        "And for managers?",
+        "And in Copenhagen?",
+        "And who approves it?",
+        "What about it?",
+        "Why?",
+        "And the newest?",
+        "And the second one?",
+        "And summarise the first?",
+        "And thanks?",
+    ],
 )
 def test_a_follow_up_on_contents_is_none(question: str) -> None:
     assert catalog_question(question, TRAVEL, TODAY) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "question"),
+    [
+        ("Do you have the travel policy?", "and the daily rate?"),
+        ("Do you have the travel policy?", "What about hotels?"),
+        ("Do you have the travel policy?", "And the notice period?"),
+        ("Do you have the travel policy?", "And on weekends?"),
+        ("Do you have the travel policy?", "And since Monday?"),
+        ("Is there a document about travel?", "And hotels?"),
+        ("Haben Sie die Reiserichtlinie?", "Und die Tagessätze?"),
+        ("Welche Dokumente hast du zum Thema Reisen?", "Und das neueste?"),
+        ("Avez-vous le règlement intérieur ?", "Et les congés ?"),
+    ],
+)
+def test_what_follows_a_document_asked_for_is_about_what_it_says(
+    before: str, question: str
+) -> None:
+    assert catalog_question(before, (), TODAY) is not None
+    assert catalog_question(question, (Turn(before, "…"),), TODAY) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("And in the folder hr?", {"topic": "travel policy", "folder": "hr"}),
+        ("And in the collection board?", {"topic": "travel policy", "collection": "board"}),
+        ("and a document about leave?", {"topic": "leave", "titled": False}),
+        ("and the leave policy?", {"topic": "leave policy", "titled": True}),
+    ],
+)
+def test_a_follow_up_asks_for_another_document(question: str, expected: dict[str, Any]) -> None:
+    history = (Turn("Do you have the travel policy?", "Yes: 1 document …"),)
+    found = catalog_question(question, history, TODAY)
+    assert found is not None
+    assert found.wanted == "exists"
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_a_bare_follow_up_is_not_sure() -> None:
+    sure = [catalog_question(text, TRAVEL, TODAY) for text in ("And leave?", "And on leave?")]
+    assert [asked and asked.sure for asked in sure] == [False, True]
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT-14", "Etc/GMT+12"])
+def test_today_is_the_day_that_the_catalog_dates_by(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # in one of these zones it is another day than in UTC at any time
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        day = datetime.now(UTC).date()
+        asked = catalog_question("What's new since today?")
+    time.tzset()
+    assert asked is not None
+    assert date.fromisoformat(asked.since) - day in (timedelta(0), timedelta(1))
+    assert asked.since == day.isoformat() or datetime.now(UTC).date() != day
 
 
 def test_a_follow_up_in_its_language() -> None:
@@ -324,6 +443,12 @@ def test_whatever_is_asked_is_read_quickly() -> None:
         ("la semaine derniere", "2026-11-16", "2026-11-22"),
         ("questa settimana", "2026-11-23", "2026-11-26"),
         ("december", "2025-12-01", "2025-12-31"),
+        ("last thursday", "2026-11-19", "2026-11-19"),
+        ("letzten donnerstag", "2026-11-19", "2026-11-19"),
+        ("jeudi dernier", "2026-11-19", "2026-11-19"),
+        ("this thursday", "2026-11-26", "2026-11-26"),
+        ("last wednesday", "2026-11-25", "2026-11-25"),
+        ("29 february", "2024-02-29", "2024-02-29"),
     ],
 )
 def test_days_are_read(text: str, first: str, last: str) -> None:
@@ -333,6 +458,8 @@ def test_days_are_read(text: str, first: str, last: str) -> None:
     assert found.vague == (text in ("this month", "december"))
 
 
-@pytest.mark.parametrize("text", ["", "30 february", "2026-13-01", "the last edition", "someday"])
+@pytest.mark.parametrize(
+    "text", ["", "30 february", "29 february 2025", "2026-13-01", "the last edition", "someday"]
+)
 def test_what_names_no_day_is_none(text: str) -> None:
     assert find_days(text, TODAY) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from ingest import discover
-from rag import inventory
+from rag import inventory, inventory_finding
 from rag.catalog.answers import read_answer
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import list_documents, remove
 from rag.catalog.pages import read_page
+from rag.catalog.passages import live_ids, passages_of
 from rag.cli import main
 from rag.errors import Busy, NotFound, StorageError
 from rag.library import Library
@@ -103,6 +105,16 @@ def ask(library: Library, text: str, **asked: Any) -> dict[str, Any]:
         assert page.text[citation["start"] : citation["end"]] == citation["quote"] != ""
     assert read_answer(library.catalog, answer["id"])["text"] == answer["text"]
     return answer
+
+
+def ordinary(library: Library, text: str, **asked: Any) -> bool:
+    """Whether a question is not answered from the catalog, but needs the LLM."""
+    question = Question(text, **asked)
+    if library.readiness()["llm"] == "ready":
+        return list(library.ask(question))[-1].data["answered_from"] != "catalog"
+    with pytest.raises(Busy, match="The LLM"):
+        library.ask(question)
+    return True
 
 
 def listed(answer: dict[str, Any]) -> list[str]:
@@ -221,10 +233,16 @@ def test_what_changed_or_came(estate: Estate) -> None:
         ),
         ("Is there a document about leave?", "Yes: 1 document mentions “leave”:", "yes"),
         ("Is there a document called fleet?", "Yes: 1 document has “fleet” in its title", "yes"),
-        ("Is there a document about sharks?", "No document mentions “sharks”.", "no"),
+        ("Do you have a document about sharks?", "No document mentions “sharks”.", "no"),
+        (
+            "Do you have the latest travel policy for managers?",
+            "No document has “travel policy for managers” in its title or file name, but 1 "
+            "document has “travel policy” there:",
+            None,
+        ),
     ],
 )
-def test_whether_there_is_one(estate: Estate, question: str, said: str, short: str) -> None:
+def test_whether_there_is_one(estate: Estate, question: str, said: str, short: str | None) -> None:
     answer = ask(estate.library, question)
     assert first(answer).startswith(said)
     assert answer["short_answer"] == short
@@ -268,9 +286,121 @@ def test_filters_and_collections_hold(estate: Estate) -> None:
     assert answer["text"] == "There is no collection “nowhere”."
     mails = Filters(kinds=("csv",))
     assert listed(ask(library, "List all documents", filters=mails)) == ["board/fleet.csv"]
-    archive = next(d.id for d in list_documents(library.catalog) if d.kind == "zip")
-    answer = ask(library, "List all documents", filters=Filters(documents=(archive,)))
-    assert len(listed(answer)) == 2
+
+
+def test_what_is_asked_of_one_document_is_about_what_it_says(estate: Estate) -> None:
+    chosen = next(d.id for d in list_documents(estate.library.catalog) if d.kind == "zip")
+    only = Filters(documents=(chosen,))
+    assert ordinary(estate.library, "How many documents are there?", filters=only)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which documents mention sharks?",
+        "Is there a document about sharks?",
+        "Is there a document called Sharks?",
+        "List the documents about travelling sharks",
+        "List the files in the config directory",
+        "How many files are in the folder config?",
+        "Gibt es Dokumente über Haie?",
+    ],
+)
+def test_what_the_catalog_does_not_have_is_sought_in_the_passages(
+    estate: Estate, question: str
+) -> None:
+    assert ordinary(estate.library, question)
+
+
+def test_a_bare_follow_up_is_sought_in_the_passages_where_no_document_has_it(
+    estate: Estate,
+) -> None:
+    turn = Turn("Which documents do you have on travel?", "…")
+    assert listed(ask(estate.library, "and leave?", history=(turn,))) == ["hr/handbook.txt"]
+    assert ordinary(estate.library, "and sharks?", history=(turn,))
+
+
+def test_folders_are_found_however_they_are_spelt(library: Library, tmp_path: Path) -> None:
+    estate = Estate(tmp_path / "home" / "Files", library)
+    decomposed = unicodedata.normalize("NFD", "Verträge")
+    for name in ("Übergabe/plan.txt", f"{decomposed}/acme.txt", "else/tea.txt"):
+        estate.write(name, f"The plan of {name.split('/')[1]}.")
+    estate.sync()
+    answer = ask(library, "Welche Dokumente liegen im Ordner Übergabe?")
+    assert listed(answer) == ["Übergabe/plan.txt"]
+    assert listed(ask(library, "List the documents in the folder übergabe")) == listed(answer)
+    answer = ask(library, "List the documents in the folder Verträge")
+    assert listed(answer) == [f"{decomposed}/acme.txt"]
+    # of where the synced folder lies only its own name counts
+    assert ordinary(library, "List the documents in the folder home")
+    assert len(listed(ask(library, "List the documents in the folder files"))) == 3
+
+
+def test_a_narrow_question_is_answered_from_all_its_passages(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estate = Estate(tmp_path / "files", library)
+    for n in range(5):
+        estate.write(f"a/{n}.txt", f"Leave leave leave leave {n}.")
+    estate.write(
+        "b/one.txt", "About cranes, prices, plants and fire, and also leave is named once."
+    )
+    estate.sync()
+    monkeypatch.setattr(inventory_finding, "MOST_PASSAGES", 1)
+    question = "Do you have any documents on leave in the folder b?"
+    assert listed(ask(library, question)) == ["b/one.txt"]
+    only = Filters(folder="b")
+    answer = ask(library, "How many documents do you have on leave?", filters=only)
+    assert answer["short_answer"] == "1"
+    # where even those are too many, it is said that not all were looked at
+    monkeypatch.setattr(inventory_finding, "EXACT_LIMIT", 0)
+    monkeypatch.setattr(inventory, "MOST_PASSAGES", 1)
+    answer = ask(library, question)
+    assert answer["short_answer"] is None
+    assert first(answer) == (
+        "No document in the folder “b” of those asked has any of the first 1 passages with all "
+        "words of “leave”; there may be more, which were not looked at."
+    )
+    assert ask(library, "How many documents do you have on leave?")["short_answer"] is None
+
+
+def test_titles_are_looked_at_whatever_other_names_there_are(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("aé", "bé", "cé", "tea policy"):
+        add_text(library, f"{name}.txt", f"Nothing of it, {name}.")
+    read_all(library)
+    monkeypatch.setattr(inventory_finding, "MOST_PASSAGES", 2)
+    answer = ask(library, "Do you have the tea policy?")
+    assert (answer["short_answer"], listed(answer)) == ("yes", ["tea policy.txt"])
+
+
+def test_a_document_is_cited_with_its_own_passage(library: Library) -> None:
+    long = "".join(f"Rule {n}: tea number {n} is drunk hot by all of us.\n\n" for n in range(200))
+    create_collection(library.catalog, "other")
+    ids = [add_text(library, "a.txt", long), add_text(library, "b.txt", long, "other")]
+    read_all(library)
+    some = live_ids(library.catalog)
+    firsts = passages_of(library.catalog, dict.fromkeys(ids, ""))
+    assert {passage.start for passage in firsts.values()} == {0}
+    other = next(name for name in some if name != firsts[ids[0]].chunk_id)
+    found = passages_of(library.catalog, {ids[0]: other, ids[1]: ""})
+    assert found[ids[0]].chunk_id == other
+    assert found[ids[1]].start == 0
+    assert passages_of(library.catalog, {ids[0]: "none", "doc_none": ""}) == {}
+
+
+def test_where_all_that_was_found_goes_the_answer_says_so(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text(library, "a.txt", "Tea is hot.")
+    read_all(library)
+    monkeypatch.setattr(inventory, "passages_of", lambda *_: {})
+    for question in ("How many documents mention tea?", "Which documents do you have on tea?"):
+        answer = ask(library, question)
+        assert "taken out of the library" in answer["text"]
+        assert len(answer["sentences"]) == 1
+        assert (answer["short_answer"], answer["citations"]) == (None, [])
 
 
 def test_a_follow_up_asks_on(estate: Estate) -> None:
@@ -366,7 +496,7 @@ def test_a_long_list_is_cut_and_says_so(library: Library, monkeypatch: pytest.Mo
     answer = ask(library, "How many documents mention tea?")
     assert (answer["short_answer"], len(listed(answer))) == ("12", 10)
     # not every passage is looked at where there are very many
-    monkeypatch.setattr(inventory, "MOST_PASSAGES", 11)
+    monkeypatch.setattr(inventory_finding, "MOST_PASSAGES", 11)
     assert first(ask(library, "Which documents mention tea?")).startswith("At least 11 documents")
 
 
@@ -406,3 +536,20 @@ def test_the_command_answers_without_loading_models(
     assert "The library has no documents yet.\n" in done.stdout
     assert "from the catalog, 0." in done.stdout
     assert "Looking into the catalog" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("question", "llm"),
+    [
+        ("Which documents mention sharks?", True),
+        ("List the files in the config directory", True),
+        ("Which documents do you have on sharks?", False),
+    ],
+)
+def test_the_command_loads_the_llm_where_the_passages_may_be_asked(
+    question: str, llm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[bool] = []
+    monkeypatch.setattr(Library, "load", lambda _, llm: loaded.append(llm))
+    CliRunner().invoke(main, ["--home", str(tmp_path), "ask", question])
+    assert loaded == [llm]
