@@ -72,7 +72,8 @@ def _show(answer: Mapping[str, Any]) -> None:
     if answer.get("answered_from") == "catalog":
         click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)
         return
-    model = printable(answer["model"]["id"])
+    adapter = answer["model"].get("adapter")
+    model = printable(answer["model"]["id"] + (f", adapter {adapter}" if adapter else ""))
     click.secho(f"  {model}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import sys
@@ -34,6 +35,18 @@ _SHOWN = {
 }
 
 
+class _Finite(click.FloatRange):
+    """A range that neither nan, which no bound refuses, nor inf is in."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
 @click.command(
     epilog="Example: cloister models finetune SmolLM2-135M-Instruct --data examples.jsonl"
 )
@@ -53,7 +66,13 @@ _SHOWN = {
 @click.option(
     "--licence", default="not stated", metavar="TEXT", help="Licences of the data, for the card."
 )
-@click.option("--seed", default=_DEFAULT.seed, show_default=True, help="Decides what is by chance.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=_DEFAULT.seed,
+    show_default=True,
+    help="Decides what is by chance.",
+)
 @click.option(
     "--epochs",
     type=click.IntRange(1),
@@ -70,7 +89,7 @@ _SHOWN = {
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
+    type=_Finite(0, 1, min_open=True),
     default=_DEFAULT.learning_rate,
     show_default=True,
     help="Highest learning rate.",
@@ -92,11 +111,12 @@ _SHOWN = {
 @click.option(
     "--held-out",
     type=click.IntRange(1),
-    help="Examples not trained on, at least: a tenth by default, but at most 200.",
+    help="Examples not trained on, at least, but never more than half: a tenth by default, at most "
+    "200.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=_Finite(0, min_open=True),
     help="Stop training after so long; the same command goes on with it.",
 )
 @click.option("--force", is_flag=True, help="Allow the adapter even if it is no better.")
@@ -139,8 +159,17 @@ def finetune(
     def tell(line: str) -> None:
         click.echo(printable(line), err=True)
 
+    heard = False
+
+    def stop() -> bool:
+        nonlocal heard
+        if asked.is_set() and not heard:
+            heard = True
+            tell("Stopping; what was done is kept …")
+        return heard
+
     with _signals() as asked:
-        outcome = run(job, settings, tell, asked.is_set)
+        outcome = run(job, settings, tell, stop)
     if as_json:
         click.echo(json_line(_row(job, outcome)))
     elif outcome.record:
@@ -172,7 +201,6 @@ def _signals() -> Iterator[threading.Event]:
     def ask(number: int, _: Any) -> None:
         asked.set()
         signal.signal(number, before[signal.Signals(number)])
-        click.echo("Stopping; what was done is kept …", err=True)
 
     for number in before:
         signal.signal(number, ask)

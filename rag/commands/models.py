@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from rag.commands.finetune import finetune
+from rag.errors import ModelError
 from rag.printing import json_line, printable
 from rag.settings import Settings
 
@@ -68,7 +69,7 @@ def list_(settings: Settings, as_json: bool) -> None:
             "bytes": _size(adapter.path),
             "in_use": settings.llm_adapter in (adapter.name, str(adapter.path)),
         }
-        for adapter in list_adapters(settings.models_path)
+        for adapter in list_adapters(settings.models_path, _tell_damaged)
     ]
     if as_json:
         click.echo(json_line({"models": rows}))
@@ -85,6 +86,10 @@ def list_(settings: Settings, as_json: bool) -> None:
             "No model is here. Fetch the starter pair: cloister models add starter", err=True
         )
     sys.stdout.flush()
+
+
+def _tell_damaged(error: ModelError) -> None:
+    click.echo(printable(str(error)), err=True)
 
 
 def _size(path: Path) -> int:

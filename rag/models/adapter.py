@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rag.checkpoints import write_text
 from rag.errors import ModelError
-from rag.files import flush
 from rag.models.folder import ModelFolder, fingerprint, hash_files, read_manifest, sha256
 
 RECORD = "cloister-adapter.json"
@@ -77,12 +77,21 @@ def find_adapter(models_path: Path, name_or_path: str) -> Adapter:
     )
 
 
-def list_adapters(models_path: Path) -> list[Adapter]:
-    """Every adapter in the models folder, by name; nothing is hashed."""
+def list_adapters(models_path: Path, damaged: Callable[[ModelError], None]) -> list[Adapter]:
+    """Every adapter in the models folder, by name; nothing is hashed.
+
+    `damaged` hears of each whose record is damaged, and which is left out.
+    """
     if not models_path.is_dir():
         return []
-    folders = sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != ".")
-    return [_as_recorded(path, record) for path in folders if (record := read_record(path))]
+    found = []
+    for path in sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != "."):
+        try:
+            if record := read_record(path):
+                found.append(_as_recorded(path, record))
+        except ModelError as error:
+            damaged(error)
+    return found
 
 
 def check_adapter(adapter: Adapter, base: ModelFolder) -> None:
@@ -116,9 +125,15 @@ def read_record(path: Path) -> AdapterRecord | None:
         return None
     try:
         record = AdapterRecord(**json.loads(file.read_text("utf-8")))
+        texts = (record.base, record.base_revision, record.base_weights, record.usable)
+        objects = (record.files, record.made_of, record.scores)
+        if not all(isinstance(value, dict) for value in objects):
+            raise ValueError("an object is none")
+        if not all(isinstance(text, str) for text in (*texts, *record.files.values())):
+            raise ValueError("a text is none")
         if set(record.files) != {CONFIG, WEIGHTS}:
             raise ValueError("files")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(
             f"The {RECORD} of the adapter {path.name} is damaged. {_AGAIN}."
         ) from error
@@ -126,12 +141,11 @@ def read_record(path: Path) -> AdapterRecord | None:
 
 
 def write_record(path: Path, record: AdapterRecord) -> None:
-    """Write `cloister-adapter.json` whole or not at all; it makes the folder an adapter."""
-    part = path / f"{RECORD}.part"
-    part.write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
-    flush(part)
-    part.replace(path / RECORD)
-    flush(path)
+    """Write `cloister-adapter.json` whole or not at all; it makes the folder an adapter.
+
+    Raises StorageError.
+    """
+    write_text(path / RECORD, json.dumps(asdict(record), indent=2) + "\n")
 
 
 def hash_adapter(path: Path) -> dict[str, str]:
@@ -142,15 +156,25 @@ def hash_adapter(path: Path) -> dict[str, str]:
 def merge_adapter(model: Any, path: Path) -> Any:
     """The model with an adapter's weights added to its own, so that it costs no more to run.
 
-    Raises ModelError where they do not fit.
+    Raises ModelError where they do not fit, or where some are missing: peft would only warn, and
+    leave random numbers in their place.
     """
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
 
     try:
         with quiet_peft():
-            merged = PeftModel.from_pretrained(model, path, local_files_only=True)
+            merged = PeftModel.from_pretrained(
+                model, path, local_files_only=True, torch_device=str(model.device)
+            )
+            # else peft asks a hub whether the base's vocabulary was changed
+            wanted = set(get_peft_model_state_dict(merged, save_embedding_layers=False))
+            with safe_open(path / WEIGHTS, "pt") as file:
+                missing = sorted(wanted - set(file.keys()))
+            if missing:
+                raise ValueError(f"its file {WEIGHTS} lacks {missing[0]} (in all {len(missing)})")
             return merged.merge_and_unload()
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).replace(str(path), path.name).strip()[:300]
         raise ModelError(
             f"The adapter {path.name} cannot be loaded: {reason}. {_AGAIN}, or set llm.adapter to "
@@ -160,9 +184,10 @@ def merge_adapter(model: Any, path: Path) -> Any:
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """No warning of what peft still calls by its old name in transformers."""
+    """No warning of what peft calls by its old name in transformers, nor of keys it misses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", "Found missing adapter keys")
         yield
 
 

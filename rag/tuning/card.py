@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rag.checkpoints import write_text
 from rag.errors import ModelError
-from rag.models.adapter import BETTER, FORCED, AdapterRecord
+from rag.models.adapter import BETTER, FORCED, RECORD, AdapterRecord
 from rag.tuning.network import ALPHA_OVER_RANK
 
 CARD = "README.md"
 LOG = "training.json"
+_MEND = (
+    "Copy it again from where the adapter was made; or delete the adapter's folder and make it "
+    "again."
+)
 
 _ROWS = {
     "loss": "loss of a token of the right completion",
@@ -46,22 +51,40 @@ class Log:
 
 
 def write_log(folder: Path, log: Log) -> None:
-    """Write `training.json`."""
-    (folder / LOG).write_text(json.dumps(asdict(log), indent=1) + "\n", "utf-8")
+    """Write `training.json` whole or not at all. Raises StorageError."""
+    write_text(folder / LOG, json.dumps(asdict(log), indent=1) + "\n")
 
 
 def read_log(folder: Path) -> Log:
     """Read `training.json`. Raises ModelError where it is missing or damaged."""
     try:
         return Log(**json.loads((folder / LOG).read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(
-            f"The {LOG} of the adapter {folder.name} is missing or damaged."
+            f"The {LOG} of the adapter {folder.name} is missing or damaged. {_MEND}"
         ) from error
 
 
 def write_card(folder: Path, record: AdapterRecord, log: Log) -> None:
-    """Write `README.md`."""
+    """Write `README.md` whole or not at all, where it says something else.
+
+    Raises ModelError where the record or the log does not hold what it tells, StorageError.
+    """
+    try:
+        text = _card(folder.name, record, log)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"The {RECORD} or the {LOG} of {folder.name} is damaged. {_MEND}"
+        ) from error
+    try:
+        if (folder / CARD).read_text("utf-8") == text:
+            return
+    except (OSError, ValueError):
+        pass  # there is none yet, or it is damaged
+    write_text(folder / CARD, text)
+
+
+def _card(name: str, record: AdapterRecord, log: Log) -> str:
     made = record.made_of
     base, tuned = record.scores["base"], record.scores["tuned"]
     counts = log.examples
@@ -70,9 +93,8 @@ def write_card(folder: Path, record: AdapterRecord, log: Log) -> None:
     )
     versions = ", ".join(f"{name} {version}" for name, version in log.versions.items())
     rank = made["rank"]
-    folder.joinpath(CARD).write_text(
-        f"""\
-# {folder.name}
+    return f"""\
+# {name}
 
 A LoRA adapter for {record.base}, made by Cloister for answers from passages: a sentence with the
 number of its passage, or that the documents do not say. {_verdict(record.usable)}
@@ -97,16 +119,15 @@ documents), {counts["left_out"]:,} left out as longer than {made["max_tokens"]:,
 ## Scores on what was held out
 
 None of these documents was trained on. Completions are greedy, by the model as it is loaded to
-answer questions.
+answer questions. The loss is that of the model as it was trained: its adapter neither merged into
+it nor rounded to bfloat16.
 
 | | {record.base} | with this adapter |
 | --- | --- | --- |
 {rows}
 
 `{LOG}` holds the loss of every step and every look at what is held out.
-""",
-        "utf-8",
-    )
+"""
 
 
 def _verdict(usable: str) -> str:

@@ -71,7 +71,7 @@ def read_examples(path: Path) -> list[Example]:
     example.
     """
     try:
-        lines = path.read_text("utf-8").split("\n")
+        lines = path.read_text("utf-8-sig").split("\n")
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -81,8 +81,10 @@ def read_examples(path: Path) -> list[Example]:
         if line.strip():
             try:
                 examples.append(_example(json.loads(line)))
-            except ValueError as error:
-                reason = "it is no JSON" if isinstance(error, json.JSONDecodeError) else error
+            except (ValueError, RecursionError) as error:
+                reason: object = error
+                if isinstance(error, (json.JSONDecodeError, RecursionError)):
+                    reason = "it is no JSON, or too deeply nested"
                 raise UsageError(f"{path}, line {number}: {reason}. Mend that line.") from error
     if not examples:
         raise UsageError(f"{path} holds no example. It needs one JSON object a line.")
@@ -95,9 +97,9 @@ def split(
     """The examples to train on, and those held out: whole documents, chosen by the seed.
 
     At least `held_out` of them are held out (by default a tenth, at most 200), but never more than
-    half, in the order in which the documents' names are hashed, so that neither their order in the
-    file nor further documents move one to the other side. Raises UsageError where there are fewer
-    than two documents, or no split leaves half to train on.
+    half, in the order in which the documents' names are hashed, so that their order in the file
+    does not matter. Raises UsageError where there are fewer than two documents, or no split leaves
+    half to train on.
     """
     groups: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
@@ -143,9 +145,7 @@ def _example(row: Any) -> Example:
         )
     if beyond := sorted(n for n in cited if not 1 <= n <= len(passages)):
         raise ValueError(f"its answer cites [{beyond[0]}], but it has {len(passages)} passages")
-    document = row.get("document", "")
-    if not isinstance(document, str):
-        raise ValueError("“document” must be a text")
+    document = _encodable(row.get("document", ""), "“document”")
     return Example(question, passages, answer, document.strip() or _document(passages, cited))
 
 
@@ -158,14 +158,22 @@ def _document(passages: Sequence[Source], cited: Iterable[int]) -> str:
 def _source(entry: Any) -> Source:
     if not isinstance(entry, dict):
         raise ValueError("“passages” must be a list of objects with “title” and “text”")
-    title = entry.get("title", "")
-    if not isinstance(title, str):
-        raise ValueError("a passage's “title” must be a text")
+    title = _encodable(entry.get("title", ""), "a passage's “title”")
     return Source(title.strip(), _text(entry, "text"))
 
 
 def _text(row: dict[str, Any], key: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
+    value = _encodable(row.get(key), f"“{key}”").strip()
+    if not value:
         raise ValueError(f"“{key}” must be a text that is not empty")
-    return value.strip()
+    return value
+
+
+def _encodable(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} holds half a character (a lone surrogate)") from error
+    return value

@@ -76,7 +76,8 @@ def finetune(job: Job, settings: Settings, tell: Tell, stop: Stop) -> Outcome:
 
     `tell` hears a line now and then; where `stop` says so the work ends soon, and the same job goes
     on with it later. Raises UsageError for data or a folder that will not do, ModelError for a base
-    that does not load, Busy where another process is at it.
+    that does not load, Busy where another process is at it, StorageError where the folder cannot be
+    written to.
     """
     examples = read_examples(job.data)
     made_of = {
@@ -93,7 +94,10 @@ def finetune(job: Job, settings: Settings, tell: Tell, stop: Stop) -> Outcome:
 
 
 def _finished(job: Job, record: AdapterRecord, made_of: dict[str, Any]) -> Outcome:
-    """The adapter that is there; allowed now where that is forced."""
+    """The adapter that is there; allowed now where that is forced.
+
+    What an end at the wrong moment left undone is done: its card, and its checkpoint's removal.
+    """
     log = read_log(job.out)
     if record.made_of != made_of:
         raise UsageError(
@@ -103,8 +107,9 @@ def _finished(job: Job, record: AdapterRecord, made_of: dict[str, Any]) -> Outco
     if job.force and record.usable == NO:
         fields = {name: getattr(record, name) for name in AdapterRecord.__slots__}
         record = AdapterRecord(**fields | {"usable": FORCED})
-        write_card(job.out, record, log)
         write_record(job.out, record)
+    write_card(job.out, record, log)
+    (job.out / CHECKPOINT).unlink(missing_ok=True)
     return Outcome(log.steps, log.steps, record)
 
 
@@ -201,14 +206,18 @@ def _trained(
 
 @contextmanager
 def _claimed(out: Path) -> Iterator[None]:
-    """Have the folder for oneself. Raises UsageError where something else is in it, or Busy."""
+    """Have the folder for oneself. Raises UsageError where something else is in it, or Busy.
+
+    A folder that was made for this, and into which nothing was written, is removed at the end.
+    """
+    made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         names = {path.name.removesuffix(".part") for path in out.iterdir()}
         descriptor = os.open(out, os.O_RDONLY)
     except OSError as error:
         raise UsageError(f"{out} cannot be made a folder: {error.strerror}.") from error
-    if foreign := sorted(names - _OWN - {Path(CHECKPOINT).stem}):
+    if foreign := sorted(names - _OWN):
         os.close(descriptor)
         raise UsageError(
             f"{out} holds {foreign[0]}, which is no part of an adapter. Choose a new folder "
@@ -216,10 +225,14 @@ def _claimed(out: Path) -> Iterator[None]:
         )
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
     except BlockingIOError as error:
+        os.close(descriptor)
         raise Busy(
             f"Another process is making the adapter in {out}. Wait until it ends."
         ) from error
+    try:
+        yield
     finally:
+        if made and not any(out.iterdir()):
+            out.rmdir()
         os.close(descriptor)

@@ -11,17 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rag.errors import CloisterError
 from rag.evidence import passage_sentences
 from rag.prompting import NOT_SAID
 from rag.reading.examples import Asked, Embed, Pool, holds, own_pool, squad_pool
 from rag.reading.train import own_libraries_of
 from rag.records import Passage
+from rag.tuning.examples import marks
 
 SEED = 20261126
 # other passages of an example, drawn from so many that are nearest to the question
@@ -31,6 +34,9 @@ _NEAREST = 5
 _LONGEST = 240
 # so many of the examples have no answer in their passages
 _UNANSWERED = 0.2
+
+# where SQuAD 2.0 lies in the folder of the public sets
+_SQUAD = Path("squad2", "dev-v2.0.json.gz")
 
 Row = dict[str, Any]
 
@@ -75,7 +81,8 @@ def _sentence(context: str, asked: Asked) -> str | None:
     for span in passage_sentences(passage):
         if span.start <= start and end <= span.end:
             sentence = " ".join(span.text.split())
-            return sentence if len(sentence) <= _LONGEST and "|" not in sentence else None
+            fits = len(sentence) <= _LONGEST and "|" not in sentence and not marks(sentence)
+            return sentence if fits else None
     return None
 
 
@@ -105,19 +112,26 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=4000, help="so many at most (%(default)s)")
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
-    from rag.models.embedder import LocalEmbedding
-
-    embedder = LocalEmbedding(given.embedder, "auto", "auto", 16)
-
-    def embed(texts: list[str]) -> Any:
-        return np.asarray(embedder.get_text_embedding_batch(texts), dtype=np.float32)
-
     rng = random.Random(given.seed)
     pools = [
         own_pool(library, f"own {number}")
         for number, library in enumerate(own_libraries_of(held_out=False))
     ]
-    public = squad_pool(given.data / "squad2" / "dev-v2.0.json.gz", rng, given.most)
+    try:
+        public = squad_pool(given.data / _SQUAD, rng, given.most)
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or f"it is damaged ({error})"
+        parser.error(f"{given.data / _SQUAD} cannot be read: {reason}. Name its folder as --data.")
+    from rag.models.embedder import LocalEmbedding
+
+    try:
+        embedder = LocalEmbedding(given.embedder, "auto", "auto", 16)
+    except CloisterError as error:
+        parser.error(str(error))
+
+    def embed(texts: list[str]) -> Any:
+        return np.asarray(embedder.get_text_embedding_batch(texts), dtype=np.float32)
+
     found = [
         balanced([row for pool in part for row in examples(pool, embed, rng)], most, rng)
         for part, most in ((pools, given.most * 2 // 3), ([public], given.most // 3))

@@ -9,8 +9,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from rag.checkpoints import write_text, write_whole
 from rag.errors import ModelError
-from rag.files import flush
 from rag.memory import free_memory
 from rag.models.adapter import CONFIG, WEIGHTS, quiet_peft
 from rag.models.device import be_quiet, not_loaded, pick_device
@@ -24,7 +24,11 @@ _CPU_TOKENS = 1024
 _MEMORY_SHARE = 0.4
 # vectors of the hidden size that a token keeps in each layer, measured on Llama-shaped models
 _KEPT = 32
+# float32 values that a logit keeps: itself, its logarithm and the gradients of both
+_KEPT_OF_LOGIT = 4
 ALPHA_OVER_RANK = 2
+# what torch says of short memory where it has no kind of error for it
+_SHORT = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 class Network:
@@ -113,24 +117,37 @@ class Network:
                     parameter.copy_(state[name])
 
     def save(self, folder: Path) -> None:
-        """Write the adapter as peft reads it, its weights in bfloat16."""
+        """Write the adapter as peft reads it, its weights in bfloat16. Raises StorageError."""
         import torch
         from peft import get_peft_model_state_dict
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         # else peft asks a hub whether the base's vocabulary was changed
         state = get_peft_model_state_dict(self.model, save_embedding_layers=False)
         tensors = {k: v.detach().cpu().to(torch.bfloat16).contiguous() for k, v in state.items()}
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        content = save(tensors, metadata={"format": "pt"})
+        write_whole(folder / WEIGHTS, lambda file: file.write(content))
         self.config.inference_mode = True
         self.config.base_model_name_or_path = self._base_name
-        self.config.save_pretrained(str(folder))
-        # peft keeps the names in a set, whose order changes from one process to the next
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
-        config["target_modules"] = sorted(config["target_modules"])
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        for name in (CONFIG, WEIGHTS):
-            flush(folder / name)
+        # peft keeps names in sets, whose order changes from one process to the next
+        config = {
+            name: sorted(value) if isinstance(value, set) else value
+            for name, value in self.config.to_dict().items()
+        }
+        write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+    def halve(self, rows: Sequence[Encoded]) -> bool:
+        """Have smaller pieces of these rows from now on; False where each is a single row."""
+        import torch
+
+        pieces = len(self.pieces(rows))
+        if pieces == len(rows):
+            return False
+        while len(self.pieces(rows)) == pieces:
+            self.most_tokens //= 2
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        return True
 
     def _precision(self, torch: Any) -> AbstractContextManager[Any]:
         if not self._mixed:
@@ -145,7 +162,18 @@ class Network:
         config = self.model.config.get_text_config()
         bytes_each = 2 if self._mixed else 4
         each = _KEPT * config.num_hidden_layers * config.hidden_size * bytes_each
+        if not self._keeps:
+            each += _KEPT_OF_LOGIT * config.vocab_size * 4
         if self.device.startswith("cuda"):
             free, _ = torch.cuda.mem_get_info(self.device)
             return max(1, int(_MEMORY_SHARE * free / each))
         return max(1, min(_CPU_TOKENS, int(_MEMORY_SHARE * free_memory() / each)))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of a computation tells that memory was short."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _SHORT)

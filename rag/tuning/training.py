@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rag.checkpoints import load_checkpoint, save_checkpoint
-from rag.errors import UsageError
+from rag.errors import ModelError, UsageError
 from rag.tuning.batching import passes, steps_in
 from rag.tuning.encoding import Encoded
-from rag.tuning.network import Network
+from rag.tuning.network import Network, is_out_of_memory
 from rag.tuning.recipe import Recipe
 
 Tell = Callable[[str], None]
@@ -39,7 +39,9 @@ class Training:
 
     On a CPU with the same number of threads, an interrupted and resumed training ends with the
     same bits as one that was not interrupted: the order of the examples follows from the seed, the
-    random numbers of a step from the seed and the step, and nothing of a half-done step is kept.
+    random numbers of a step from the seed and the step, nothing of a half-done step is kept, and
+    the pieces that a step is computed in are as large as the checkpoint says, whatever memory is
+    free now. Where memory runs out the pieces are made smaller, and the step is done again.
     """
 
     def __init__(
@@ -89,7 +91,9 @@ class Training:
     def run(self, stop: Stop) -> bool:
         """Train until the end, and leave the network with its best weights.
 
-        False where `stop` said so first; then the checkpoint holds what was done.
+        False where `stop` said so first; then the checkpoint holds what was done. Raises
+        ModelError where memory is short even for one example at a time, StorageError where the
+        checkpoint cannot be written.
         """
         batches = passes(self._learned, self._recipe.batch, self._recipe.epochs, self._recipe.seed)
         for batch in islice(batches, self.done, None):
@@ -110,21 +114,12 @@ class Training:
         """Learn from a batch. False, and nothing learned, where `stop` says so within it."""
         import torch
 
-        self._network.model.train()
-        torch.manual_seed(self._recipe.seed + self.done)
         rate = self._recipe.rate(self.done, self.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimizer.zero_grad()
-        parts = self._network.pieces(batch)
-        tokens = sum(part.tokens for part in parts)
-        total = 0.0
-        for part in parts:
-            if stop():
-                return False
-            loss = self._network.loss(part) / tokens
-            loss.backward()
-            total += float(loss.detach())
+        total = self._in_memory(batch, lambda: self._gradient(batch, stop))
+        if total is None:
+            return False
         torch.nn.utils.clip_grad_norm_(self._network.parameters, _CLIP)
         self._optimizer.step()
         self.done += 1
@@ -136,12 +131,57 @@ class Training:
         self._progress(total)
         return True
 
+    def _gradient(self, batch: Sequence[Encoded], stop: Stop) -> float | None:
+        """The loss of a batch, whose gradient the weights then have; None where `stop` said so."""
+        import torch
+
+        self._network.model.train()
+        torch.manual_seed(self._recipe.seed + self.done)
+        self._optimizer.zero_grad()
+        parts = self._network.pieces(batch)
+        tokens = sum(part.tokens for part in parts)
+        total = 0.0
+        for part in parts:
+            if stop():
+                return None
+            loss = self._network.loss(part) / tokens
+            loss.backward()
+            total += float(loss.detach())
+        return total
+
+    def _in_memory(
+        self, rows: Sequence[Encoded], compute: Callable[[], float | None]
+    ) -> float | None:
+        """What `compute` gives, with smaller and smaller pieces of the rows where memory is short.
+
+        Raises ModelError where it is short for single rows.
+        """
+        while True:
+            try:
+                return compute()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).strip().partition("\n")[0][:200]
+            # out of the handler, so that the failed step's tensors are let go
+            self._optimizer.zero_grad()
+            if not self._network.halve(rows):
+                raise ModelError(
+                    f"The memory is too short to train on one example at a time ({reason}). "
+                    "Give the command with a smaller --max-tokens and another --out, or end other "
+                    "programs and give the same command again."
+                )
+            self._tell(
+                f"memory was short: from now on at most {self._network.most_tokens:,} tokens "
+                "are computed at once"
+            )
+
     def _look_if_due(self, stop: Stop) -> bool:
         """Look at what is held out, where that is due. False where `stop` said so within it."""
         due = self.done % self._between == 0 or self.done == self.steps
         if not due or (self.looks and self.looks[-1].step == self.done):
             return True
-        loss = self._held_out_loss(stop)
+        loss = self._in_memory(self._held_out, lambda: self._held_out_loss(stop))
         if loss is None:
             return False
         if not self.looks or loss < self.best.loss:
@@ -194,6 +234,7 @@ class Training:
             {
                 "made_of": self._made_of,
                 "done": self.done,
+                "most_tokens": self._network.most_tokens,
                 "adapter": self._network.state(),
                 "best": self._best,
                 "optimizer": self._optimizer.state_dict(),
@@ -215,6 +256,7 @@ class Training:
                 "now. Give the same command to go on with it, another --out, or delete its "
                 f"{self._path.name}."
             )
+        self._network.most_tokens = saved["most_tokens"]
         self._network.load(saved["adapter"])
         if saved["optimizer"]["state"]:
             self._optimizer.load_state_dict(saved["optimizer"])

@@ -41,6 +41,12 @@ def test_what_a_line_says_is_read(tmp_path: Path) -> None:
         ({"answer": "At 07:40 [3]."}, r"cites \[3\], but it has 2 passages"),
         ({"answer": "At 07:40 [0]."}, r"cites \[0\]"),
         ({"document": 4}, "“document” must be a text"),
+        ("[" * 100_000, "it is no JSON, or too deeply nested"),
+        ({"question": "\ud800 when?"}, "“question” holds half a character"),
+        ({"answer": "\udfff [1]."}, "“answer” holds half a character"),
+        ({"document": "\ud800"}, "“document” holds half a character"),
+        ({"passages": [{"title": "\ud800", "text": "a"}]}, "“title” holds half a character"),
+        ({"passages": [{"title": "a", "text": "\ud800"}]}, "“text” holds half a character"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_line(
@@ -50,6 +56,13 @@ def test_a_bad_row_is_refused_with_its_line(
     (tmp_path / "x.jsonl").write_text(f"{json.dumps(GOOD)}\n\n{bad}\n")
     with pytest.raises(UsageError, match=rf"line 3: .*{told}"):
         read_examples(tmp_path / "x.jsonl")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "x.jsonl", [GOOD])
+    plain = read_examples(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_examples(path) == plain
 
 
 def test_a_file_without_examples_is_refused(tmp_path: Path) -> None:

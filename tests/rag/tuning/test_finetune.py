@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,12 +15,23 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
 
 from rag.catalog.answers import read_answer
 from rag.cli import main
+from rag.commands.ask import _show
 from rag.errors import ModelError
 from rag.generation import load_generator
-from rag.models.adapter import find_adapter, list_adapters, read_record, write_record
+from rag.models.adapter import (
+    CONFIG,
+    RECORD,
+    WEIGHTS,
+    find_adapter,
+    hash_adapter,
+    list_adapters,
+    read_record,
+    write_record,
+)
 from rag.prompting import build_prompt
 from rag.records import Question
 from rag.settings import Settings
@@ -30,6 +42,7 @@ from rag.tuning.training import Training
 from tests.rag.tuning.tiny import FACTS, PASSAGES, make_model, rows, write_rows
 
 QUICK = ("--rank", "4", "--epochs", "1", "--held-out", "4")
+THOROUGH = ("--epochs", "20", "--learning-rate", "2e-2", "--batch", "4", "--held-out", "4")
 
 
 def finetune(home: Path, *options: str) -> Result:
@@ -39,16 +52,15 @@ def finetune(home: Path, *options: str) -> Result:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
-    """A home with a base and its adapter, which learned four answers from three documents."""
+    """A home with a base and its adapter, which learned four answers from one document of two."""
     monkeypatch = pytest.MonkeyPatch()
     # those of a base that learned nothing are as long as they may be
     monkeypatch.setattr("rag.tuning.scoring.MOST_NEW_TOKENS", 24)
     home = tmp_path_factory.mktemp("home")
     make_model(home / "models" / "tiny")
     make_model(home / "models" / "other", seed=1)
-    write_rows(home / "x.jsonl", [row for name in "abc" for row in rows(name)])
-    options = ("--epochs", "30", "--learning-rate", "1e-2", "--held-out", "4")
-    yield home, finetune(home, *options, "--licence", "written for this test", "--json")
+    write_rows(home / "x.jsonl", [row for name in "ab" for row in rows(name)])
+    yield home, finetune(home, *THOROUGH, "--licence", "written for this test", "--json")
     monkeypatch.undo()
 
 
@@ -100,7 +112,7 @@ def test_the_llm_answers_with_it_and_names_it(trained: tuple[Path, Result]) -> N
     assert answers(settings(home, llm_adapter="tiny-adapter")) == list(FACTS.values())
     assert answers(settings(home)) != list(FACTS.values())
     generator = load_generator(settings(home, llm_adapter=str(home / "models" / "tiny-adapter")))
-    adapter = list_adapters(home / "models")[0]
+    adapter = list_adapters(home / "models", pytest.fail)[0]
     assert generator.info.adapter == f"tiny-adapter@{adapter.revision}"
     assert len(adapter.revision) == 12
     assert load_generator(settings(home)).info.adapter is None
@@ -120,10 +132,9 @@ def test_the_same_command_finds_it_done_and_another_is_refused(
     trained: tuple[Path, Result],
 ) -> None:
     home, first = trained
-    options = ("--epochs", "30", "--learning-rate", "1e-2", "--held-out", "4")
-    again = finetune(home, *options, "--json")
+    again = finetune(home, *THOROUGH, "--json")
     assert json.loads(again.stdout)["scores"] == json.loads(first.stdout)["scores"]
-    other = finetune(home, *options, "--seed", "9")
+    other = finetune(home, *THOROUGH, "--seed", "9")
     assert other.exit_code == 2
     assert "made with other data or options" in other.stderr
     foreign = finetune(home, "--out", str(home / "models" / "other"))
@@ -203,12 +214,13 @@ def test_a_signal_keeps_what_was_done(
     assert result.exit_code == 130
     assert (json.loads(result.stdout)["finished"], json.loads(result.stdout)["step"]) == (False, 1)
     assert "Give the same command to go on" in result.stderr
+    assert result.stderr.count("Stopping; what was done is kept") == 1
     with pytest.raises(ModelError, match="is no adapter's folder"):
         find_adapter(home / "models", "cut")
     if number == signal.SIGINT:
         return  # as with the other
     again = finetune(home, *options, "--json")
-    assert "going on after step 1 of 4" in again.stderr
+    assert "going on after step 1 of 2" in again.stderr
     assert json.loads(again.stdout)["finished"]
     assert not (out / "checkpoint.pt").exists()
 
@@ -219,3 +231,112 @@ def test_minutes_end_a_training_that_goes_on_later(home: Path) -> None:
     assert result.exit_code == 0
     assert "Stopped after step 0 of 1" in result.stderr
     assert (home / "models" / "short" / "checkpoint.pt").is_file()
+
+
+def test_what_a_kill_left_undone_is_done_by_the_next_run(home: Path) -> None:
+    folder = home / "models" / "tiny-adapter"
+    card = (folder / "README.md").read_text("utf-8")
+    (folder / "README.md").write_text("half a card")
+    (folder / "checkpoint.pt").write_bytes(b"left")
+    (folder / "training.json.part").write_bytes(b"left")
+    assert finetune(home, *THOROUGH).exit_code == 0
+    assert (folder / "README.md").read_text("utf-8") == card
+    assert not (folder / "checkpoint.pt").exists()
+    (folder / "training.json").write_text("{")
+    result = finetune(home, *THOROUGH)
+    assert result.exit_code == 1
+    assert "training.json of the adapter tiny-adapter is missing or damaged" in result.stderr
+    assert "delete the adapter's folder and make it again" in result.stderr
+
+
+def test_a_full_disk_is_told_and_mended_by_the_same_command(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = home / "models" / "full"
+    out.mkdir()
+    (out / "training.json.part").symlink_to("/dev/full")
+    result = finetune(home, *QUICK, "--out", str(out))
+    assert result.exit_code == 1
+    assert "training.json cannot be written: No space left on device" in result.stderr
+    assert read_record(out) is None
+    assert not list(out.glob("*.part"))
+    assert finetune(home, *QUICK, "--out", str(out)).exit_code == 0
+    assert read_record(out)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--seed", "-1"),
+        ("--seed", str(2**63)),
+        ("--learning-rate", "nan"),
+        ("--learning-rate", "1.5"),
+        ("--minutes", "nan"),
+        ("--minutes", "inf"),
+        ("--max-tokens", "5"),
+    ],
+)
+def test_a_refused_run_leaves_no_folder(home: Path, options: tuple[str, ...]) -> None:
+    result = finetune(home, *QUICK, "--out", str(home / "models" / "no"), *options)
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+    assert not (home / "models" / "no").exists()
+
+
+def test_an_error_within_is_not_taken_for_another_process(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blocked(*given: Any) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    out = home / "models" / "held"
+    with monkeypatch.context() as patched:
+        patched.setattr("rag.tuning.finetune.split", blocked)
+        assert "Another process" not in finetune(home, *QUICK, "--out", str(out)).stderr
+    out.mkdir()
+    descriptor = os.open(out, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    result = finetune(home, *QUICK, "--out", str(out))
+    os.close(descriptor)
+    assert result.exit_code == 75
+    assert "Another process is making the adapter" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "damage", [{"files": 5}, {"scores": []}, {"base": None}, {"files": {CONFIG: 5, WEIGHTS: "b"}}]
+)
+def test_a_damaged_adapter_is_named_and_the_others_are_listed(
+    home: Path, damage: dict[str, Any]
+) -> None:
+    spoiled = Path(shutil.copytree(home / "models" / "tiny-adapter", home / "models" / "spoiled"))
+    record = json.loads((spoiled / RECORD).read_text("utf-8"))
+    (spoiled / RECORD).write_text(json.dumps(record | damage))
+    result = CliRunner().invoke(main, ["--home", str(home), "models", "list", "--json"])
+    assert result.exit_code == 0
+    assert "The cloister-adapter.json of the adapter spoiled is damaged" in result.stderr
+    names = [row["name"] for row in json.loads(result.stdout)["models"]]
+    assert sorted(names) == ["other", "tiny", "tiny-adapter"]
+
+
+def test_weights_that_are_missing_are_no_random_numbers(home: Path) -> None:
+    folder = home / "models" / "tiny-adapter"
+    tensors = load_file(folder / WEIGHTS)
+    gone = min(tensors)
+    save_file({k: v for k, v in tensors.items() if k != gone}, folder / WEIGHTS)
+    record = read_record(folder)
+    assert record is not None
+    write_record(folder, replace(record, files=hash_adapter(folder)))
+    with pytest.raises(ModelError, match=r"adapter_model\.safetensors lacks .*lora_A"):
+        load_generator(settings(home, llm_adapter="tiny-adapter"))
+
+
+def test_the_terminal_names_the_adapter_as_the_pages_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer: dict[str, Any] = dict.fromkeys(("sentences", "citations"), ())
+    answer |= {"abstained": False, "timings_ms": {"total": 1000.0}, "confidence": 0.5}
+    _show(answer | {"model": {"id": "tiny", "adapter": "mine@123"}})
+    _show(answer | {"model": {"id": "tiny", "adapter": None}})
+    first, second = capsys.readouterr().out.splitlines()
+    assert "tiny, adapter mine@123, 1.0 s" in first
+    assert "tiny, 1.0 s" in second

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import random
+from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from rag.prompting import NOT_SAID
 from rag.reading.examples import Asked, Pool
 from rag.tuning.examples import marks, without_marks
-from rag.tuning.grounded import balanced, examples
+from rag.tuning.grounded import balanced, examples, main
 
 
 def words(texts: list[str]) -> NDArray[np.float32]:
@@ -23,14 +26,22 @@ def words(texts: list[str]) -> NDArray[np.float32]:
 
 
 FERRY = "Ferry\nThe ferry leaves at 07:40. It takes an hour, Mr. Lund says. Tea is free."
+MARKED = "Marked\nMr. Lund says so [9]. "
 POOL = Pool(
-    [FERRY, "Bus\nThe bus leaves at 09:10.", "Boat\nThe boat leaves at 07:40.", "T\na | 07:40"],
     [
+        FERRY,
+        "Bus\nThe bus leaves at 09:10.",
+        "Boat\nThe boat leaves at 07:40.",
+        "T\na | 07:40",
+        MARKED,
+    ],
+    [
+        Asked("Who says so?", 4, 11, ("Lund",)),
         Asked("When does the ferry leave?", 0, FERRY.index("07:40"), ("07:40",)),
         Asked("What does the ferry cost?", 0),
         Asked("When?", 3, 6, ("07:40",)),
     ],
-    ["sea", "land", "sea", "table"],
+    ["sea", "land", "sea", "table", "marked"],
 )
 
 
@@ -45,6 +56,26 @@ def test_an_answer_is_the_sentence_that_holds_it_with_its_passages_number() -> N
         assert "Boat" not in [passage["title"] for passage in answered["passages"]]
         assert (unanswered["answer"], unanswered["document"]) == (NOT_SAID, "sea")
         assert "Ferry" in [passage["title"] for passage in unanswered["passages"]]
+
+
+@pytest.mark.parametrize(
+    "data", [None, b"{}", gzip.compress(b'{"data": 1}')[:-4], gzip.compress(b"[]")]
+)
+def test_data_that_cannot_be_read_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    data: bytes | None,
+) -> None:
+    if data is not None:
+        (tmp_path / "squad2").mkdir()
+        (tmp_path / "squad2" / "dev-v2.0.json.gz").write_bytes(data)
+    words = ["grounded", "--data", str(tmp_path), "--embedder", "x", "--out", "y"]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setattr("rag.tuning.grounded.own_libraries_of", lambda held_out: [])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "dev-v2.0.json.gz cannot be read: " in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_examples() -> None:

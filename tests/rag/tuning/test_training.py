@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from rag.errors import StorageError, UsageError
+from rag.errors import ModelError, StorageError, UsageError
 from rag.models.folder import find_model
 from rag.tuning.encoding import Encoded, Encoder
 from rag.tuning.examples import read_examples
-from rag.tuning.network import Network
+from rag.tuning.network import Network, is_out_of_memory
 from rag.tuning.recipe import Recipe
 from rag.tuning.training import Look, Training
 from tests.rag.tuning.tiny import make_model, rows, write_rows
 
 RECIPE = Recipe(seed=5, epochs=3, rank=4, learning_rate=1e-2, batch=3, looks=2, patience=100)
+SHORT = replace(RECIPE, epochs=1)
 
 
 class Bench:
@@ -91,6 +93,93 @@ def test_interrupted_training_ends_with_the_same_bits(bench: Bench, tmp_path: Pa
     again = bench.training(tmp_path / "whole.pt")
     assert again.run(never)
     assert again.looks == whole.looks
+
+
+def test_it_goes_on_with_the_same_bits_where_less_memory_is_free(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def network(free: int) -> Network:
+        monkeypatch.setattr("rag.tuning.network.free_memory", lambda: free)
+        return Network(bench._base, "cpu", SHORT.rank, SHORT.seed)
+
+    def training(name: str, network: Network) -> Training:
+        rows = bench.encoded(network)
+        path = tmp_path / name
+        return Training(network, SHORT, rows, rows[:4], path, {}, lambda line: None)
+
+    much, little = 2**34, 2**24
+    assert network(much).most_tokens == 1024 > network(little).most_tokens > 100
+    whole = training("whole.pt", network(much))
+    assert whole.run(never)
+    assert not training("parts.pt", network(much)).run(after(4))
+    part = training("parts.pt", network(little))
+    assert part._network.most_tokens == 1024
+    assert part.done > 0
+    assert part.run(never)
+    assert part.looks == whole.looks
+    assert all(torch.equal(w, weights(part)[name]) for name, w in weights(whole).items())
+
+
+def test_smaller_pieces_where_memory_runs_out(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = Network.loss
+    fits = 1
+
+    def short(self: Network, piece: Any) -> Any:
+        if len(piece.ids) > fits:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
+        return loss(self, piece)
+
+    alone = bench.training(tmp_path / "alone.pt", SHORT)
+    alone._network.most_tokens = 1
+    assert alone.run(never)
+    monkeypatch.setattr(Network, "loss", short)
+    training = bench.training(tmp_path / "x.pt", SHORT)
+    before = training._network.most_tokens
+    assert training.run(never)
+    assert training._network.most_tokens < before
+    # the half-done steps left nothing behind
+    assert all(torch.equal(w, weights(alone)[name]) for name, w in weights(training).items())
+    again = bench.training(tmp_path / "x.pt", SHORT)
+    assert again._network.most_tokens == training._network.most_tokens
+    fits = 0
+    with pytest.raises(ModelError, match="smaller --max-tokens"):
+        bench.training(tmp_path / "y.pt", SHORT).run(never)
+
+
+def test_another_error_is_no_lack_of_memory(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Network, piece: Any) -> Any:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(Network, "loss", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        bench.training(tmp_path / "x.pt").run(never)
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+
+
+def test_logits_of_all_positions_take_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = bench.network()
+    monkeypatch.setattr("rag.tuning.network.free_memory", lambda: 2**24)
+    before = network._room()
+    network._keeps = False
+    assert network._room() < 0.8 * before
+
+
+def test_a_full_disk_leaves_no_part_and_is_told(bench: Bench, tmp_path: Path) -> None:
+    training = bench.training(tmp_path / "x.pt")
+    (tmp_path / "x.pt.part").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=r"x\.pt cannot be written: No space left"):
+        training.run(never)
+    assert not list(tmp_path.iterdir())
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / f"{name}.part").symlink_to("/dev/full")
+        with pytest.raises(StorageError, match=f"{name} cannot be written: No space left"):
+            training._network.save(tmp_path)
+        assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.gpu
