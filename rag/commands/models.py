@@ -58,7 +58,7 @@ def list_(settings: Settings, as_json: bool) -> None:
             "bytes": _size(folder.path),
             "in_use": bool({folder.name, folder.path.name, str(folder.path)} & chosen),
         }
-        for folder in list_models(settings.models_path)
+        for folder in list_models(settings.models_path, _tell_damaged)
     ]
     rows += [
         {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -71,12 +71,21 @@ def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
     )
 
 
-def list_models(models_path: Path) -> list[ModelFolder]:
-    """Every model in the models folder, by name; nothing is hashed."""
+def list_models(models_path: Path, damaged: Callable[[ModelError], None]) -> list[ModelFolder]:
+    """Every model in the models folder, by name; nothing is hashed.
+
+    `damaged` hears of each whose record is damaged, and which is left out.
+    """
     if not models_path.is_dir():
         return []
-    folders = sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != ".")
-    return [_describe(path, known=False) for path in folders if _is_model(path)]
+    found = []
+    for path in sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != "."):
+        try:
+            if _is_model(path):
+                found.append(_describe(path, known=False))
+        except ModelError as error:
+            damaged(error)
+    return found
 
 
 def verify(folder: ModelFolder) -> None:

@@ -136,11 +136,22 @@ def test_list_models_skips_what_is_no_model(tmp_path: Path) -> None:
     make_model(tmp_path / "a", manifest=False)
     make_model(tmp_path / ".fetching-x")
     (tmp_path / "notes").mkdir()
-    assert [(f.name, bool(f.revision)) for f in list_models(tmp_path)] == [
+    assert [(f.name, bool(f.revision)) for f in list_models(tmp_path, pytest.fail)] == [
         ("a", False),
         ("b", True),
     ]
-    assert list_models(tmp_path / "absent") == []
+    assert list_models(tmp_path / "absent", pytest.fail) == []
+
+
+def test_a_model_with_a_damaged_record_is_named_and_the_others_are_listed(tmp_path: Path) -> None:
+    for name in ("sound", "torn"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    (tmp_path / "torn" / MANIFEST).write_text('{"name": ')
+    told: list[ModelError] = []
+    assert [folder.name for folder in list_models(tmp_path, told.append)] == ["sound"]
+    (error,) = told
+    assert "torn is damaged" in str(error)
 
 
 def test_manifest_survives_a_round_trip(tmp_path: Path) -> None:
