@@ -72,9 +72,9 @@ def _show(answer: Mapping[str, Any]) -> None:
     if answer.get("answered_from") == "catalog":
         click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)
         return
-    adapter = answer["model"].get("adapter")
-    model = printable(answer["model"]["id"] + (f", adapter {adapter}" if adapter else ""))
-    click.secho(f"  {model}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True)
+    name, adapter = answer["model"]["id"], answer["model"].get("adapter")
+    model = "no LLM" if name == "none" else name + (f", adapter {adapter}" if adapter else "")
+    click.secho(f"  {printable(model)}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True)
 
 
 def _where(place: Mapping[str, Any]) -> str:
