@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from _kept_answers import KeptAnswers, key_of
 
 from rag.errors import UsageError
-from rag.settings import load_settings
+from rag.testing import fake_settings
 
 
 def test_rows_are_there_again_also_after_one_that_was_broken_off(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_another_file_is_refused_and_no_file_keeps_in_memory(tmp_path: Path) -> 
     assert kept.rows == [{"key": "k", "id": "1"}]
 
 
-def test_the_key_is_that_of_program_and_model() -> None:
-    settings = load_settings()
+def test_the_key_is_that_of_program_and_model(tmp_path: Path) -> None:
+    settings = fake_settings(tmp_path)
     assert key_of(settings) == key_of(settings)
     assert key_of(settings) != key_of(replace(settings, llm_model="none"))
