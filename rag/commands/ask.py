@@ -74,7 +74,9 @@ def _show(answer: Mapping[str, Any]) -> None:
         return
     name, adapter = answer["model"]["id"], answer["model"].get("adapter")
     model = "no LLM" if name == "none" else name + (f", adapter {adapter}" if adapter else "")
-    click.secho(f"  {printable(model)}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True)
+    click.secho(
+        f"  {printable(model)}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True
+    )
 
 
 def _where(place: Mapping[str, Any]) -> str:

@@ -16,7 +16,14 @@ from typing import Any
 
 from rag.checkpoints import write_text
 from rag.errors import ModelError
-from rag.models.folder import ModelFolder, fingerprint, hash_files, read_manifest, sha256
+from rag.models.folder import (
+    ModelFolder,
+    each_folder,
+    fingerprint,
+    hash_files,
+    read_manifest,
+    sha256,
+)
 
 RECORD = "cloister-adapter.json"
 CONFIG = "adapter_config.json"
@@ -82,16 +89,12 @@ def list_adapters(models_path: Path, damaged: Callable[[ModelError], None]) -> l
 
     `damaged` hears of each whose record is damaged, and which is left out.
     """
-    if not models_path.is_dir():
-        return []
-    found = []
-    for path in sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != "."):
-        try:
-            if record := read_record(path):
-                found.append(_as_recorded(path, record))
-        except ModelError as error:
-            damaged(error)
-    return found
+
+    def recorded(path: Path) -> Adapter | None:
+        record = read_record(path)
+        return _as_recorded(path, record) if record else None
+
+    return each_folder(models_path, recorded, damaged)
 
 
 def check_adapter(adapter: Adapter, base: ModelFolder) -> None:

@@ -11,9 +11,12 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from rag.errors import ModelError
 from rag.files import hash_of
+
+T = TypeVar("T")
 
 MANIFEST = "cloister-model.json"
 EMBEDDER, LLM = "embedder", "llm"
@@ -76,13 +79,22 @@ def list_models(models_path: Path, damaged: Callable[[ModelError], None]) -> lis
 
     `damaged` hears of each whose record is damaged, and which is left out.
     """
+    return each_folder(
+        models_path, lambda path: _describe(path, known=False) if _is_model(path) else None, damaged
+    )
+
+
+def each_folder(
+    models_path: Path, read: Callable[[Path], T | None], damaged: Callable[[ModelError], None]
+) -> list[T]:
+    """What `read` makes of each folder in the models folder, by name; None of it is left out."""
     if not models_path.is_dir():
         return []
     found = []
     for path in sorted(p for p in models_path.iterdir() if p.is_dir() and p.name[0] != "."):
         try:
-            if _is_model(path):
-                found.append(_describe(path, known=False))
+            if (one := read(path)) is not None:
+                found.append(one)
         except ModelError as error:
             damaged(error)
     return found
