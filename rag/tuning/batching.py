@@ -1,10 +1,13 @@
-"""Batches of encoded examples: in which order, in which pieces, as which tensors."""
+"""Batches of encoded examples: in which order, in which pieces, as which tensors.
+
+Examples over the same passages begin with the same tokens, by far the most of theirs. They stay
+together, and what they share is computed once for all of them.
+"""
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +15,20 @@ from rag.tuning.encoding import Encoded
 
 # within so many batches examples are sorted by their length, so that a batch needs little padding
 _BUCKET = 16
+# what shares so much of a prompt with another is computed together with it
+_SHARED = 0.5
 _NOT_LEARNED = -100
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows of one length, padded at the end: `ids`, and `targets`, -100 where none is learned.
+    """Rows that begin alike: with `head` (1 × h tokens, or None), and go on with `ids` (n × w).
 
-    Targets are of the positions from `first` on; `tokens` is how many are learned. `mask` is None
-    where nothing is padded.
+    Rows are padded at their end; `mask` (n × (h + w)) is None where none is. Targets are of the
+    positions of `ids` from `first` on, -100 where none is learned; `tokens` is how many are.
     """
 
+    head: Any
     ids: Any
     mask: Any
     targets: Any
@@ -33,54 +39,116 @@ class Piece:
 def passes(
     encoded: Sequence[Encoded], batch: int, epochs: int, seed: int
 ) -> Iterator[list[Encoded]]:
-    """The batches of all epochs in their order, which the seed alone decides."""
+    """The batches of all epochs in their order, which the seed alone decides.
+
+    Examples that begin alike stay together, so that a batch may be smaller than `batch`.
+    """
+    families = _families(encoded)
     for epoch in range(epochs):
         rng = random.Random(f"{seed} {epoch}")
-        order = rng.sample(range(len(encoded)), len(encoded))
-        buckets = [
-            sorted(order[start : start + batch * _BUCKET], key=lambda i: len(encoded[i].ids))
-            for start in range(0, len(order), batch * _BUCKET)
-        ]
-        found = [b[start : start + batch] for b in buckets for start in range(0, len(b), batch)]
+        mixed = [rng.sample(family, len(family)) for family in families]
+        parts = [f[at : at + batch] for f in mixed for at in range(0, len(f), batch)]
+        rng.shuffle(parts)
+        found = _filled(_near_their_length(parts, batch * _BUCKET), batch)
         rng.shuffle(found)
-        for indexes in found:
-            yield [encoded[i] for i in indexes]
-
-
-def steps_in(examples: int, batch: int, epochs: int) -> int:
-    """How many batches `passes` gives."""
-    return epochs * math.ceil(examples / batch)
+        yield from found
 
 
 def pieces(rows: Sequence[Encoded], most_tokens: int, pad: int, device: str) -> Iterator[Piece]:
-    """The rows, shortest first, in pieces of at most so many tokens with padding, or of one row."""
+    """The rows in pieces of at most so many tokens with padding, or of one row.
+
+    Rows that share most of their prompts are a piece with a head; the others come shortest first.
+    """
+    alone: list[Encoded] = []
+    for family in _families(rows):
+        head = _head(family)
+        for part in _parts(family, head, most_tokens):
+            if len(part) > 1:
+                yield _piece(part, head, pad, device)
+            else:
+                alone += part
+    for part in _parts(alone, 0, most_tokens):
+        yield _piece(part, 0, pad, device)
+
+
+def _families(rows: Sequence[Encoded]) -> list[list[Encoded]]:
+    """The rows in groups that share at least half of their prompts' tokens, from the first on."""
+    families: list[list[Encoded]] = []
+    for row in sorted(rows, key=lambda row: row.ids):
+        if families and _shared(families[-1][0], row) >= _SHARED * row.prompt:
+            families[-1].append(row)
+        else:
+            families.append([row])
+    return families
+
+
+def _shared(one: Encoded, other: Encoded) -> int:
+    """With how many of the same tokens two prompts begin, the last of either left out."""
+    most = min(one.prompt, other.prompt) - 1
+    return next((at for at in range(most) if one.ids[at] != other.ids[at]), most)
+
+
+def _head(family: Sequence[Encoded]) -> int:
+    return min((_shared(family[0], row) for row in family[1:]), default=0)
+
+
+def _near_their_length(parts: list[list[Encoded]], most: int) -> Iterator[list[Encoded]]:
+    """The parts, sorted by length within every so many rows."""
+    waiting: list[list[Encoded]] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= most:
+            yield from sorted(waiting, key=_longest)
+            waiting = []
+    yield from sorted(waiting, key=_longest)
+
+
+def _filled(parts: Iterable[list[Encoded]], batch: int) -> list[list[Encoded]]:
+    """The parts in batches of at most so many rows, none of them cut."""
+    found: list[list[Encoded]] = [[]]
+    for part in parts:
+        if len(found[-1]) + len(part) > batch:
+            found.append([])
+        found[-1] += part
+    return [rows for rows in found if rows]
+
+
+def _longest(rows: Sequence[Encoded]) -> int:
+    return max(len(row.ids) for row in rows)
+
+
+def _parts(rows: Sequence[Encoded], head: int, most_tokens: int) -> Iterator[list[Encoded]]:
+    """The rows, shortest first, as many together as find room beside their head."""
     waiting: list[Encoded] = []
     for row in sorted(rows, key=lambda row: len(row.ids)):
-        if waiting and len(row.ids) * (len(waiting) + 1) > most_tokens:
-            yield _piece(waiting, pad, device)
+        if waiting and head + (len(row.ids) - head) * (len(waiting) + 1) > most_tokens:
+            yield waiting
             waiting = []
         waiting.append(row)
     if waiting:
-        yield _piece(waiting, pad, device)
+        yield waiting
 
 
-def _piece(rows: Sequence[Encoded], pad: int, device: str) -> Piece:
+def _piece(rows: Sequence[Encoded], head: int, pad: int, device: str) -> Piece:
     import torch
 
-    width = max(len(row.ids) for row in rows)
-    first = min(row.prompt for row in rows) - 1
-    ids = [[*row.ids, *[pad] * (width - len(row.ids))] for row in rows]
-    mask = [[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows]
+    tails = [row.ids[head:] for row in rows]
+    prompts = [row.prompt - head for row in rows]
+    width = max(map(len, tails))
+    first = min(prompts) - 1
+    ids = [[*tail, *[pad] * (width - len(tail))] for tail in tails]
+    mask = [[1] * (head + len(tail)) + [0] * (width - len(tail)) for tail in tails]
     # what stands at a position is predicted at the one before
     targets = [
         [
-            row.ids[at + 1] if row.prompt <= at + 1 < len(row.ids) else _NOT_LEARNED
+            tail[at + 1] if prompt <= at + 1 < len(tail) else _NOT_LEARNED
             for at in range(first, width - 1)
         ]
-        for row in rows
+        for tail, prompt in zip(tails, prompts, strict=True)
     ]
-    padded = any(len(row.ids) < width for row in rows)
+    padded = any(len(tail) < width for tail in tails)
     return Piece(
+        head=torch.tensor([rows[0].ids[:head]], device=device) if head else None,
         ids=torch.tensor(ids, device=device),
         mask=torch.tensor(mask, device=device) if padded else None,
         targets=torch.tensor(targets, device=device),

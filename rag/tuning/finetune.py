@@ -6,12 +6,12 @@ import fcntl
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import Busy, UsageError
 from rag.files import hash_of
@@ -32,9 +32,13 @@ from rag.models.folder import ModelFolder
 from rag.prompting import PROMPT_VERSION
 from rag.settings import Settings
 from rag.tuning.card import CARD, LOG, Log, read_log, write_card, write_log
-from rag.tuning.encoding import Encoder, stop_tokens
-from rag.tuning.examples import read_examples, split
+from rag.tuning.encoding import Encoded, Encoder, stop_tokens
+from rag.tuning.examples import Example, read_examples, split
 from rag.tuning.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rag.tuning.network import Network
+    from rag.tuning.training import Training
 
 CHECKPOINT = "checkpoint.pt"
 _OWN = {CONFIG, WEIGHTS, RECORD, CARD, LOG, CHECKPOINT}
@@ -119,11 +123,11 @@ def _trained(
     tell: Tell,
     stop: Stop,
     made_of: dict[str, Any],
-    learned: Any,
-    held_out: Any,
+    learned: Sequence[Example],
+    held_out: Sequence[Example],
 ) -> Outcome:
+    """Train the adapter, then score and record it."""
     from rag.tuning.network import Network
-    from rag.tuning.scoring import completions, is_better, score
     from rag.tuning.training import Training
 
     network = Network(job.base, settings.llm_device, job.recipe.rank, job.recipe.seed)
@@ -150,28 +154,48 @@ def _trained(
         tell,
     )
     until = time.monotonic() + 60 * job.minutes if job.minutes else float("inf")
-    if not training.run(lambda: stop() or time.monotonic() > until):
-        return Outcome(training.done, training.steps)
+    ended = training.run(lambda: stop() or time.monotonic() > until)
+    outcome = Outcome(training.done, training.steps)
+    if not ended:
+        return outcome
     network.save(job.out)
-    parameters, device = sum(p.numel() for p in network.parameters), network.device
+    counts = {"learned": len(rows), "held_out": len(held_rows), "left_out": left_out}
+    log = _log(job, network, training, counts)
     losses = training.looks[0].loss, training.best.loss
-    log = Log(
+    del network, training, encoder  # their memory is needed to score
+    gc.collect()
+    scores = _scores(job, settings, tell, stop, held_rows, losses)
+    return replace(outcome, record=_recorded(job, made_of, scores, log)) if scores else outcome
+
+
+def _log(job: Job, network: Network, training: Training, counts: dict[str, int]) -> Log:
+    return Log(
         command=job.command,
         data=job.data.name,
         licence=job.licence,
-        device=device,
+        device=network.device,
         versions={name: version(name) for name in _PACKAGES},
-        examples={"learned": len(rows), "held_out": len(held_rows), "left_out": left_out},
-        parameters=parameters,
+        examples=counts,
+        parameters=sum(p.numel() for p in network.parameters),
         steps=training.done,
         best_step=training.best.step,
         seconds=round(training.seconds, 1),
         looks=[{"step": look.step, "loss": round(look.loss, 4)} for look in training.looks],
         losses=training.log,
     )
-    outcome = Outcome(training.done, training.steps)
-    del network, training, encoder  # their memory is needed to score
-    gc.collect()
+
+
+def _scores(
+    job: Job,
+    settings: Settings,
+    tell: Tell,
+    stop: Stop,
+    held_out: Sequence[tuple[Example, Encoded]],
+    losses: tuple[float, float],
+) -> dict[str, Any] | None:
+    """The scores of the base and of the tuned model; None where `stop` said so before the end."""
+    from rag.tuning.scoring import completions, score
+
     scores = {}
     for name, adapter, loss in zip(("base", "tuned"), (None, job.out), losses, strict=True):
         texts = completions(
@@ -179,13 +203,20 @@ def _trained(
             settings.llm_device,
             settings.llm_precision,
             adapter,
-            [encoded for _, encoded in held_rows],
+            [encoded for _, encoded in held_out],
             tell,
             stop,
         )
         if texts is None:
-            return outcome
-        scores[name] = score([example for example, _ in held_rows], texts, loss)
+            return None
+        scores[name] = score([example for example, _ in held_out], texts, loss)
+    return scores
+
+
+def _recorded(job: Job, made_of: dict[str, Any], scores: dict[str, Any], log: Log) -> AdapterRecord:
+    """Write down whether the adapter may be used, with its log and card, and end the training."""
+    from rag.tuning.scoring import is_better
+
     better = is_better(scores["tuned"], scores["base"])
     record = AdapterRecord(
         base=job.base.name,
@@ -201,7 +232,7 @@ def _trained(
     write_card(job.out, record, log)
     write_record(job.out, record)
     (job.out / CHECKPOINT).unlink(missing_ok=True)
-    return Outcome(outcome.done, outcome.steps, record)
+    return record
 
 
 @contextmanager

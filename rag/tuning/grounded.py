@@ -1,9 +1,10 @@
 """Makes examples of grounded answers: `python -m rag.tuning.grounded --data FOLDER --out FILE`.
 
 From SQuAD 2.0's articles that are not for testing, and from the texts written for this project that
-the reader is not measured on. An answer is the sentence of a passage that holds it, word for word,
-with the passage's number, since only what stands in a passage is let through; where the passages do
-not answer, it is that they do not say. The same seed gives the same file.
+the reader is not measured on. Passages that are found together are given together, in sets of one
+to five, and each set is asked several questions: an answer is the sentence of a passage that holds
+it, word for word, with the passage's number, since only what stands in a passage is let through;
+where the passages do not answer, it is that they do not say. The same seed gives the same file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import argparse
 import json
 import random
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,15 @@ from rag.records import Passage
 from rag.tuning.examples import marks
 
 SEED = 20261126
-# other passages of an example, drawn from so many that are nearest to the question
-_OTHERS = (1, 2)
-_NEAREST = 5
+# so many passages stand in a prompt, among them as many of these that are nearest to one of them
+_PASSAGES = (1, 2, 3, 3, 4, 5)
+_NEAREST = 6
 # a longer sentence is no answer to learn from
 _LONGEST = 240
-# so many of the examples have no answer in their passages
-_UNANSWERED = 0.2
+# so many of the questions have no answer in their set; so many of those are of other passages
+_UNANSWERED, _ELSEWHERE = 0.45, 0.15
+
+_ALL = 1_000_000
 
 # where SQuAD 2.0 lies in the folder of the public sets
 _SQUAD = Path("squad2", "dev-v2.0.json.gz")
@@ -41,33 +45,53 @@ _SQUAD = Path("squad2", "dev-v2.0.json.gz")
 Row = dict[str, Any]
 
 
-def examples(pool: Pool, embed: Embed, rng: random.Random) -> Iterator[Row]:
-    """An example for each question of a pool whose answer stands in one sentence, or nowhere."""
-    near = embed([one.question for one in pool.asked]) @ embed(list(pool.contexts)).T
-    for similarity, one in zip(near, pool.asked, strict=True):
-        sentence = _sentence(pool.contexts[one.home], one)
-        if sentence is None:
+def examples(pool: Pool, embed: Embed, most: int, rng: random.Random) -> Iterator[list[Row]]:
+    """For each set of passages of a pool, at most so many questions with what to answer.
+
+    A question is asked whose answer stands in one sentence of the set, or nowhere in it.
+    """
+    vectors = embed(list(pool.contexts))
+    answers = [_sentence(pool.contexts[one.home], one) for one in pool.asked]
+    for chosen in _sets(vectors, rng):
+        held = "\n".join(pool.contexts[index] for index in chosen)
+        some, none, elsewhere = [], [], []
+        for one, sentence in zip(pool.asked, answers, strict=True):
+            if one.home not in chosen:
+                if sentence and not holds(held, one.answers):
+                    elsewhere.append((one, NOT_SAID))
+            elif sentence:
+                number = chosen.index(one.home) + 1
+                some.append((one, f"{sentence.rstrip('.')} [{number}]."))
+            elif sentence is not None:
+                none.append((one, NOT_SAID))
+        some = rng.sample(some, min(len(some), round((1 - _UNANSWERED) * most)))
+        wanted = round(len(some) * _UNANSWERED / (1 - _UNANSWERED))
+        far = rng.sample(elsewhere, min(len(elsewhere), round(wanted * _ELSEWHERE)))
+        near = rng.sample(none, min(len(none), wanted - len(far)))
+        passages = [_titled(pool.contexts[index]) for index in chosen]
+        yield [
+            {
+                "question": one.question,
+                "passages": passages,
+                "answer": answer,
+                "document": pool.documents[chosen[0]],
+            }
+            for one, answer in (*some, *near, *far)
+        ]
+
+
+def _sets(vectors: Any, rng: random.Random) -> Iterator[list[int]]:
+    """All passages in sets of near ones, in random order; each is in one set."""
+    near = vectors @ vectors.T
+    left = set(range(len(vectors)))
+    for first in rng.sample(range(len(vectors)), len(vectors)):
+        if first not in left:
             continue
-        chosen = _passages(pool.contexts, similarity, one, rng)
-        number = chosen.index(one.home) + 1
-        yield {
-            "question": one.question,
-            "passages": [_titled(pool.contexts[index]) for index in chosen],
-            "answer": f"{sentence.rstrip('.')} [{number}]." if sentence else NOT_SAID,
-            "document": pool.documents[one.home],
-        }
-
-
-def balanced(
-    found: Sequence[dict[str, Any]], most: int, rng: random.Random
-) -> list[dict[str, Any]]:
-    """At most so many examples, in random order, a fifth of them without an answer."""
-    none = [row for row in found if row["answer"] == NOT_SAID]
-    some = [row for row in found if row["answer"] != NOT_SAID]
-    count = min(len(some), len(none) * 4, int(most * (1 - _UNANSWERED)))
-    kept = [*rng.sample(some, count), *rng.sample(none, min(len(none), count // 4))]
-    rng.shuffle(kept)
-    return kept
+        left.remove(first)
+        others = [int(i) for i in np.argsort(-near[first]) if int(i) in left][:_NEAREST]
+        others = rng.sample(others, min(len(others), rng.choice(_PASSAGES) - 1))
+        left.difference_update(others)
+        yield rng.sample([first, *others], 1 + len(others))
 
 
 def _sentence(context: str, asked: Asked) -> str | None:
@@ -86,18 +110,6 @@ def _sentence(context: str, asked: Asked) -> str | None:
     return None
 
 
-def _passages(
-    contexts: Sequence[str], similarity: Any, one: Asked, rng: random.Random
-) -> list[int]:
-    """The question's own passage among near ones that do not hold the answer, in random order."""
-    ranked = (int(index) for index in np.argsort(-similarity)[: 4 * _NEAREST])
-    others = [i for i in ranked if i != one.home and not holds(contexts[i], one.answers)]
-    others = others[:_NEAREST]
-    chosen = [one.home, *rng.sample(others, min(len(others), rng.choice(_OTHERS)))]
-    rng.shuffle(chosen)
-    return chosen
-
-
 def _titled(context: str) -> dict[str, str]:
     title, _, text = context.partition("\n")
     return {"title": title, "text": text}
@@ -109,7 +121,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public sets")
     parser.add_argument("--embedder", type=Path, required=True, help="folder of the embedder")
     parser.add_argument("--out", type=Path, required=True, help="JSONL file of the examples")
-    parser.add_argument("--most", type=int, default=4000, help="so many at most (%(default)s)")
+    parser.add_argument("--most", type=int, default=4500, help="so many at most (%(default)s)")
+    parser.add_argument("--questions", type=int, default=24, help="of a set (%(default)s)")
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     rng = random.Random(given.seed)
@@ -118,7 +131,7 @@ def main() -> None:
         for number, library in enumerate(own_libraries_of(held_out=False))
     ]
     try:
-        public = squad_pool(given.data / _SQUAD, rng, given.most)
+        public = squad_pool(given.data / _SQUAD, rng, _ALL)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or f"it is damaged ({error})"
         parser.error(f"{given.data / _SQUAD} cannot be read: {reason}. Name its folder as --data.")
@@ -132,16 +145,15 @@ def main() -> None:
     def embed(texts: list[str]) -> Any:
         return np.asarray(embedder.get_text_embedding_batch(texts), dtype=np.float32)
 
-    found = [
-        balanced([row for pool in part for row in examples(pool, embed, rng)], most, rng)
-        for part, most in ((pools, given.most * 2 // 3), ([public], given.most // 3))
-    ]
-    kept = [row for part in found for row in part]
-    rng.shuffle(kept)
-    lines = (json.dumps(row, ensure_ascii=False) for row in kept)
+    found = []
+    for part, most in ((pools, given.most * 2 // 3), ([public], given.most // 3)):
+        sets = [rows for pool in part for rows in examples(pool, embed, given.questions, rng)]
+        rng.shuffle(sets)
+        found += list(islice((row for rows in sets for row in rows), most))
+    lines = (json.dumps(row, ensure_ascii=False) for row in found)
     given.out.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    unanswered = sum(row["answer"] == NOT_SAID for row in kept)
-    print(f"{len(kept):,} examples, {unanswered:,} without an answer: {given.out}")
+    unanswered = sum(row["answer"] == NOT_SAID for row in found)
+    print(f"{len(found):,} examples, {unanswered:,} without an answer: {given.out}")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.errors import ModelError, UsageError
-from rag.tuning.batching import passes, steps_in
+from rag.tuning.batching import passes
 from rag.tuning.encoding import Encoded
 from rag.tuning.network import Network, is_out_of_memory
 from rag.tuning.recipe import Recipe
@@ -71,7 +70,8 @@ class Training:
         self._optimizer = torch.optim.AdamW(
             network.parameters, lr=recipe.learning_rate, weight_decay=0.0
         )
-        self.steps = steps_in(len(learned), recipe.batch, recipe.epochs)
+        self._batches = list(passes(learned, recipe.batch, recipe.epochs, recipe.seed))
+        self.steps = len(self._batches)
         self._between = max(1, self.steps // (recipe.epochs * recipe.looks))
         self.done = 0
         self.looks: list[Look] = []
@@ -95,8 +95,7 @@ class Training:
         ModelError where memory is short even for one example at a time, StorageError where the
         checkpoint cannot be written.
         """
-        batches = passes(self._learned, self._recipe.batch, self._recipe.epochs, self._recipe.seed)
-        for batch in islice(batches, self.done, None):
+        for batch in self._batches[self.done :]:
             if not self._look_if_due(stop):
                 return self._interrupted()
             if self._is_over():

@@ -14,7 +14,7 @@ from rag.models.engine import LocalLLM
 from rag.prompting import build_prompt
 from rag.records import ModelInfo
 from rag.settings import Settings
-from rag.tuning.batching import passes, pieces, steps_in
+from rag.tuning.batching import passes, pieces
 from rag.tuning.encoding import Encoded, Encoder, _passage
 from rag.tuning.examples import Example, Source, read_examples
 from tests.rag.tuning.tiny import make_model, rows, write_rows
@@ -93,14 +93,14 @@ def test_passages_that_are_not_cited_are_cut_to_fit_and_the_cited_ones_never(
     assert Encoder(tokenizer, [2], 60).encode(example) is None
 
 
-def row(prompt: int, answer: int) -> Encoded:
-    return Encoded(tuple(range(10, 10 + prompt + answer)), prompt)
+def row(prompt: int, answer: int, first: int = 10) -> Encoded:
+    return Encoded(tuple(range(first, first + prompt + answer)), prompt)
 
 
 def test_every_example_is_in_every_pass_once_and_near_others_of_its_length() -> None:
-    encoded = [row(100 + n * 37 % 200, 5) for n in range(203)]
+    encoded = [row(100 + n * 37 % 200, 5, n) for n in range(203)]
     batches = list(passes(encoded, 8, 2, seed=1))
-    assert len(batches) == steps_in(203, 8, 2) == 52
+    assert len(batches) == 52
     for half in (batches[:26], batches[26:]):
         assert sorted(len(r.ids) for batch in half for r in batch) == sorted(
             len(r.ids) for r in encoded
@@ -112,15 +112,44 @@ def test_every_example_is_in_every_pass_once_and_near_others_of_its_length() -> 
     assert sum(spans) / len(spans) < 30
 
 
+def asked(passages: int, question: int) -> Encoded:
+    """An example whose prompt is 40 tokens of its passages and 8 of its question."""
+    return Encoded((*[passages] * 40, *[question] * 8, 1, 2), 48)
+
+
+def test_examples_over_the_same_passages_stay_together() -> None:
+    encoded = [asked(100 + n % 20, 200 + n) for n in range(100)]  # 20 of 5 each
+    for batch in passes(encoded, 12, 1, seed=1):
+        assert 5 <= len(batch) <= 12
+        sets = [r.ids[0] for r in batch]
+        assert all(sets.count(one) == 5 for one in sets)
+    large = [asked(100, 200 + n) for n in range(30)]
+    assert sorted(map(len, passes(large, 12, 1, seed=1))) == [6, 12, 12]
+
+
+def test_what_examples_share_is_computed_once() -> None:
+    rows = [asked(100, 201), asked(100, 202), asked(101, 201), row(20, 2, 300)]
+    shared, alone = pieces(rows, 1000, pad=0, device="cpu")
+    assert shared.head.tolist() == [[100] * 40]
+    assert shared.ids.tolist() == [[201] * 8 + [1, 2], [202] * 8 + [1, 2]]
+    assert (shared.mask, shared.first, shared.tokens) == (None, 7, 4)
+    assert shared.targets.tolist() == [[1, 2], [1, 2]]
+    assert alone.head is None
+    assert alone.ids.shape == (2, 50)
+    # the head counts too where room is short
+    assert [len(p.ids) for p in pieces(rows[:2] * 3, 72, pad=0, device="cpu")] == [3, 3]
+    assert [len(p.ids) for p in pieces(rows[:2], 59, pad=0, device="cpu")] == [1, 1]
+
+
 def test_only_completions_are_learned_whatever_is_padded() -> None:
-    rows = [row(30, 4), row(20, 6), row(40, 5)]
+    rows = [row(30, 4, 10), row(20, 6, 11), row(40, 5, 12)]
     parts = list(pieces(rows, 80, pad=0, device="cpu"))
     assert [tuple(part.ids.shape) for part in parts] == [(2, 34), (1, 45)]
     assert parts[1].mask is None
     assert parts[0].mask.sum(1).tolist() == [26, 34]
     assert [part.tokens for part in parts] == [10, 5]
     first, second = parts[0].targets.tolist()
-    assert [t for t in first if t >= 0] == list(range(30, 36))
+    assert [t for t in first if t >= 0] == list(range(31, 37))
     assert [t for t in second if t >= 0] == list(range(40, 44))
-    at = first.index(30) + parts[0].first
-    assert parts[0].ids[0, at] == 29  # it is the last of the prompt that foretells the first
+    at = first.index(31) + parts[0].first
+    assert parts[0].ids[0, at] == 30  # it is the last of the prompt that foretells the first

@@ -82,7 +82,7 @@ def test_interrupted_training_ends_with_the_same_bits(bench: Bench, tmp_path: Pa
     stops = 0
     while True:
         part = bench.training(tmp_path / "parts.pt")
-        if part.run(after(5)):
+        if part.run(after(4)):
             break
         stops += 1
         assert stops < 50
@@ -108,12 +108,12 @@ def test_it_goes_on_with_the_same_bits_where_less_memory_is_free(
         return Training(network, SHORT, rows, rows[:4], path, {}, lambda line: None)
 
     much, little = 2**34, 2**24
-    assert network(much).most_tokens == 1024 > network(little).most_tokens > 100
+    assert network(much).most_tokens == 2048 > network(little).most_tokens > 100
     whole = training("whole.pt", network(much))
     assert whole.run(never)
     assert not training("parts.pt", network(much)).run(after(4))
     part = training("parts.pt", network(little))
-    assert part._network.most_tokens == 1024
+    assert part._network.most_tokens == 2048
     assert part.done > 0
     assert part.run(never)
     assert part.looks == whole.looks
@@ -190,16 +190,38 @@ def test_a_gpu_learns_as_well(bench: Bench, tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-def test_padding_changes_no_loss(bench: Bench) -> None:
+def test_neither_padding_nor_a_common_head_changes_a_loss(bench: Bench) -> None:
     network = bench.network()
     rows = bench.encoded(network)[:4]
     alone = [float(network.loss(piece)) for row in rows for piece in network.pieces([row])]
     network.most_tokens = 4096
     (together,) = network.pieces(rows)
+    assert together.head is not None
     assert together.mask is not None
     assert float(network.loss(together)) == pytest.approx(sum(alone), rel=1e-4)
     network._keeps = False
     assert float(network.loss(together)) == pytest.approx(sum(alone), rel=1e-4)
+
+
+def test_a_common_head_changes_no_gradient(bench: Bench) -> None:
+    network = bench.network()
+    rows = bench.encoded(network)[:4]
+    torch.manual_seed(3)
+    for parameter in network.parameters:  # fresh ones of B are 0, and then those of A have none
+        torch.nn.init.normal_(parameter, std=0.1)
+
+    def gradients(parts: list[Any]) -> list[torch.Tensor]:
+        network.model.zero_grad()
+        for part in parts:
+            network.loss(part).backward()
+        return [p.grad.clone() for p in network.parameters]
+
+    alone = gradients([piece for row in rows for piece in network.pieces([row])])
+    network.most_tokens = 4096
+    together = gradients(network.pieces(rows))
+    assert any(g.abs().max() > 0.01 for g in alone)
+    for one, other in zip(alone, together, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_another_seed_gives_other_weights(bench: Bench, tmp_path: Path) -> None:
