@@ -28,7 +28,7 @@ SHORT_HELPS = {
     "ask": "Answer a question from the documents, with citations.",
     "evaluate": "Measure retrieval, answers, citations and abstention on labelled questions.",
     "ingest": "Add, sync, list and remove documents.",
-    "models": "Fetch, list and tune the open models.",
+    "models": "Fetch, list, show and tune the open models.",
     "search": "Find passages in the documents.",
     "serve": "Serve the web pages and the REST interface.",
 }

@@ -1,4 +1,4 @@
-"""The memory that this machine, or the control group of this process, has left."""
+"""The memory that this machine, or the control group of this process, has, and has left."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def free_memory(proc: Path = _PROC, groups: Path = _GROUPS) -> int:
     left = [_left(group) for group in _own_groups(proc, groups)]
     known = [free for free in (machine and machine * 1024, *left) if free is not None]
     return min(known, default=_UNKNOWN)
+
+
+def total_memory(proc: Path = _PROC, groups: Path = _GROUPS) -> int:
+    """Bytes that this process can have at most; 4 GiB where nothing tells.
+
+    The least of what the machine has and of each limit of a control group (version 2).
+    """
+    machine = _value(proc / "meminfo", "MemTotal")
+    limits = [_text(group / "memory.max").strip() for group in _own_groups(proc, groups)]
+    known = [int(limit) for limit in limits if limit.isdecimal()]
+    return min([*known, machine * 1024] if machine else known, default=_UNKNOWN)
 
 
 def _own_groups(proc: Path, groups: Path) -> list[Path]:

@@ -12,11 +12,12 @@ from rag import __version__
 from rag.library import Library
 from rag.settings import Settings, load_settings
 from web import problems, security
-from web.api import ask, contents, described, documents, health
+from web.api import ask, contents, described, documents, health, models
 from web.api.schemas import Problem
 from web.pages import ask as ask_page
 from web.pages import document as document_page
 from web.pages import library as library_page
+from web.pages import models as models_page
 from web.pages import shared
 from web.served import attach
 
@@ -60,9 +61,9 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
     attach(app, library or Library(settings or load_settings()))
     security.install(app)
     problems.install(app)
-    for api in (ask.api, documents.api, contents.api, health.api):
+    for api in (ask.api, documents.api, contents.api, models.api, health.api):
         app.register_api(api)
-    for pages in (described.pages, ask_page.pages, library_page.pages, document_page.pages):
-        app.register_blueprint(pages)
+    for pages in (described, ask_page, library_page, document_page, models_page):
+        app.register_blueprint(pages.pages)
     shared.install(app)
     return app

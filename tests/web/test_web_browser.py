@@ -391,3 +391,28 @@ def test_what_a_document_says_asks_nobody_for_anything(
     assert page.locator("img, iframe, object, embed, .turn script").count() == 0
     leads = page.locator("a").evaluate_all("links => links.map(link => link.href)")
     assert [url for url in [*asked, *leads] if not url.startswith(f"{address}/")] == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_models_are_chosen_and_looked_at(browser: Browser, address: str, script: bool) -> None:
+    for width in (1280, 390):
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, base_url=address, java_script_enabled=script
+        )
+        page = context.new_page()
+        page.set_default_timeout(8000)
+        page.goto("/")
+        page.click("nav >> text=Models")
+        page.check("text=commercial use")
+        page.select_option("[name=language]", "pl")
+        page.select_option("[name=task]", "llm")
+        page.click("text=Show")
+        expect(page.locator("tbody a", has_text="Qwen3-8B")).to_be_visible()
+        expect(page.locator("tbody a", has_text="llama-7b")).to_have_count(0)
+        expect(page.locator("[name=language]")).to_have_value("pl")
+        page.locator("tbody a", has_text="Qwen3-8B").click()
+        expect(page.locator("h1")).to_have_text("Qwen3-8B")
+        expect(page.locator("#openness")).to_be_visible()
+        if script:
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        context.close()

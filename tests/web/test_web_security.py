@@ -21,6 +21,8 @@ ROUTES = {
     "POST /ask": 400,
     "GET /library": 200,
     "POST /library": 400,
+    "GET /models": 200,
+    "GET /models/<path:model_id>": 404,
     "GET /documents/<document_id>": 404,
     "GET /documents/<document_id>/remove": 404,
     "POST /documents/<document_id>/remove": 404,
@@ -36,6 +38,7 @@ ROUTES = {
     "POST /api/v1/ask": 415,
     "POST /api/v1/search": 415,
     "GET /api/v1/answers/<answer_id>": 404,
+    "GET /api/v1/models": 200,
     "GET /api/v1/documents": 200,
     "POST /api/v1/documents": 400,
     "GET /api/v1/documents/<document_id>": 404,
@@ -113,7 +116,9 @@ def test_the_address_that_is_served_is_answered(app: Flask, name: str) -> None:
     assert client.get("/healthz", headers={"Host": "127.0.0.3:8123"}).status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/", "/library", "/api/docs", "/none", "/api/v1/documents"])
+@pytest.mark.parametrize(
+    "path", ["/", "/library", "/models", "/api/docs", "/none", "/api/v1/documents"]
+)
 def test_every_reply_is_strict(client: FlaskClient, path: str) -> None:
     headers = client.get(path, headers={"Accept": "text/html"}).headers
     policy = headers["Content-Security-Policy"]
@@ -126,7 +131,7 @@ def test_every_reply_is_strict(client: FlaskClient, path: str) -> None:
     assert "Access-Control-Allow-Origin" not in headers
 
 
-@pytest.mark.parametrize("path", ["/", "/library", "/api/docs", "/none"])
+@pytest.mark.parametrize("path", ["/", "/library", "/models", "/api/docs", "/none"])
 def test_pages_hold_nothing_inline_and_nothing_from_elsewhere(
     client: FlaskClient, library: FakeLibrary, path: str
 ) -> None:

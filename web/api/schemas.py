@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 
+from rag.models.footprint import Machine
+from rag.models.listing import TASKS, Entry, Here
 from rag.questions import MOST_FILTERS
 from rag.records import DEFAULT_COLLECTION, Answer, Passage
 
@@ -232,6 +234,34 @@ class PageOutput(BaseModel):
     height: float
     blocks: list[BlockOutput]
     boxes: list[tuple[float, float, float, float]]
+
+
+class ModelsQuery(_Input):
+    """Which models: those for which all that is given here holds.
+
+    `commercial`: the licence permits commercial use, be it with conditions. `fits`: this machine
+    has the memory for its weights at one precision at least. `language` (BCP 47) is named by its
+    makers. `family` is the beginning of a family's name. `here`: it is in the models folder.
+    """
+
+    commercial: bool = False
+    fits: bool = False
+    language: str = Field("", max_length=35)
+    family: str = Field("", max_length=80)
+    here: bool = False
+    task: str = Field("", pattern=f"^({'|'.join(TASKS)})?$")
+
+
+class ModelsOutput(BaseModel):
+    """The models that are here, those of the catalogue, and the memory by which they fit or not.
+
+    A model in both is named by the `catalogue` of the one and the `id` of the other. Bytes of the
+    catalogue are those of the weights alone. This is not legal advice.
+    """
+
+    models: list[Here]
+    catalogue: list[Entry]
+    machine: Machine
 
 
 class HealthOutput(BaseModel):

@@ -10,6 +10,7 @@ from flask import Flask, redirect
 from werkzeug.wrappers import Response
 
 from rag.catalog.collections import collection_names
+from rag.models.footprint import count_words
 from rag.records import DEFAULT_COLLECTION
 from web.readiness import LOADING, reason_not_ready
 from web.rendering import by_page, human_bytes, newer_versions
@@ -45,6 +46,7 @@ STATE_LABELS = {
 def install(app: Flask) -> None:
     """Give the templates their filters and values."""
     app.jinja_env.filters["by_page"] = by_page
+    app.jinja_env.filters["count_words"] = count_words
     app.jinja_env.filters["human_bytes"] = human_bytes
     app.jinja_env.filters["newer_versions"] = newer_versions
     app.jinja_env.filters["language_name"] = language_name

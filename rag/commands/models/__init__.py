@@ -1,0 +1,19 @@
+"""`cloister models …`: the open models that this library can use. A file holds a command."""
+
+from __future__ import annotations
+
+import click
+
+from rag.commands.finetune import finetune
+from rag.commands.models.add import add
+from rag.commands.models.listing import list_
+from rag.commands.models.show import show
+
+
+@click.group()
+def models() -> None:
+    """Fetch, list, show and tune the open models."""
+
+
+for _command in (add, finetune, list_, show):
+    models.add_command(_command)

@@ -1,0 +1,70 @@
+"""Memory: what a model takes, and what this machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag.memory import total_memory
+from rag.models import footprint
+from rag.models.catalogue import entry_of
+from rag.models.footprint import GPU, RAM, Machine, count_words, needed_bytes, needs, this_machine
+
+
+@pytest.fixture(autouse=True)
+def _asked_anew() -> None:
+    footprint._gpus.cache_clear()
+
+
+def test_weights_at_each_precision() -> None:
+    model = entry_of("Qwen/Qwen3-8B")
+    assert model is not None
+    assert needed_bytes(model, "bfloat16") == 2 * model.parameters
+    found = {need.precision: need.fits for need in needs(model, Machine(2 * model.parameters, RAM))}
+    assert found == {"float32": False, "bfloat16": True, "int8": True, "int4": True}
+
+
+def test_counts_as_people_say_them() -> None:
+    counts = (22_713_216, 999_600_000, 8_190_735_360, 178_557_000_000)
+    assert [count_words(one) for one in counts] == ["23 M", "1.0 B", "8.2 B", "179 B"]
+
+
+def nvidia(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver's program that says so."""
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+
+def test_the_first_gpu_or_the_one_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia(tmp_path, 'case "$1" in *memory.total*) printf "81559\\n24576\\n";; esac', monkeypatch)
+    assert this_machine("auto") == Machine(81559 * 2**20, GPU)
+    assert this_machine("cuda") == Machine(81559 * 2**20, GPU)
+    assert this_machine("cuda:1") == Machine(24576 * 2**20, GPU)
+    assert this_machine("cpu") == Machine(total_memory(), RAM)
+    assert this_machine("cuda:7").kind == RAM
+
+
+@pytest.mark.parametrize("script", ["echo no driver >&2; exit 9", "echo '[N/A]'"])
+def test_a_driver_that_does_not_answer_is_no_gpu(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia(tmp_path, script, monkeypatch)
+    assert this_machine("auto") == Machine(total_memory(), RAM)
+
+
+def test_total_memory_is_the_least_that_is_allowed(tmp_path: Path) -> None:
+    proc, groups = tmp_path / "proc", tmp_path / "groups"
+    (proc / "self").mkdir(parents=True)
+    (groups / "a/b").mkdir(parents=True)
+    assert total_memory(proc, groups) == 4 * 2**30
+    (proc / "meminfo").write_text("MemTotal: 2000 kB\nMemAvailable: 10 kB\n")
+    (proc / "self/cgroup").write_text("0::/a/b\n")
+    assert total_memory(proc, groups) == 2000 * 1024
+    (groups / "a/b/memory.max").write_text("max\n")
+    (groups / "a/memory.max").write_text("1500000\n")
+    assert total_memory(proc, groups) == 1_500_000
