@@ -184,11 +184,14 @@ class Answerer:
         if not prompt.passages:
             return
         draft, misses, tokens = Draft([p.text for p in prompt.passages]), 0, 0
+        read = prompt.tokens
         with generator.generate(prompt.text, arguments, stop) as stream:
             for delta in stream:
                 if not tokens:
                     run.mark("first_token")
-                tokens = delta.tokens
+                tokens, read = delta.tokens, delta.prompt_tokens or read
+                if not delta.text:
+                    continue
                 yield Event("token", {"text": delta.text})
                 draft.add(delta.text)
                 for sentence in draft.take():
@@ -200,7 +203,7 @@ class Answerer:
             else:
                 for sentence in draft.take(last=True):
                     yield self._verified(run, prompt, sentence) or _withdrawn(sentence)
-        run.usage = Usage(prompt.tokens, tokens)
+        run.usage = Usage(read, tokens)
 
     def _verified(self, run: _Run, prompt: Prompt, text: str) -> Event | None:
         """The event of a sentence that a passage supports; None where none does.

@@ -59,7 +59,37 @@ class Settings:
 
     llm_model: str = _setting(
         "SmolLM2-135M-Instruct",
-        "LLM: a name in the models folder, a folder, or a fetched hub id; none: answer by quotes.",
+        "LLM: a name in the models folder, a folder, or a fetched hub id; none: answer by quotes. "
+        "With llm.url: the server's name of it, if it has several.",
+    )
+    llm_url: str = _setting(
+        "",
+        "OpenAI-compatible server on your premises that runs the LLM, as http://127.0.0.1:8080; "
+        "empty: it runs here. See docs/servers.md.",
+    )
+    llm_allowed_hosts: tuple[str, ...] = _setting(
+        (), "Addresses (host:port) that llm.url may lead to; this machine's loopback always."
+    )
+    llm_key_file: str = _setting("", "File that holds the key of the server at llm.url, if any.")
+    llm_key_variable: str = _setting(
+        "", "Environment variable that holds it instead; its name must not begin with CLOISTER_."
+    )
+    llm_ca_file: str = _setting(
+        "", "PEM file of the authority of the server's certificate; empty: those of the system."
+    )
+    llm_context_tokens: int = _setting(
+        4096, "Context length of the server's model, where the server does not tell it.", least=256
+    )
+    llm_connect_seconds: float = _setting(5.0, "Longest wait for a connection.", least=0.1)
+    llm_first_token_seconds: float = _setting(
+        120.0, "Longest wait for the server's first token.", least=0.1
+    )
+    llm_token_seconds: float = _setting(30.0, "Longest wait for each further one.", least=0.1)
+    llm_answer_seconds: float = _setting(
+        300.0, "Longest time for a whole answer of the server, further tries included.", least=0.1
+    )
+    llm_retries: int = _setting(
+        3, "Further tries before the first token, where the server is busy or not there.", least=0
     )
     llm_adapter: str = _setting(
         "", "LoRA adapter of the LLM: a name in the models folder, or a folder; empty: none."
