@@ -17,12 +17,14 @@ from typing import Any
 from rag.answerability import Calibration, Evidence, Judge, threshold
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
+from rag.catalog.collections import asked_parameters
 from rag.citing import Citations
 from rag.condensing import condense
 from rag.drafting import Draft, is_refusal
 from rag.evidence import Span, coverage, held_terms, is_cut
 from rag.generation import Generator
 from rag.kinds import shows_kind, wanted_kind
+from rag.parameters import used_parameters
 from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import (
     NO_MODEL,
@@ -153,10 +155,8 @@ class Answerer:
             self._settings.retrieval_passages,
             question.filters,
         )
-        parameters = {
-            "temperature": self._settings.llm_temperature,
-            "max_new_tokens": self._settings.llm_max_new_tokens,
-        } | dict(question.parameters)
+        of_collection = asked_parameters(self._catalog, question.collections)
+        parameters = used_parameters(question.parameters, self._settings, of_collection)
         run = _Run(
             question=question,
             standalone=standalone,
