@@ -118,7 +118,8 @@ def test_the_page_has_a_field_for_each_that_may_be_set(
     assert '<details class="advanced" id="advanced">' in page
     assert 'name="temperature" value="" min="0" max="0.5" step="any" placeholder="0"' in page
     assert 'name="max_new_tokens" value="" min="1" max="4096" step="1" placeholder="128"' in page
-    assert 'name="system_prompt" rows="2" maxlength="20"' in page
+    assert 'name="system_prompt" rows="2"' in page
+    assert "At most 20 characters." in page
     assert 'name="top_k"' not in page  # fixed: there is nothing to choose
 
 
