@@ -17,12 +17,14 @@ from typing import Any
 from rag.answerability import Calibration, Evidence, Judge, threshold
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
+from rag.catalog.collections import asked_parameters
 from rag.citing import Citations
 from rag.condensing import condense
 from rag.drafting import Draft, is_refusal
 from rag.evidence import Span, coverage, held_terms, is_cut
 from rag.generation import Generator
 from rag.kinds import shows_kind, wanted_kind
+from rag.parameters import used_parameters
 from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import (
     NO_MODEL,
@@ -153,10 +155,8 @@ class Answerer:
             self._settings.retrieval_passages,
             question.filters,
         )
-        parameters = {
-            "temperature": self._settings.llm_temperature,
-            "max_new_tokens": self._settings.llm_max_new_tokens,
-        } | dict(question.parameters)
+        of_collection = asked_parameters(self._catalog, question.collections)
+        parameters = used_parameters(question.parameters, self._settings, of_collection)
         run = _Run(
             question=question,
             standalone=standalone,
@@ -184,11 +184,14 @@ class Answerer:
         if not prompt.passages:
             return
         draft, misses, tokens = Draft([p.text for p in prompt.passages]), 0, 0
+        read = prompt.tokens
         with generator.generate(prompt.text, arguments, stop) as stream:
             for delta in stream:
                 if not tokens:
                     run.mark("first_token")
-                tokens = delta.tokens
+                tokens, read = delta.tokens, delta.prompt_tokens or read
+                if not delta.text:
+                    continue
                 yield Event("token", {"text": delta.text})
                 draft.add(delta.text)
                 for sentence in draft.take():
@@ -200,7 +203,7 @@ class Answerer:
             else:
                 for sentence in draft.take(last=True):
                     yield self._verified(run, prompt, sentence) or _withdrawn(sentence)
-        run.usage = Usage(prompt.tokens, tokens)
+        run.usage = Usage(read, tokens)
 
     def _verified(self, run: _Run, prompt: Prompt, text: str) -> Event | None:
         """The event of a sentence that a passage supports; None where none does.

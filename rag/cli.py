@@ -26,6 +26,7 @@ GROUP = "cloister.commands"
 INTERRUPTED = 130
 SHORT_HELPS = {
     "ask": "Answer a question from the documents, with citations.",
+    "collections": "List the collections, and set how answers from them are generated.",
     "evaluate": "Measure retrieval, answers, citations and abstention on labelled questions.",
     "ingest": "Add, sync, list and remove documents.",
     "models": "Fetch, list, show and tune the open models.",

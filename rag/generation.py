@@ -34,10 +34,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of generated text, and how many tokens there are so far."""
+    """A piece of generated text, and how many tokens there are so far.
+
+    The last piece may have no text; `prompt_tokens` is what a server says that it read.
+    """
 
     text: str
     tokens: int
+    prompt_tokens: int | None = None
 
 
 class Generator:
@@ -115,17 +119,22 @@ def _deltas(completions: Iterable[CompletionResponse]) -> Iterator[Delta]:
     for part in completions:
         raw = part.raw if isinstance(part.raw, dict) else {}
         tokens = int(raw.get("tokens", tokens + 1))
-        if part.delta:
-            yield Delta(part.delta, tokens)
+        read = raw.get("prompt_tokens")
+        if part.delta or read is not None:
+            yield Delta(part.delta or "", tokens, read)
 
 
 def load_generator(settings: Settings) -> Generator | None:
-    """The LLM that the settings name: a folder with an adapter, or `package.module:Class`; or None.
+    """The LLM that the settings name, or None: a server's, a folder's, or `package.module:Class`.
 
     Raises ModelError when it is missing, altered or does not load, or where the adapter is, is of
-    another model or may not be used.
+    another model or may not be used, or the server's address is not allowed; Busy where the server
+    does not answer yet.
     """
-    none, plugged_in = settings.llm_model in ("", "none"), ":" in settings.llm_model
+    none = settings.llm_model in ("", "none")
+    if settings.llm_url and not none:
+        return _of_server(settings)
+    plugged_in = ":" in settings.llm_model
     if settings.llm_adapter and (none or plugged_in):
         raise ModelError(
             f"“{settings.llm_model}” is no model folder, so no adapter can be put on it. Set "
@@ -155,3 +164,15 @@ def load_generator(settings: Settings) -> Generator | None:
     llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision, path)
     info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
     return Generator(llm, info, llm.count, settings)
+
+
+def _of_server(settings: Settings) -> Generator:
+    from rag.models.remote import RemoteLLM
+
+    if settings.llm_adapter:
+        raise ModelError(
+            "llm.adapter is set, but the LLM runs on the server at llm.url. Put the adapter on the "
+            "model there, and set llm.adapter to nothing."
+        )
+    llm = RemoteLLM(settings)
+    return Generator(llm, llm.info, llm.count, settings)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import CATALOG_FILE, Catalog
-from rag.catalog.collections import create_collection
+from rag.catalog.collections import asked_parameters, create_collection
 from rag.catalog.filtering import check_passing
 from rag.catalog_questions import catalog_question
 from rag.errors import Busy, CloisterError, UsageError
-from rag.questions import check_filters, check_parameters, checked
+from rag.parameters import check_parameters
+from rag.questions import check_filters, checked
 from rag.records import DEFAULT_COLLECTION, NO_FILTERS, Filters, Passage, Question
 from rag.settings import Settings
 
@@ -139,8 +140,9 @@ class Library:
         Raises the errors of `search` before the first event, and ModelError or Busy from within it.
         """
         checked(question.text, self.settings)
-        check_parameters(question.parameters, self.settings)
         self._check(question.collections, question.filters)
+        of_collection = asked_parameters(self.catalog, question.collections)
+        check_parameters(question.parameters, self.settings, of_collection)
         about_library = None
         if not question.filters.documents:
             about_library = catalog_question(question.text, question.history)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 from rag.errors import TooLarge, UsageError
 from rag.printing import printable
@@ -49,15 +47,4 @@ def check_filters(filters: Filters) -> None:
     if filters.since and filters.until and filters.until < filters.since:
         raise UsageError(
             f"No day is both from {filters.since} on and until {filters.until}. Swap the two."
-        )
-
-
-def check_parameters(parameters: Mapping[str, Any], settings: Settings) -> None:
-    """Raises UsageError where an answer would have to be longer than it may be."""
-    least = parameters.get("min_new_tokens") or 0
-    most = parameters.get("max_new_tokens") or settings.llm_max_new_tokens
-    if least > most:
-        raise UsageError(
-            f"min_new_tokens is {least}, more than max_new_tokens, which is {most}. Lower the one "
-            "or raise the other."
         )

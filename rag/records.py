@@ -149,6 +149,18 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection as it is listed: how many documents are in it, members included.
+
+    `parameters` are what answers from it are generated with, where a question does not say.
+    """
+
+    name: str
+    documents: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Twin:
     """Another document that has a passage's text, the same or similar, and where.
 
@@ -283,8 +295,8 @@ NO_FILTERS = Filters()
 class Question:
     """What is asked: of which collections (None: all) and documents, after which turns, and how.
 
-    `parameters` may hold `temperature`, `top_k`, `top_p`, `min_new_tokens`, `max_new_tokens` and
-    `system_prompt`.
+    `parameters` may hold those of `rag.parameters`; what is left out has the collection's value,
+    else that of the settings.
     """
 
     text: str

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from rag.errors import UnknownSetting, UsageError
+from rag.ranges import Range, read_range
 
 ENVIRONMENT_PREFIX = "CLOISTER_"
 HOME_VARIABLE = "CLOISTER_HOME"
@@ -59,7 +60,37 @@ class Settings:
 
     llm_model: str = _setting(
         "SmolLM2-135M-Instruct",
-        "LLM: a name in the models folder, a folder, or a fetched hub id; none: answer by quotes.",
+        "LLM: a name in the models folder, a folder, or a fetched hub id; none: answer by quotes. "
+        "With llm.url: the server's name of it, if it has several.",
+    )
+    llm_url: str = _setting(
+        "",
+        "OpenAI-compatible server on your premises that runs the LLM, as http://127.0.0.1:8080; "
+        "empty: it runs here. See docs/servers.md.",
+    )
+    llm_allowed_hosts: tuple[str, ...] = _setting(
+        (), "Addresses (host:port) that llm.url may lead to; this machine's loopback always."
+    )
+    llm_key_file: str = _setting("", "File that holds the key of the server at llm.url, if any.")
+    llm_key_variable: str = _setting(
+        "", "Environment variable that holds it instead; its name must not begin with CLOISTER_."
+    )
+    llm_ca_file: str = _setting(
+        "", "PEM file of the authority of the server's certificate; empty: those of the system."
+    )
+    llm_context_tokens: int = _setting(
+        4096, "Context length of the server's model, where the server does not tell it.", least=256
+    )
+    llm_connect_seconds: float = _setting(5.0, "Longest wait for a connection.", least=0.1)
+    llm_first_token_seconds: float = _setting(
+        120.0, "Longest wait for the server's first token.", least=0.1
+    )
+    llm_token_seconds: float = _setting(30.0, "Longest wait for each further one.", least=0.1)
+    llm_answer_seconds: float = _setting(
+        300.0, "Longest time for a whole answer of the server, further tries included.", least=0.1
+    )
+    llm_retries: int = _setting(
+        3, "Further tries before the first token, where the server is busy or not there.", least=0
     )
     llm_adapter: str = _setting(
         "", "LoRA adapter of the LLM: a name in the models folder, or a folder; empty: none."
@@ -77,6 +108,21 @@ class Settings:
     )
     llm_max_new_tokens: int = _setting(128, "Tokens of a generated answer.", least=1)
     llm_temperature: float = _setting(0.0, "0 is greedy and repeatable.", least=0)
+
+    limits_temperature: Range = _setting(
+        Range(0, 2), "What a question or a collection may set, as 0..0.7; one number is fixed."
+    )
+    limits_top_k: Range = _setting(Range(0, 1000), "The same for top_k; 0 is no limit on tokens.")
+    limits_top_p: Range = _setting(Range(0.01, 1), "The same for top_p.")
+    limits_min_new_tokens: Range = _setting(Range(0, 4096), "The same for min_new_tokens.")
+    limits_max_new_tokens: Range = _setting(Range(1, 4096), "The same for max_new_tokens.")
+    limits_repetition_penalty: Range = _setting(
+        Range(0.5, 2), "The same for repetition_penalty; 1 is none."
+    )
+    limits_seed: Range = _setting(Range(0, 2**31 - 1), "The same for the seed of what is drawn.")
+    limits_system_prompt: Range = _setting(
+        Range(0, 4000), "Length in characters of a question's own system prompt; 0: it has none."
+    )
 
     reader_model: str = _setting(
         "all-MiniLM-L6-v2", "Model folder that the reader builds on; none: judge without a reader."
@@ -188,6 +234,9 @@ class Settings:
 
 
 _METADATA = {item.name: item.metadata for item in fields(Settings)}
+_WIDEST: dict[str, Any] = {
+    item.name: item.default for item in fields(Settings) if item.type == "Range"
+}
 
 
 def load_settings(
@@ -292,6 +341,14 @@ def _in_range(name: str, value: float) -> float:
     return value
 
 
+def _limited(name: str, value: Range) -> Range:
+    """The range, where it is within the widest, which is the default. Raises UsageError."""
+    widest: Range = _WIDEST[name]
+    if not value.within(widest):
+        raise UsageError(f"The setting {_dotted(name)} must be within {widest}, not {value}.")
+    return value
+
+
 def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
     if name not in types:
         raise UnknownSetting(_unknown(name, name, list(types)))
@@ -305,6 +362,8 @@ def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
             return _in_range(name, int(value))
         if wanted is float and not isinstance(value, bool):
             return _in_range(name, float(value))
+        if wanted is Range:
+            return _limited(name, read_range(value))
         if wanted == tuple[str, ...]:
             items = value.split(",") if isinstance(value, str) else value
             return tuple(str(item).strip() for item in items if str(item).strip())
@@ -315,5 +374,6 @@ def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
         raise ValueError(value)
     except (TypeError, ValueError, OverflowError) as error:
         kind = getattr(wanted, "__name__", str(wanted))
+        kind = "number, or two as 0..0.7" if wanted is Range else kind
         message = f"The setting {_dotted(name)} must be of type {kind}, not {value!r}."
         raise UsageError(message) from error

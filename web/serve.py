@@ -34,6 +34,8 @@ _log = logging.getLogger("cloister")
 _INGEST_PARTS = ("embedder", "indexes")
 _GRACE_SECONDS = 10
 _TIMEOUT_SECONDS = 300
+# between two looks for an LLM server that was not there yet
+_AGAIN_SECONDS = 10
 
 
 def serve(settings: Settings) -> None:
@@ -98,6 +100,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self._identity = identity
         self._app: Flask | None = None
         self._worker: Any = None
+        self._reason = ""
         super().__init__()
 
     def load_config(self) -> None:
@@ -146,18 +149,31 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def _load_library(self) -> None:
         here = self._served()
-        try:
-            here.library.load()
-        except CloisterError as error:
-            _log.error("Cloister cannot answer questions: %s", error)
-        except Exception:  # noqa: BLE001  # a thread's boundary: the server goes on
-            _log.exception("Cloister cannot answer questions: the library could not be loaded")
+        later = self._loaded_later(here)
         parts = here.library.readiness()
         if here.stopping.is_set() or any(parts[name] != "ready" for name in _INGEST_PARTS):
             return
         self._start_worker(here)
+        while later and not here.stopping.wait(_AGAIN_SECONDS):
+            later = self._loaded_later(here)
         if here.library.ready:
             click.echo(f"Cloister is ready at {self._identity.address}", err=True)
+
+    def _loaded_later(self, here: Served) -> bool:
+        """Load what is not loaded; whether it is worth another try, as with an LLM server's start.
+
+        What keeps it from loading is logged, once for each reason.
+        """
+        try:
+            here.library.load()
+        except CloisterError as error:
+            if str(error) != self._reason:
+                _log.error("Cloister cannot answer questions: %s", error)
+            self._reason = str(error)
+            return isinstance(error, Busy)
+        except Exception:  # noqa: BLE001  # a thread's boundary: the server goes on
+            _log.exception("Cloister cannot answer questions: the library could not be loaded")
+        return False
 
     def _start_worker(self, here: Served) -> None:
         from ingest.worker import Worker

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from rag.catalog import Catalog, now
-from rag.catalog.schema import collections
+from rag.catalog.schema import collections, documents
 from rag.errors import UnknownCollection, UsageError
-from rag.records import DEFAULT_COLLECTION
+from rag.records import DEFAULT_COLLECTION, Collection
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -36,6 +38,52 @@ def collection_names(catalog: Catalog) -> list[str]:
     with catalog.read() as connection:
         names = list(connection.execute(select(collections.c.name)).scalars())
     return sorted(set(names) | {DEFAULT_COLLECTION}, key=lambda n: (n != DEFAULT_COLLECTION, n))
+
+
+def list_collections(catalog: Catalog) -> list[Collection]:
+    """All collections, `default` first, with their documents counted."""
+    statement = (
+        select(collections.c.name, collections.c.parameters, func.count(documents.c.id))
+        .outerjoin(
+            documents,
+            (documents.c.collection_id == collections.c.id) & (documents.c.state != "removed"),
+        )
+        .group_by(collections.c.id)
+        .order_by(collections.c.name != DEFAULT_COLLECTION, collections.c.name)
+    )
+    with catalog.read() as connection:
+        rows = connection.execute(statement).all()
+    return [Collection(name, count, json.loads(parameters)) for name, parameters, count in rows]
+
+
+def change_parameters(catalog: Catalog, name: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Set what answers from a collection are generated with; None forgets a parameter.
+
+    Returns all that it has then. The values must have been checked. Raises UnknownCollection.
+    """
+    with catalog.write() as connection:
+        known = collection_id(connection, name)
+        mine = collections.c.id == known
+        held = connection.execute(select(collections.c.parameters).where(mine)).scalar_one()
+        merged = {**json.loads(held), **changes}
+        kept = {key: value for key, value in merged.items() if value is not None}
+        connection.execute(
+            update(collections).where(mine).values(parameters=json.dumps(kept, ensure_ascii=False))
+        )
+    return kept
+
+
+def asked_parameters(catalog: Catalog, names: Sequence[str] | None) -> Mapping[str, Any]:
+    """The parameters of the one collection that is asked; none where several are.
+
+    Without `names` all are asked, which may be one. Raises UnknownCollection.
+    """
+    statement = select(collections.c.parameters)
+    with catalog.read() as connection:
+        if names is not None:
+            statement = statement.where(collections.c.id.in_(collection_ids(connection, names)))
+        found = connection.execute(statement.limit(2)).scalars().all()
+    return json.loads(found[0]) if len(found) == 1 else {}
 
 
 def collection_id(connection: Connection, name: str) -> int:

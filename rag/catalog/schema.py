@@ -36,6 +36,8 @@ collections = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("created_at", String, nullable=False),
+    # what answers from it are generated with, as JSON
+    Column("parameters", Text, nullable=False, default="{}", server_default="{}"),
 )
 
 folders = Table(

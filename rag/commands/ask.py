@@ -10,6 +10,7 @@ import click
 
 from rag.catalog_questions import catalog_question
 from rag.commands.filtering import chosen, filter_options
+from rag.commands.parameters import chosen_parameters, parameter_options
 from rag.printing import json_line, printable
 from rag.records import Question
 from rag.session import open_session
@@ -22,7 +23,7 @@ _LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
 @filter_options
-@click.option("--max-new-tokens", type=click.IntRange(1, 4096), help="Longest generated answer.")
+@parameter_options
 @click.option("--json", "as_json", is_flag=True, help="Print the answer record as one JSON line.")
 @click.pass_obj
 def ask(
@@ -30,13 +31,12 @@ def ask(
     /,
     question: str,
     collections: tuple[str, ...],
-    max_new_tokens: int | None,
     as_json: bool,
-    **filters: Any,
+    **options: Any,
 ) -> None:
     """Answer QUESTION from the documents, with citations that can be checked."""
-    parameters = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
-    asked = Question(question, collections or None, parameters=parameters, filters=chosen(filters))
+    parameters = chosen_parameters(options)
+    asked = Question(question, collections or None, parameters=parameters, filters=chosen(options))
     answer: Mapping[str, Any] = {}
     about_library = None if asked.filters.documents else catalog_question(question)
     if not as_json:

@@ -104,19 +104,23 @@ class LocalLLM(CustomLLM):
     ) -> CompletionResponseGen:
         """Completions as they grow; closing the generator ends the work at the next token.
 
-        `kwargs` are transformers' generation arguments (`max_new_tokens`, `temperature`, …), and
-        `stop`, an event that ends the work when another thread sets it.
+        `kwargs` are transformers' generation arguments (`max_new_tokens`, `temperature`, …),
+        `stop`, an event that ends the work when another thread sets it, and `seed`, with which
+        what is drawn is drawn again, as long as nothing else is drawn meanwhile.
         Raises ModelError when the model fails, for lack of memory for instance.
         """
+        import torch
         from transformers import StoppingCriteriaList, TextIteratorStreamer
 
-        stop = _Stop(kwargs.pop("stop", None))
+        stop, seed = _Stop(kwargs.pop("stop", None)), kwargs.pop("seed", None)
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         failure: list[Exception] = []
 
         def work() -> None:
             self._stops.stop = stop
             try:
+                if seed is not None:
+                    torch.manual_seed(seed)
                 inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
                 self._model.generate(
                     **inputs.to(self.device),

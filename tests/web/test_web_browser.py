@@ -181,6 +181,23 @@ def test_a_long_question_is_told_and_not_cut(page: Page, library: FakeLibrary) -
     expect(page.locator(".meta")).to_be_visible()
 
 
+def test_parameters_are_sent_where_they_are_given(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    page.goto("/")
+    page.locator("#advanced summary").click()
+    page.get_by_label("Temperature").fill("0.5")
+    page.get_by_label("System prompt").fill("Be brief.")
+    ask(page, "How many days?")
+    expect(page.locator(".meta")).to_be_visible()
+    assert library.asked[0].parameters == {"temperature": 0.5, "system_prompt": "Be brief."}
+    # a wrong one is shown, though its place was closed
+    page.get_by_label("Temperature").fill("9")
+    page.locator("#advanced summary").click()
+    ask(page, "And then?")
+    expect(page.get_by_label("Temperature")).to_be_focused()
+    assert len(library.asked) == 1
+
+
 def test_stop_ends_generation(page: Page, library: FakeLibrary) -> None:
     library.add()
     page.goto("/")

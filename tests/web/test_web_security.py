@@ -39,6 +39,8 @@ ROUTES = {
     "POST /api/v1/search": 415,
     "GET /api/v1/answers/<answer_id>": 404,
     "GET /api/v1/models": 200,
+    "GET /api/v1/collections": 200,
+    "PATCH /api/v1/collections/<name>": 415,
     "GET /api/v1/documents": 200,
     "POST /api/v1/documents": 400,
     "GET /api/v1/documents/<document_id>": 404,

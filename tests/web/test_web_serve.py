@@ -17,13 +17,16 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from rag.errors import Busy, Refused, UsageError
+from rag.errors import Busy, ModelError, Refused, UsageError
 from rag.lock import find_holder
 from rag.records import Question
 from rag.session import RemoteSession, open_session
 from rag.settings import Settings
+from tests.web.fakes import FakeLibrary
+from web.app import create_app
 from web.cli import serve as serve_command
-from web.serve import bind, check_host
+from web.serve import Server, address_of, bind, check_host
+from web.served import Identity
 
 RUN = """
 import os, sys, time, pathlib
@@ -203,3 +206,48 @@ def test_a_taken_port_is_named() -> None:
             bind("127.0.0.1", port)
     with pytest.raises(UsageError):
         bind("127.0.0.1", 70_000)
+
+
+def test_an_llm_server_that_is_not_up_yet_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Documents are taken in meanwhile, and its reason is logged once."""
+    monkeypatch.setattr("web.serve._AGAIN_SECONDS", 0.01)
+    library = FakeLibrary(Settings(home=tmp_path), ready=False)
+    happened: list[str] = []
+
+    def load() -> None:
+        happened.append("load")
+        if happened.count("load") < 4:
+            raise Busy("The LLM server at 127.0.0.1:8080 cannot be reached.")
+        library.is_ready = True
+
+    monkeypatch.setattr(library, "load", load)
+    monkeypatch.setattr(Server, "_start_worker", lambda *_: happened.append("worker"))
+    with bind("127.0.0.1", 0) as listener:
+        server = Server(library.settings, listener, Identity(address_of(listener), "token"))
+        server._app = create_app(library)
+        server._load_library()
+    assert happened == ["load", "worker", "load", "load", "load"]
+    assert caplog.text.count("cannot be reached") == 1
+    library.close()
+
+
+def test_a_model_that_is_missing_is_not_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = FakeLibrary(Settings(home=tmp_path), ready=False)
+    tries: list[int] = []
+
+    def load() -> None:
+        tries.append(1)
+        raise ModelError("The model x is missing.")
+
+    monkeypatch.setattr(library, "load", load)
+    monkeypatch.setattr(Server, "_start_worker", lambda *_: None)
+    with bind("127.0.0.1", 0) as listener:
+        server = Server(library.settings, listener, Identity(address_of(listener), "token"))
+        server._app = create_app(library)
+        server._load_library()
+    assert len(tries) == 1
+    library.close()

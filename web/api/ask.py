@@ -6,7 +6,9 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from rag.catalog.answers import read_answer
-from rag.questions import check_parameters, checked
+from rag.catalog.collections import asked_parameters
+from rag.parameters import check_parameters
+from rag.questions import checked
 from rag.records import Filters, Question, Turn, to_json
 from web.answering import Answering
 from web.api.described import problems
@@ -40,9 +42,9 @@ def ask(body: AskInput) -> Response:
     on travel?”) is answered from the catalog: `answered_from` says so, and neither `evidence` nor
     `token` comes.
     """
-    settings = served().library.settings
+    settings, catalog = served().library.settings, served().library.catalog
     parameters = body.parameters.model_dump(exclude_none=True)
-    check_parameters(parameters, settings)
+    check_parameters(parameters, settings, asked_parameters(catalog, body.collections))
     question = Question(
         text=checked(body.question, settings),
         collections=tuple(body.collections) if body.collections else None,

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 from rag.models.footprint import Machine
 from rag.models.listing import TASKS, Entry, Here
 from rag.questions import MOST_FILTERS
-from rag.records import DEFAULT_COLLECTION, Answer, Passage
+from rag.records import DEFAULT_COLLECTION, Answer, Collection, Passage
 
 
 def _encodable(text: str) -> str:
@@ -35,13 +35,18 @@ class _Input(BaseModel):
 
 
 class Parameters(_Input):
-    """How the answer is generated; what is left out has the server's setting."""
+    """How the answer is generated; what is left out has the collection's or the server's value.
+
+    The operator's limits may be narrower than those told here.
+    """
 
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_k: int | None = Field(None, ge=0, le=1000)
-    top_p: float | None = Field(None, gt=0, le=1)
+    top_p: float | None = Field(None, ge=0.01, le=1)
     min_new_tokens: int | None = Field(None, ge=0, le=4096)
     max_new_tokens: int | None = Field(None, ge=1, le=4096)
+    repetition_penalty: float | None = Field(None, ge=0.5, le=2)
+    seed: int | None = Field(None, ge=0, le=2**31 - 1)
     system_prompt: Text | None = Field(None, max_length=4000)
 
 
@@ -78,6 +83,18 @@ class AskInput(_Input):
     history: list[TurnInput] = Field([], max_length=20)
     parameters: Parameters = Parameters.model_construct()
     stream: bool = False
+
+
+class CollectionPath(BaseModel):
+    """A collection's name."""
+
+    name: Name
+
+
+class CollectionChange(_Input):
+    """What is to be set; null forgets a parameter, what is left out stays."""
+
+    parameters: Parameters
 
 
 class SearchInput(_Input):
@@ -140,6 +157,16 @@ class PassagesOutput(BaseModel):
     """Passages, the best first."""
 
     passages: list[Passage]
+
+
+class CollectionOutput(RootModel[Collection]):
+    """A collection, and what answers from it are generated with."""
+
+
+class CollectionsOutput(BaseModel):
+    """The collections, `default` first."""
+
+    collections: list[Collection]
 
 
 class DocumentOutput(BaseModel):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, render_template, request
 
 from rag.catalog.answers import read_answer
+from rag.catalog.collections import asked_parameters
 from rag.catalog.documents import count_states, get_document
 from rag.errors import CloisterError, NotFound
+from rag.parameters import check_parameters, read_parameters
 from rag.questions import checked
 from rag.records import NO_FILTERS, Document, Filters, Question
 from web.answering import Answering
+from web.pages.parameters import parameter_fields
 from web.problems import problem
 from web.served import served
 
@@ -31,7 +35,8 @@ def answer() -> tuple[str, int]:
     only = None
     try:
         only = _scope(request.form.get("document"))
-        result = _answer(text, request.form.get("collection") or None, only)
+        parameters = read_parameters(request.form)
+        result = _answer(text, request.form.get("collection") or None, only, parameters)
     except CloisterError as error:
         return _page(only, question=text, problem=problem(error)), error.status
     return _page(only, **result), 200
@@ -56,11 +61,16 @@ def _scope(document_id: str | None) -> Document | None:
     return get_document(served().library.catalog, document_id) if document_id else None
 
 
-def _answer(text: str, collection: str | None, only: Document | None) -> dict[str, Any]:
+def _answer(
+    text: str, collection: str | None, only: Document | None, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
     here = served()
+    of_collection = asked_parameters(here.library.catalog, [collection] if collection else None)
+    check_parameters(parameters, here.library.settings, of_collection)
     question = Question(
         text=checked(text, here.library.settings),
         collections=(collection,) if collection else None,
+        parameters=parameters,
         filters=Filters(documents=(only.id,)) if only else NO_FILTERS,
     )
     answering = Answering(here, question)
@@ -77,4 +87,7 @@ def _page(only: Document | None, **values: Any) -> str:
     states = count_states(served().library.catalog)
     searchable = states.pop("live", 0)
     waiting = sum(states.get(name, 0) for name in ("pending", "parsing", "embedding"))
-    return render_template("ask.html", only=only, searchable=searchable, waiting=waiting, **values)
+    fields = list(parameter_fields(served().library.settings, request.form))
+    return render_template(
+        "ask.html", only=only, searchable=searchable, waiting=waiting, fields=fields, **values
+    )

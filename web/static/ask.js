@@ -66,7 +66,7 @@ async function answer(question) {
   const turn = new Turn(question);
   const request = new AbortController();
   begin(turn, request);
-  const body = { question, history, ...scope() };
+  const body = { question, history, parameters: parameters(), ...scope() };
   let record = null;
   let ended = false;
   try {
@@ -92,6 +92,19 @@ function scope() {
   if (only) return { filters: { documents: [only.value] } };
   return collection?.value ? { collections: [collection.value] } : {};
 }
+
+// How the answer is to be generated, where something is said of it.
+function parameters() {
+  const given = Array.from(form.querySelectorAll("[data-parameter]")).filter(({ value }) => value.trim());
+  return Object.fromEntries(given.map(({ name, value, dataset }) =>
+    [name, dataset.parameter === "number" ? Number(value) : value]));
+}
+
+// A field that is wrong must be seen before it can be said so.
+form.addEventListener("invalid", (event) => {
+  const details = event.target.closest("details");
+  if (details) details.open = true;
+}, true);
 
 function begin(turn, request) {
   running = request;

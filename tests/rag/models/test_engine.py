@@ -91,6 +91,16 @@ def test_greedy_answers_repeat(generator) -> None:  # type: ignore[no-untyped-de
     assert texts[0] == texts[1] != ""
 
 
+def test_a_seed_draws_the_same_again(generator) -> None:  # type: ignore[no-untyped-def]
+    def drawn(seed: int) -> str:
+        given = {"max_new_tokens": 12, "temperature": 1.5, "seed": seed}
+        prompt = _chat(generator, "Write a line about the sea.")
+        with generator.generate(prompt, given, threading.Event()) as stream:
+            return "".join(delta.text for delta in stream)
+
+    assert drawn(7) == drawn(7) != drawn(8)
+
+
 def test_leaving_the_stream_frees_the_model_within_a_second(generator) -> None:  # type: ignore[no-untyped-def]
     with generator.generate(
         _chat(generator, "Tell a long story."), {"max_new_tokens": 2000}, threading.Event()
