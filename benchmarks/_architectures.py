@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ _SPECIAL = ["<|pad|>", "<|begin|>", "<|end|>"]
 
 
 def make_model(config: dict[str, Any], folder: Path, scale: int = 1) -> None:
-    """A model of a configuration in a folder, in bfloat16, with a tokenizer of single bytes.
+    """A model of a configuration in a folder, in bfloat16, with a tokenizer as large.
 
     With `scale` it is that much narrower.
     """
@@ -205,7 +206,7 @@ def make_model(config: dict[str, Any], folder: Path, scale: int = 1) -> None:
             piece = flat[start : start + len(some)]
             piece.copy_(some[: len(piece)])
     model.save_pretrained(folder)
-    byte_tokenizer().save_pretrained(folder)
+    byte_tokenizer(made.get_text_config().vocab_size).save_pretrained(folder)
 
 
 def narrowed(config: dict[str, Any], scale: int) -> dict[str, Any]:
@@ -223,14 +224,22 @@ def narrowed(config: dict[str, Any], scale: int) -> dict[str, Any]:
     }
 
 
-def byte_tokenizer() -> Any:
-    """A tokenizer whose tokens are the bytes of a text, and three special ones."""
+def byte_tokenizer(size: int) -> Any:
+    """A tokenizer of `size` tokens: three special ones, the bytes, and pairs and triples of bytes.
+
+    What is merged is beyond ASCII, so that in a plain text each character is a token.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate([*_SPECIAL, *letters])}
-    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    rare = [letter for letter in letters if not letter.isascii()]
+    pairs = list(product(rare, rare))
+    merges = [*pairs, *((left + right, more) for (left, right), more in product(pairs, rare))]
+    merges = merges[: max(0, size - len(letters) - len(_SPECIAL))]
+    tokens = [*_SPECIAL, *letters, *(left + right for left, right in merges)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     pad, begin, end = _SPECIAL

@@ -117,7 +117,7 @@ def _of(
         file.unlink()
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Taken]) -> str:
     """The rows as a table in Markdown, below a line about what they were measured on."""
     import torch
     import transformers

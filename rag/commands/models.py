@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from rag.commands.finetune import finetune
+from rag.commands.models_cost import cost
+from rag.commands.models_fit import fit
 from rag.errors import ModelError
 from rag.printing import json_line, printable
 from rag.settings import Settings
@@ -20,7 +22,8 @@ def models() -> None:
     """Fetch, list and tune the open models."""
 
 
-models.add_command(finetune)
+for command in (cost, finetune, fit):
+    models.add_command(command)
 
 
 @models.command(epilog="Example: cloister models add starter")
