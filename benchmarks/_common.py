@@ -39,6 +39,7 @@ class Options:
     files: int = 0
     chunks: int = 0
     kept: Path | None = None
+    write: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,15 @@ class Figure:
 Measure = Callable[[Options], Sequence[Figure]]
 
 
-def run_benchmark(name: str, about: str, measure: Measure, files: int = 0, chunks: int = 0) -> int:
+def run_benchmark(
+    name: str, about: str, measure: Measure, files: int = 0, chunks: int = 0, page: str = ""
+) -> int:
     """Read the options, measure, print; returns the exit code.
 
     One that works on a number of files gives it as `files`, which `--files` changes; one that
-    makes a library of so many chunks as `chunks`, and `--kept` keeps what it makes.
+    makes a library of so many chunks as `chunks`, and `--kept` keeps what it makes; one that has a
+    table of its own on a page of the docs gives that page: `--write` writes it there, and
+    `--kept` names a file of what was measured.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON line instead")
@@ -72,6 +77,11 @@ def run_benchmark(name: str, about: str, measure: Measure, files: int = 0, chunk
         )
         parser.add_argument(
             "--kept", type=Path, help="keep the libraries in this folder, and use what is in it"
+        )
+    if page:
+        parser.add_argument("--write", action="store_true", help=f"put the table into {page}")
+        parser.add_argument(
+            "--kept", type=Path, help="keep what was measured in this file, and use what is in it"
         )
     options = Options(**vars(parser.parse_args()))
     os.environ.setdefault("TQDM_DISABLE", "1")

@@ -127,9 +127,9 @@ def _deltas(completions: Iterable[CompletionResponse]) -> Iterator[Delta]:
 def load_generator(settings: Settings) -> Generator | None:
     """The LLM that the settings name, or None: a server's, a folder's, or `package.module:Class`.
 
-    Raises ModelError when it is missing, altered or does not load, or where the adapter is, is of
-    another model or may not be used, or the server's address is not allowed; Busy where the server
-    does not answer yet.
+    Raises ModelError when it is missing, altered, does not fit or does not load, or where the
+    adapter is, is of another model or may not be used, or the server's address is not allowed; Busy
+    where the server does not answer yet.
     """
     none = settings.llm_model in ("", "none")
     if settings.llm_url and not none:
@@ -152,16 +152,18 @@ def load_generator(settings: Settings) -> Generator | None:
         return Generator(plugged, info, lambda text: len(text) // 3 + 1, settings)
     from rag.models.adapter import check_adapter, find_adapter
     from rag.models.engine import LocalLLM
+    from rag.models.fitting import loading
     from rag.models.folder import find_model, verify
 
-    folder = find_model(settings.models_path, settings.llm_model)
-    verify(folder)
-    adapter = None
-    if settings.llm_adapter:
-        adapter = find_adapter(settings.models_path, settings.llm_adapter)
-        check_adapter(adapter, folder)
-    path = adapter.path if adapter else None
-    llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision, path)
+    with loading(settings):
+        folder = find_model(settings.models_path, settings.llm_model)
+        verify(folder)
+        adapter = None
+        if settings.llm_adapter:
+            adapter = find_adapter(settings.models_path, settings.llm_adapter)
+            check_adapter(adapter, folder)
+        path = adapter.path if adapter else None
+        llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision, path)
     info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
     return Generator(llm, info, llm.count, settings)
 

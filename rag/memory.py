@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 _UNKNOWN = 4 * 2**30
@@ -29,6 +30,13 @@ def total_memory(proc: Path = _PROC, groups: Path = _GROUPS) -> int:
     limits = [_text(group / "memory.max").strip() for group in _own_groups(proc, groups)]
     known = [int(limit) for limit in limits if limit.isdecimal()]
     return min([*known, machine * 1024] if machine else known, default=_UNKNOWN)
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library can: glibc keeps much of it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _own_groups(proc: Path, groups: Path) -> list[Path]:

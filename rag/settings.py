@@ -101,6 +101,10 @@ class Settings:
         "auto, float32, bfloat16 or float16.",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
+    llm_check_fit: bool = _setting(
+        True,
+        "true: refuse to load an LLM that needs more memory than is free; false: try nevertheless.",
+    )
     llm_concurrency: int = _setting(4, "Answers generated at once; further ones queue.", least=1)
     llm_queue: int = _setting(32, "Answers that may wait for a turn; more are refused.", least=0)
     llm_max_prompt_tokens: int = _setting(
@@ -225,6 +229,11 @@ class Settings:
         least=0,
     )
 
+    cost_per_hour: float = _setting(
+        0.0, "Price of an hour of the machine or GPU that the LLM runs on; 0: not known.", least=0
+    )
+    cost_currency: str = _setting("", "Currency of `cost.per_hour`, as EUR.")
+
     question_max_chars: int = _setting(2000, "Longest question or query, in characters.", least=1)
 
     @property
@@ -257,6 +266,12 @@ def load_settings(
         values["models"] = Path(values["models"]).expanduser().absolute()
     types = get_type_hints(Settings)
     return Settings(**{name: _convert(name, value, types) for name, value in values.items()})
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    """The values that a setting may have, where only some are; `name` as in Python."""
+    choices: tuple[str, ...] = _METADATA[name]["choices"]
+    return choices
 
 
 def setting_rows() -> Iterator[tuple[str, str, str, str]]:

@@ -59,7 +59,7 @@ def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
     name, _, revision = name_or_path.partition("@")
     if name.strip(". ") == "":
         raise ModelError("No model is named. Set llm.model and embedder.model to a model folder.")
-    for path in (models_path / name, models_path / name.replace("/", "--"), Path(name_or_path)):
+    for path in model_paths(models_path, name_or_path):
         if path.is_dir():
             found = _describe(path, known=True)
             if revision and found.revision != revision and path != Path(name_or_path):
@@ -72,6 +72,12 @@ def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
         f"The model {name_or_path} is not in the models folder. {_STARTER_HINT}; "
         "put any other model's folder there, or set its path."
     )
+
+
+def model_paths(models_path: Path, name_or_path: str) -> tuple[Path, ...]:
+    """Where a model of that name may lie, in the order in which they are looked at."""
+    name = name_or_path.partition("@")[0]
+    return models_path / name, models_path / name.replace("/", "--"), Path(name_or_path)
 
 
 def list_models(models_path: Path, damaged: Callable[[ModelError], None]) -> list[ModelFolder]:

@@ -6,14 +6,16 @@ import click
 
 from rag.commands.finetune import finetune
 from rag.commands.models.add import add
+from rag.commands.models.cost import cost
+from rag.commands.models.fit import fit
 from rag.commands.models.listing import list_
 from rag.commands.models.show import show
 
 
 @click.group()
 def models() -> None:
-    """Fetch, list, show and tune the open models."""
+    """Choose, fetch, list, show and tune the open models."""
 
 
-for _command in (add, finetune, list_, show):
+for _command in (add, cost, finetune, fit, list_, show):
     models.add_command(_command)
