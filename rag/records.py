@@ -284,7 +284,7 @@ class Question:
     """What is asked: of which collections (None: all) and documents, after which turns, and how.
 
     `parameters` may hold `temperature`, `top_k`, `top_p`, `min_new_tokens`, `max_new_tokens` and
-    `system_prompt`.
+    `system_prompt`. `asker` is a key of who asks: askers share the LLM evenly.
     """
 
     text: str
@@ -292,6 +292,7 @@ class Question:
     history: tuple[Turn, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = NO_FILTERS
+    asker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
