@@ -90,9 +90,9 @@ class Bench:
     def prompts(self, count: int, seed: int) -> list[list[int]]:
         """Prompts that differ from their first token on."""
         drawn = random.Random(seed)
-        firsts = drawn.sample(range(100, self.vocabulary), count)
-        rest = self.sizes.prompt - 1
-        return [[first, *drawn.choices(range(100, self.vocabulary), k=rest)] for first in firsts]
+        words = range(min(100, self.vocabulary // 4), self.vocabulary)  # no special tokens
+        firsts = drawn.sample(words, count)
+        return [[first, *drawn.choices(words, k=self.sizes.prompt - 1)] for first in firsts]
 
     def run(self, way: str, prompts: Sequence[list[int]]) -> Run:
         """Write all prompts in a way of `_WAYS`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from typing import Any
 
@@ -18,6 +19,7 @@ from rag.models.batch.room import Room
 from rag.models.batch.steps import Steps
 from rag.models.batch.trial import find_attention
 
+_log = logging.getLogger("cloister")
 # of the memory that is free once the model is loaded, keys and values may take this share
 _CPU_SHARE, _GPU_SHARE = 0.25, 0.85
 # of the tokens that fit, those of common beginnings
@@ -44,6 +46,12 @@ class Writer:
         self.loop: Loop | None = None
         if attention := find_attention(model):
             self.loop = _loop(Steps(model, attention), rows, cache_bytes, graphs)
+        else:
+            _log.warning(
+                "The LLM's answers are written each alone, which is slower when many ask at once: "
+                "a trial found no way to write %s in a batch that is right.",
+                model.config.model_type,
+            )
 
     @property
     def batched(self) -> bool:
