@@ -184,8 +184,8 @@ class Answerer:
         if not prompt.passages:
             return
         draft, misses, tokens = Draft([p.text for p in prompt.passages]), 0, 0
-        read = prompt.tokens
-        with generator.generate(prompt.text, arguments, stop) as stream:
+        read, asker = prompt.tokens, run.question.asker
+        with generator.generate(prompt.text, arguments, stop, asker) as stream:
             for delta in stream:
                 if not tokens:
                     run.mark("first_token")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import Busy, ModelError
+from rag.errors import ModelError
 from rag.plugging import advice, resolve
 from rag.records import ModelInfo
 from rag.settings import Settings
+from rag.turns import Turns
 
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import CompletionResponse
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 120.0
 _SETTING = "llm.model"
-# a question that was given up leaves the line within this time
-_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +43,13 @@ class Delta:
 
 
 class Generator:
-    """A loaded LLM, shared by all questions: `concurrency` at once, `queue` more in line."""
+    """A loaded LLM, shared by all questions: `llm.concurrency` at once, `llm.queue` in line."""
 
     def __init__(
         self, llm: LLM, info: ModelInfo, count: Callable[[str], int], settings: Settings
     ) -> None:
         self._llm = llm
-        self._turns = threading.BoundedSemaphore(settings.llm_concurrency)
-        self._places = threading.BoundedSemaphore(settings.llm_concurrency + settings.llm_queue)
+        self._turns = Turns(settings.llm_concurrency, settings.llm_queue)
         # a plugged-in LLM knows its own chat template as `messages_to_prompt`
         self._render: Any = getattr(llm, "prompt", None) or llm.messages_to_prompt
         self._stoppable = getattr(llm, "stoppable", False)
@@ -72,15 +69,16 @@ class Generator:
 
     @contextmanager
     def generate(
-        self, prompt: str, parameters: Mapping[str, Any], stop: threading.Event
+        self, prompt: str, parameters: Mapping[str, Any], stop: threading.Event, asker: str = ""
     ) -> Iterator[Iterator[Delta]]:
         """Wait for a turn, then generate; leaving the block stops the model at its next token.
 
         So does setting `stop` from another thread, also while the prompt is being read, where
         the LLM is Cloister's own; while waiting it gives the place in the line up, and nothing is
-        generated. Raises Busy when too many wait or for too long, ModelError when the model fails.
+        generated. Askers who wait have their turns one after another, however much each asks.
+        Raises Busy when too many wait or for too long, ModelError when the model fails.
         """
-        with self._turn(stop) as begun:
+        with self._turns.turn(stop, asker, WAIT_SECONDS) as begun:
             if not begun:
                 yield iter(())
                 return
@@ -92,26 +90,6 @@ class Generator:
                 close = getattr(completions, "close", None)
                 if close:
                     close()
-
-    @contextmanager
-    def _turn(self, stop: threading.Event) -> Iterator[bool]:
-        """Hold a turn; False, and none, where `stop` was set before there was one."""
-        if not self._places.acquire(blocking=False):
-            raise Busy("Too many questions are waiting for the LLM; try again in a minute.")
-        try:
-            until = time.monotonic() + WAIT_SECONDS
-            while not self._turns.acquire(timeout=_LOOK_SECONDS):
-                if stop.is_set():
-                    yield False
-                    return
-                if time.monotonic() > until:
-                    raise Busy("The LLM was busy with other questions for too long; try again.")
-            try:
-                yield not stop.is_set()
-            finally:
-                self._turns.release()
-        finally:
-            self._places.release()
 
 
 def _deltas(completions: Iterable[CompletionResponse]) -> Iterator[Delta]:
@@ -163,7 +141,15 @@ def load_generator(settings: Settings) -> Generator | None:
             adapter = find_adapter(settings.models_path, settings.llm_adapter)
             check_adapter(adapter, folder)
         path = adapter.path if adapter else None
-        llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision, path)
+        llm = LocalLLM(
+            folder.path,
+            settings.llm_device,
+            settings.llm_precision,
+            path,
+            rows=settings.llm_concurrency,
+            cache_bytes=settings.llm_cache_mb * 2**20 or None,
+            graphs=settings.llm_graphs == "auto",
+        )
     info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
     return Generator(llm, info, llm.count, settings)
 

@@ -297,6 +297,7 @@ class Question:
 
     `parameters` may hold those of `rag.parameters`; what is left out has the collection's value,
     else that of the settings.
+    `asker` is a key of who asks: askers share the LLM evenly.
     """
 
     text: str
@@ -304,6 +305,7 @@ class Question:
     history: tuple[Turn, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = NO_FILTERS
+    asker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

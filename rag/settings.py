@@ -105,8 +105,21 @@ class Settings:
         True,
         "true: refuse to load an LLM that needs more memory than is free; false: try nevertheless.",
     )
-    llm_concurrency: int = _setting(4, "Answers generated at once; further ones queue.", least=1)
+    llm_concurrency: int = _setting(
+        8, "Answers generated at once, a token of each a step; further ones queue.", least=1
+    )
     llm_queue: int = _setting(32, "Answers that may wait for a turn; more are refused.", least=0)
+    llm_cache_mb: int = _setting(
+        0,
+        "Memory for what the LLM keeps of the texts that it writes at once, in MiB; 0: a quarter "
+        "of what is free once it is loaded, on a GPU most of it.",
+        least=0,
+    )
+    llm_graphs: str = _setting(
+        "auto",
+        "auto: CUDA graphs on a GPU where a probe finds them right and faster; off: never.",
+        choices=("auto", "off"),
+    )
     llm_max_prompt_tokens: int = _setting(
         1536, "Token budget of a prompt, passages included.", least=1
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,25 @@ from llama_index.core.llms import CustomLLM
 
 from rag.errors import ModelError
 from rag.models.adapter import merge_adapter
+from rag.models.batch.request import Request
+from rag.models.batch.sampling import Sampler
 from rag.models.chat import Chat
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.wording import Wording
+from rag.models.writer import Writer
 
-# prompts are read in pieces, so that a question that is given up ends soon
-_PREFILL_TOKENS = 256
+# tokens of a completion where the caller does not say
+_NEW_TOKENS = 256
 
 
 class LocalLLM(CustomLLM):
     """A causal language model from a folder. Never contacts a hub, never runs remote code.
 
-    Several completions may run at once: each has its own cache, and a step of one runs between
-    two steps of another. All end at their next token when the program's main thread has ended.
+    Completions that run at once, at most `rows`, are written together, a token of each a step; see
+    `rag/models/batch`. All end at their next token when the program's main thread has ended.
     `adapter` is the folder of a LoRA adapter, checked before, that is merged into the weights.
+    `cache_bytes` is the memory for keys and values, None: a share of what is free; `graphs` False
+    records no steps on a GPU.
     """
 
     context_tokens: int
@@ -40,10 +45,17 @@ class LocalLLM(CustomLLM):
     _model: Any = PrivateAttr()
     _tokenizer: Any = PrivateAttr()
     _chat: Chat = PrivateAttr()
-    _stops: Any = PrivateAttr()
+    _writer: Writer = PrivateAttr()
 
     def __init__(
-        self, folder: Path, device: str, precision: str, adapter: Path | None = None
+        self,
+        folder: Path,
+        device: str,
+        precision: str,
+        adapter: Path | None = None,
+        rows: int = 8,
+        cache_bytes: int | None = None,
+        graphs: bool = True,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -70,9 +82,7 @@ class LocalLLM(CustomLLM):
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._chat = Chat(tokenizer)
-        # each generating thread's own stop, asked between the pieces of a prompt too
-        self._stops = threading.local()
-        self._model.register_forward_pre_hook(self._before_forward)
+        self._writer = Writer(self._model, rows, cache_bytes, graphs)
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -104,93 +114,35 @@ class LocalLLM(CustomLLM):
     ) -> CompletionResponseGen:
         """Completions as they grow; closing the generator ends the work at the next token.
 
-        `kwargs` are transformers' generation arguments (`max_new_tokens`, `temperature`, …),
-        `stop`, an event that ends the work when another thread sets it, and `seed`, with which
-        what is drawn is drawn again, as long as nothing else is drawn meanwhile.
-        Raises ModelError when the model fails, for lack of memory for instance.
+        `kwargs` are transformers' generation arguments (`max_new_tokens`, `temperature`, …);
+        `seed`, with which a sampled text repeats; and `stop`, an event that ends the work when
+        another thread sets it. Raises ModelError when the model fails, for lack of memory for
+        instance.
         """
-        import torch
-        from transformers import StoppingCriteriaList, TextIteratorStreamer
-
-        stop, seed = _Stop(kwargs.pop("stop", None)), kwargs.pop("seed", None)
-        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
-        failure: list[Exception] = []
-
-        def work() -> None:
-            self._stops.stop = stop
-            try:
-                if seed is not None:
-                    torch.manual_seed(seed)
-                inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
-                self._model.generate(
-                    **inputs.to(self.device),
-                    streamer=streamer,
-                    stopping_criteria=StoppingCriteriaList([stop]),
-                    prefill_chunk_size=_PREFILL_TOKENS,
-                    **_arguments(kwargs, self._tokenizer),
-                )
-            except _Stopped:
-                stop.left = True  # as asked; nothing has failed
-            except Exception as error:  # noqa: BLE001 - the boundary of this thread
-                failure.append(error)
-            finally:
-                streamer.end()
-
-        # no daemon, and every tensor is its own: one that is within torch when Python ends, and
-        # be it to free a tensor, aborts the process. Python waits for it, and `_Stop` ends it.
-        thread = threading.Thread(target=work, name="generate", daemon=False)
-        thread.start()
-        text = ""
+        stop = kwargs.pop("stop", None)
+        ids = self._chat.ids(prompt)
+        request = Request(ids, self._sampler(ids, kwargs), stop)
+        self._writer.submit(request)
+        wording, text, count = Wording(self._tokenizer), "", 0
         try:
-            for delta in streamer:
+            for count, token in enumerate(request.tokens(), 1):
+                delta = wording.add(token)
                 text += delta
-                yield CompletionResponse(text=text, delta=delta, raw={"tokens": stop.tokens})
+                yield CompletionResponse(text=text, delta=delta, raw={"tokens": count})
+            if delta := wording.rest():
+                yield CompletionResponse(text=text + delta, delta=delta, raw={"tokens": count})
         finally:
-            stop.left = True
-        thread.join()
-        if failure:
-            raise ModelError(f"The LLM could not answer: {failure[0]}") from failure[0]
+            request.leave()
 
-    def _before_forward(self, *_: Any) -> None:
-        stop = getattr(self._stops, "stop", None)
-        if stop is not None and stop.wanted:
-            raise _Stopped
-
-
-class _Stopped(Exception):
-    """The completion is not wanted any more."""
-
-
-class _Stop:
-    """Transformers' stopping criterion: asked after each token, which it counts."""
-
-    def __init__(self, asked: threading.Event | None) -> None:
-        self._asked = asked
-        self.left = False
-        self.tokens = 0
-
-    @property
-    def wanted(self) -> bool:
-        """Whether the consumer left, another thread asked to stop, or the process is ending."""
-        asked = self._asked is not None and self._asked.is_set()
-        return self.left or asked or not threading.main_thread().is_alive()
-
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        import torch
-
-        self.tokens += 1
-        return torch.full(
-            (input_ids.shape[0],), self.wanted, dtype=torch.bool, device=input_ids.device
-        )
-
-
-def _arguments(given: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
-    arguments = {name: value for name, value in given.items() if value is not None}
-    temperature = arguments.pop("temperature", 0.0)
-    pad = tokenizer.pad_token_id
-    arguments["pad_token_id"] = tokenizer.eos_token_id if pad is None else pad
-    if temperature > 0:
-        return arguments | {"do_sample": True, "temperature": temperature}
-    for name in ("top_k", "top_p"):
-        arguments.pop(name, None)
-    return arguments | {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
+    def _sampler(self, ids: list[int], given: dict[str, Any]) -> Sampler:
+        room = self.context_tokens - len(ids)
+        if not ids or room < 1:
+            raise ModelError(
+                f"The prompt has {len(ids):,} tokens; the LLM reads from 1 to "
+                f"{self.context_tokens - 1:,}. Shorten the question or llm.max_prompt_tokens."
+            )
+        most = min(given.get("max_new_tokens") or _NEW_TOKENS, room)
+        try:
+            return Sampler(self._model, given | {"max_new_tokens": most}, ids)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"The LLM cannot write so: {error}.") from error

@@ -91,14 +91,21 @@ def test_greedy_answers_repeat(generator) -> None:  # type: ignore[no-untyped-de
     assert texts[0] == texts[1] != ""
 
 
-def test_a_seed_draws_the_same_again(generator) -> None:  # type: ignore[no-untyped-def]
-    def drawn(seed: int) -> str:
-        given = {"max_new_tokens": 12, "temperature": 1.5, "seed": seed}
-        prompt = _chat(generator, "Write a line about the sea.")
-        with generator.generate(prompt, given, threading.Event()) as stream:
-            return "".join(delta.text for delta in stream)
+def test_sampled_answers_repeat_with_their_seed(generator) -> None:  # type: ignore[no-untyped-def]
+    def text(seed: int) -> str:
+        given = {"max_new_tokens": 12, "temperature": 1.5, "repetition_penalty": 1.1, "seed": seed}
+        with generator.generate(_chat(generator, "Tell a story."), given, threading.Event()) as it:
+            return "".join(delta.text for delta in it)
 
-    assert drawn(7) == drawn(7) != drawn(8)
+    assert text(4) == text(4) != text(5)
+
+
+def test_a_prompt_longer_than_the_model_reads_is_refused(generator) -> None:  # type: ignore[no-untyped-def]
+    with (
+        pytest.raises(ModelError, match="reads from 1 to 8,191"),
+        generator.generate("word " * 9000, {}, threading.Event()) as stream,
+    ):
+        list(stream)
 
 
 def test_leaving_the_stream_frees_the_model_within_a_second(generator) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,163 @@
+"""The engine over REST: the real application, asked by several clients, beside the engine alone.
+
+The application runs in this process on a port of its own. Clients ask different questions at once,
+streamed. Then the engine writes the same prompts, as many tokens each, without the application.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from _common import (
+    SAMPLES,
+    Figure,
+    bench_settings,
+    command,
+    environment,
+    questions,
+    run_quietly,
+    say,
+    scratch,
+)
+
+from rag.errors import CloisterError
+from rag.generation import Generator
+from rag.library import Library
+
+_NEW = 64
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What one answer asked of the LLM, and when it began and ended, by the clock."""
+
+    prompt: str
+    parameters: dict[str, Any]
+    begun: float = 0.0
+    ended: float = 0.0
+    tokens: int = 0
+
+
+def measure(clients: int) -> list[Figure]:
+    """New tokens a second over REST and by the engine alone, and their ratio."""
+    with scratch() as folder:
+        settings = bench_settings(
+            folder / "home", llm_concurrency=clients, llm_queue=4 * clients, answer_threshold=0.0
+        )
+        run_quietly(command("ingest", "sync", str(SAMPLES), "--wait"), environment(settings))
+        library = Library(settings)
+        try:
+            library.load()
+            generator = library._answerer._generator if library._answerer else None
+            if generator is None:
+                raise CloisterError("The settings name no LLM.")
+            return _measured(library, generator, clients)
+        finally:
+            library.close()
+
+
+def _measured(library: Library, generator: Generator, clients: int) -> list[Figure]:
+    from answer_latency import ask
+
+    noted: list[_Noted] = []
+    texts = [row["question"] for row in questions()][:clients]
+    with _noting(generator, noted), _served(library) as address:
+        ask(address, texts[0], {"max_new_tokens": 1})
+        noted.clear()
+        parameters = {"min_new_tokens": _NEW, "max_new_tokens": _NEW}
+        started = time.perf_counter()
+        _together([lambda text=text: ask(address, text, parameters) for text in texts])
+        whole = time.perf_counter() - started
+    written = sum(one.tokens for one in noted)
+    rest = max(one.ended for one in noted) - min(one.begun for one in noted)
+    say(f"{len(noted)} of {len(texts)} questions asked the LLM, which wrote {written} tokens")
+    _forget(generator)
+    alone = _alone(generator, noted)
+    say(f"alone: {alone:.1f} s; over REST {rest:.1f} s, with retrieval {whole:.1f} s")
+    return [
+        Figure("tokens/s over REST, from the first prompt on / engine alone", alone / rest, "×"),
+        Figure("tokens/s over REST, retrieval included / engine alone", alone / whole, "×"),
+        Figure("engine alone", written / alone, "tokens/s"),
+        Figure("over REST, from the first prompt on", written / rest, "tokens/s"),
+        Figure("over REST, retrieval included", written / whole, "tokens/s"),
+        Figure("answers that the LLM wrote", len(noted), "answers"),
+    ]
+
+
+def _alone(generator: Generator, noted: Sequence[_Noted]) -> float:
+    """The seconds that the engine takes for the same prompts and tokens, begun as they were."""
+    first = min(one.begun for one in noted)
+    started = time.perf_counter()
+
+    def write(one: _Noted) -> None:
+        time.sleep(max(0.0, one.begun - first - (time.perf_counter() - started)))
+        given = one.parameters | {"min_new_tokens": one.tokens, "max_new_tokens": one.tokens}
+        with generator.generate(one.prompt, given, threading.Event()) as deltas:
+            for _ in deltas:
+                pass
+
+    _together([lambda one=one: write(one) for one in noted if one.tokens])
+    return time.perf_counter() - started
+
+
+def _forget(generator: Generator) -> None:
+    """Let the engine read the prompts anew."""
+    loop = getattr(generator._llm, "_writer").loop  # noqa: B009 - private to the engine
+    if loop is not None:
+        loop._heads.clear()
+
+
+@contextmanager
+def _noting(generator: Generator, noted: list[_Noted]) -> Iterator[None]:
+    work = generator.generate
+
+    @contextmanager
+    def generate(prompt: str, parameters: Any, *others: Any) -> Iterator[Any]:
+        one = _Noted(prompt, dict(parameters), begun=time.perf_counter())
+        noted.append(one)
+
+        def counted(deltas: Any) -> Iterator[Any]:
+            for delta in deltas:
+                one.tokens = delta.tokens
+                yield delta
+
+        with work(prompt, parameters, *others) as deltas:
+            yield counted(deltas)
+        one.ended = time.perf_counter()
+
+    generator.generate = generate  # type: ignore[method-assign]
+    yield
+    generator.generate = work  # type: ignore[method-assign]
+
+
+@contextmanager
+def _served(library: Library) -> Iterator[str]:
+    from werkzeug.serving import make_server
+
+    from web.app import create_app
+    from web.served import served_by
+
+    app = create_app(library)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        served_by(app).stop_answers(5)
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _together(works: Sequence[Any]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,126 @@
+"""What writes a model's completions: in a batch, or each alone where a batch would be wrong."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from typing import Any
+
+import torch
+
+from rag.memory import free_memory
+from rag.models.alone import Alone
+from rag.models.batch.heads import Heads
+from rag.models.batch.loop import Loop
+from rag.models.batch.recorder import Recorder, cuda_graph, pays
+from rag.models.batch.request import Request
+from rag.models.batch.room import Room
+from rag.models.batch.steps import Steps
+from rag.models.batch.trial import find_attention
+
+_log = logging.getLogger("cloister")
+# of the memory that is free once the model is loaded, keys and values may take this share
+_CPU_SHARE, _GPU_SHARE = 0.25, 0.85
+# of the tokens that fit, those of common beginnings
+_HEADS_SHARE = 0.1
+# rotary positions that change for the whole batch when one row is long
+_CHANGING = ("dynamic", "longrope")
+
+
+class Writer:
+    """Writes requests in a batch where a trial found that right, and each alone where not.
+
+    `rows` run at once in the batch; `cache_bytes` is the memory for their keys and values, None: a
+    share of what is free. With `graphs` steps on a CUDA GPU are recorded where that is faster.
+    """
+
+    def __init__(
+        self, model: Any, rows: int, cache_bytes: int | None = None, graphs: bool = True
+    ) -> None:
+        changing, original = _changing_positions(model.config.get_text_config(decoder=True))
+        if changing:
+            _one_at_a_time(model)
+        self._longest = original if changing else None
+        self._alone = Alone(model)
+        self.loop: Loop | None = None
+        if attention := find_attention(model):
+            self.loop = _loop(Steps(model, attention), rows, cache_bytes, graphs)
+        else:
+            _log.warning(
+                "The LLM's answers are written each alone, which is slower when many ask at once: "
+                "a trial found no way to write %s in a batch that is right.",
+                model.config.model_type,
+            )
+
+    @property
+    def batched(self) -> bool:
+        """Whether completions are written together."""
+        return self.loop is not None
+
+    def submit(self, request: Request) -> None:
+        """Have a request written. Raises ModelError where it never fits into memory."""
+        short = self._longest is None or request.columns <= self._longest
+        (self.loop if self.loop and short else self._alone).submit(request)
+
+
+@torch.inference_mode()
+def _loop(steps: Steps, rows: int, cache_bytes: int | None, graphs: bool) -> Loop:
+    shelf = steps.shelf
+    shelf.reserve(1, 1)
+    steps.read(0, [0], 0)
+    tokens = (cache_bytes or _free(steps.device)) // shelf.token_bytes
+    shelf.clear()
+    heads = int(tokens * _HEADS_SHARE)
+    room = Room(tokens - heads, rows)
+    recorder = None
+    if graphs and steps.device.type == "cuda":
+        recorder = _recorder(steps, room)
+    return Loop(steps, room, Heads(heads), recorder)
+
+
+def _recorder(steps: Steps, room: Room) -> Recorder | None:
+    """What records steps, with all of the room's memory taken; None where it does not pay."""
+    context = getattr(steps.model.config, "max_position_embeddings", None) or room.tokens
+    try:
+        steps.shelf.reserve(room.rows, min(room.tokens // room.rows, context))
+        with torch.cuda.device(steps.device):
+            if pays(steps, cuda_graph):
+                return Recorder(steps, cuda_graph)
+    except Exception:  # noqa: BLE001 - whatever it raises, steps can be run as they are
+        pass
+    steps.shelf.clear()
+    torch.cuda.empty_cache()
+    return None
+
+
+def _free(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
+    return int(free_memory() * _CPU_SHARE)
+
+
+def _changing_positions(config: Any) -> tuple[bool, int]:
+    """Whether a long text changes how positions are told, and the longest that does not."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = [rope, *(value for value in rope.values() if isinstance(value, dict))]
+    changing = [kind for kind in kinds if kind.get("rope_type") in _CHANGING]
+    longest = [
+        kind.get("original_max_position_embeddings")
+        or getattr(config, "original_max_position_embeddings", None)
+        or config.max_position_embeddings
+        for kind in changing
+    ]
+    return bool(changing), min(longest, default=0)
+
+
+def _one_at_a_time(model: Any) -> None:
+    """Let no two threads be within the model: each text sets the positions for itself."""
+    forward, lock = model.forward, threading.Lock()
+
+    @functools.wraps(forward)
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return forward(*args, **kwargs)
+
+    model.forward = locked

@@ -1,0 +1,45 @@
+"""The engine's benchmark: it compares the same work, and counts what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import engine
+
+from tests.rag.models.tiny_models import tiny
+
+
+def test_the_three_ways_write_the_same_number_of_tokens() -> None:
+    bench = engine.Bench(tiny("llama"), None, 3, engine.Sizes(20, 4, (1, 3), 2))
+    figures = {figure.name: figure for figure in engine.compare(bench)}
+    assert len(figures) == 2 * (2 + 2 + 2 + 3 * 3)
+    assert all(figure.value > 0 for figure in figures.values())
+    ways = ("one after another", "static batch", "engine")
+    rates = [figures[f"3 at once: {way}"].value for way in ways]
+    firsts = [figures[f"3 at once: {way}, first token p95"].value for way in ways]
+    assert all(3 * 4 / rate > first for rate, first in zip(rates, firsts, strict=True))
+
+
+def test_prompts_have_no_common_beginning() -> None:
+    bench = engine.Bench.__new__(engine.Bench)
+    bench.sizes, bench.vocabulary = engine.Sizes(), 49_152
+    prompts = bench.prompts(16, 1)
+    assert len({prompt[0] for prompt in prompts}) == 16
+    assert {len(prompt) for prompt in prompts} == {engine.PROMPT}
+
+
+def test_decoding_counts_only_while_all_write() -> None:
+    assert engine._decoding([[1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 9.0]]) == pytest.approx(2.0)
+
+
+def test_a_random_model_has_about_the_weights_asked_for() -> None:
+    model = engine.random_llama(0.01)
+    count = sum(weight.numel() for weight in model.parameters())
+    assert 0.5e7 < count < 2e7
+    assert engine.copy_bandwidth(torch.device("cpu")) > 1e8
