@@ -152,6 +152,8 @@ def load_generator(settings: Settings) -> Generator | None:
         adapter = find_adapter(settings.models_path, settings.llm_adapter)
         check_adapter(adapter, folder)
     path = adapter.path if adapter else None
-    llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision, path)
+    llm = LocalLLM(
+        folder.path, settings.llm_device, settings.llm_precision, path, settings.llm_template
+    )
     info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
     return Generator(llm, info, llm.count, settings)

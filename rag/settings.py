@@ -64,6 +64,11 @@ class Settings:
     llm_adapter: str = _setting(
         "", "LoRA adapter of the LLM: a name in the models folder, or a folder; empty: none."
     )
+    llm_template: str = _setting(
+        "auto",
+        "Chat template: auto takes the tokenizer's own, else the one of the model's kind; else a "
+        "name of rag/models/templates.toml.",
+    )
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     llm_precision: str = _setting(
         "auto",

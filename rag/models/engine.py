@@ -20,6 +20,7 @@ from rag.errors import ModelError
 from rag.models.adapter import merge_adapter
 from rag.models.chat import Chat
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.templates import AUTO, pick_template
 
 # prompts are read in pieces, so that a question that is given up ends soon
 _PREFILL_TOKENS = 256
@@ -31,6 +32,7 @@ class LocalLLM(CustomLLM):
     Several completions may run at once: each has its own cache, and a step of one runs between
     two steps of another. All end at their next token when the program's main thread has ended.
     `adapter` is the folder of a LoRA adapter, checked before, that is merged into the weights.
+    `template` names a chat template as `llm.template` does.
     """
 
     context_tokens: int
@@ -40,10 +42,16 @@ class LocalLLM(CustomLLM):
     _model: Any = PrivateAttr()
     _tokenizer: Any = PrivateAttr()
     _chat: Chat = PrivateAttr()
+    _ends: list[int] = PrivateAttr()
     _stops: Any = PrivateAttr()
 
     def __init__(
-        self, folder: Path, device: str, precision: str, adapter: Path | None = None
+        self,
+        folder: Path,
+        device: str,
+        precision: str,
+        adapter: Path | None = None,
+        template: str = AUTO,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -65,11 +73,14 @@ class LocalLLM(CustomLLM):
             raise not_loaded("LLM", folder, error) from error
         if adapter:
             model = merge_adapter(model, adapter)
+        chat = Chat(tokenizer, pick_template(tokenizer, template))
+        ends = chat.ends(model.generation_config.eos_token_id)
         context = getattr(model.config, "max_position_embeddings", None) or 2048
         super().__init__(context_tokens=context, device=place)
         self._model = model.eval()
         self._tokenizer = tokenizer
-        self._chat = Chat(tokenizer)
+        self._chat = chat
+        self._ends = ends
         # each generating thread's own stop, asked between the pieces of a prompt too
         self._stops = threading.local()
         self._model.register_forward_pre_hook(self._before_forward)
@@ -111,7 +122,9 @@ class LocalLLM(CustomLLM):
         from transformers import StoppingCriteriaList, TextIteratorStreamer
 
         stop = _Stop(kwargs.pop("stop", None))
-        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = TextIteratorStreamer(
+            self._tokenizer, skip_prompt=True, skip_special_tokens=not self._chat.shows_special
+        )
         failure: list[Exception] = []
 
         def work() -> None:
@@ -123,6 +136,7 @@ class LocalLLM(CustomLLM):
                     streamer=streamer,
                     stopping_criteria=StoppingCriteriaList([stop]),
                     prefill_chunk_size=_PREFILL_TOKENS,
+                    eos_token_id=self._ends or None,
                     **_arguments(kwargs, self._tokenizer),
                 )
             except _Stopped:
@@ -136,11 +150,18 @@ class LocalLLM(CustomLLM):
         # be it to free a tensor, aborts the process. Python waits for it, and `_Stop` ends it.
         thread = threading.Thread(target=work, name="generate", daemon=False)
         thread.start()
-        text = ""
+        shown, text = self._chat.shown(prompt), ""
         try:
-            for delta in streamer:
+            for piece in streamer:
+                delta = shown.feed(piece)
                 text += delta
                 yield CompletionResponse(text=text, delta=delta, raw={"tokens": stop.tokens})
+                if shown.ended:
+                    break
+            if delta := shown.finish():
+                yield CompletionResponse(
+                    text=text + delta, delta=delta, raw={"tokens": stop.tokens}
+                )
         finally:
             stop.left = True
         thread.join()
