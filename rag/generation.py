@@ -155,5 +155,6 @@ def load_generator(settings: Settings) -> Generator | None:
     llm = LocalLLM(
         folder.path, settings.llm_device, settings.llm_precision, path, settings.llm_template
     )
-    info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
+    named = adapter.id if adapter else None
+    info = ModelInfo(folder.name, folder.revision, llm.device, named, llm.quantization)
     return Generator(llm, info, llm.count, settings)

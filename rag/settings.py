@@ -72,8 +72,8 @@ class Settings:
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     llm_precision: str = _setting(
         "auto",
-        "auto, float32, bfloat16 or float16.",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        "auto, float32, bfloat16 or float16; int8 or int4: weights of 8 or 4 bits.",
+        choices=("auto", "float32", "bfloat16", "float16", "int8", "int4"),
     )
     llm_concurrency: int = _setting(4, "Answers generated at once; further ones queue.", least=1)
     llm_queue: int = _setting(32, "Answers that may wait for a turn; more are refused.", least=0)

@@ -17,9 +17,9 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import CustomLLM
 
 from rag.errors import ModelError
-from rag.models.adapter import merge_adapter
 from rag.models.chat import Chat
-from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.device import pick_device
+from rag.models.loading import load_causal
 from rag.models.templates import AUTO, pick_template
 
 # prompts are read in pieces, so that a question that is given up ends soon
@@ -31,13 +31,14 @@ class LocalLLM(CustomLLM):
 
     Several completions may run at once: each has its own cache, and a step of one runs between
     two steps of another. All end at their next token when the program's main thread has ended.
-    `adapter` is the folder of a LoRA adapter, checked before, that is merged into the weights.
+    `adapter` is the folder of a LoRA adapter, checked before; `precision` is that of `load_causal`.
     `template` names a chat template as `llm.template` does.
     """
 
     context_tokens: int
     stoppable: bool = True
     device: str
+    quantization: str | None = None
 
     _model: Any = PrivateAttr()
     _tokenizer: Any = PrivateAttr()
@@ -53,31 +54,14 @@ class LocalLLM(CustomLLM):
         adapter: Path | None = None,
         template: str = AUTO,
     ) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         place = pick_device(device)
-        be_quiet()
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, report = AutoModelForCausalLM.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=pick_precision(precision, place),
-                output_loading_info=True,
-            )
-            if report["missing_keys"]:  # they would be random numbers
-                raise ValueError("its files hold no causal language model")
-            model = model.to(place)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise not_loaded("LLM", folder, error) from error
-        if adapter:
-            model = merge_adapter(model, adapter)
+        loaded = load_causal(folder, place, precision, adapter)
+        model, tokenizer = loaded.model, loaded.tokenizer
         chat = Chat(tokenizer, pick_template(tokenizer, template))
         ends = chat.ends(model.generation_config.eos_token_id)
         context = getattr(model.config, "max_position_embeddings", None) or 2048
-        super().__init__(context_tokens=context, device=place)
-        self._model = model.eval()
+        super().__init__(context_tokens=context, device=place, quantization=loaded.quantization)
+        self._model = model
         self._tokenizer = tokenizer
         self._chat = chat
         self._ends = ends
