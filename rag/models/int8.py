@@ -41,13 +41,16 @@ class Int8Linear(torch.nn.Module):
 
     def forward(self, given: Tensor) -> Tensor:
         """From (…, in) to (…, out), in the type of what is given."""
+        found: Tensor
         if _KERNEL and given.device.type == "cpu" and given.numel() <= _FEW * self.in_features:
             rows = given.reshape(-1, self.in_features).to(torch.bfloat16)
             found = _KERNEL(rows, self.weight, self.small_scale).to(given.dtype)
             found = found.reshape(*given.shape[:-1], self.out_features)
         else:
             found = functional.linear(given, self.weight.to(given.dtype)) * self.scale
-        return found if self.bias is None else found + self.bias
+        if self.bias is not None:
+            found = found + self.bias
+        return found
 
 
 def to_int8(model: Any) -> float:
@@ -55,11 +58,11 @@ def to_int8(model: Any) -> float:
 
     The experts of some mixtures are no linear layers, and stay as they are.
     """
-    last, done, total = model.get_output_embeddings(), 0, 0
+    last, done = model.get_output_embeddings(), 0
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, torch.nn.Linear) and child is not last:
                 done += child.weight.numel()
                 setattr(module, name, Int8Linear(child))
-    total = done + sum(p.numel() for p in model.parameters())
-    return done / total
+    rest = sum(int(p.numel()) for p in model.parameters())
+    return done / (done + rest)

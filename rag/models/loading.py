@@ -106,14 +106,12 @@ def _need(packages: tuple[str, ...], what: str) -> None:
     """Raises ModelError where one of the packages is not installed."""
     for name in packages:
         if not _installed(name):
-            advice = (
-                "`pip install 'cloister[quantized]'`"
-                if name == "bitsandbytes"
-                else f"`pip install {name.replace('_', '-').replace('.', '-')}`"
-            )
+            command = f"pip install {name.replace('_', '-').replace('.', '-')}"
+            if name == "bitsandbytes":
+                command = "python -m tools.setup --extra quantized"
             raise ModelError(
-                f"{what}: that needs the package {name}, which is not installed. Install it with "
-                f"{advice}, or set llm.precision or llm.model to another one."
+                f"{what}: that needs the package {name}, which is not installed. Install it "
+                f"(`{command}`), or set llm.precision or llm.model to another one."
             )
 
 

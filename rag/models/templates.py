@@ -45,7 +45,8 @@ def templates() -> Mapping[str, Template]:
 
 
 def _template(name: str, table: Mapping[str, Any]) -> Template:
-    made = Template(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    made = Template(name, **given)
     # in a vocabulary that lacks its special tokens they are plain text
     return replace(made, marks=(*made.marks, *(t for t in made.tokens if t not in made.marks)))
 

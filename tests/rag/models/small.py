@@ -54,20 +54,14 @@ class Family:
     before: str = ""
     quick: bool = True
 
-    @property
-    def architecture(self) -> str:
-        """The class of the model in transformers."""
-        return type(transformers.AutoModelForCausalLM.from_config(self.config(300))).__name__
-
 
 @dataclass(frozen=True)
 class Small:
-    """A model's folder, the tokens of its prompt, and those that it learned to write after it."""
+    """A model's folder, its class, and the tokens of its prompt."""
 
     folder: Path
-    prompt: str
+    architecture: str
     ids: list[int]
-    answer: int
 
 
 class _Maker:
@@ -105,7 +99,7 @@ def make_small(
     overfit(model, model.parameters(), first, ids)
     model.generation_config.pad_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
-    return Small(folder, prompt, first, len(ids) - len(chat.ids(f" {UNSEEN}")))
+    return Small(folder, type(model).__name__, first)
 
 
 def written(family: Family, chat: Chat, answer: str) -> list[int]:

@@ -1,6 +1,6 @@
 """Every family of models through the whole path, each with a small model made on the spot.
 
-What a test shows is kept as a property of it, from which `benchmarks/families.py` makes the table
+What a test shows is kept as a property of it, from which `tools/families.py` makes the table
 in docs/model-families.md.
 """
 
@@ -23,6 +23,7 @@ from rag.models.adapter import (
 )
 from rag.models.chat import Chat
 from rag.models.folder import find_model
+from rag.prompting import SYSTEM
 from rag.records import Event, Passage, Question
 from rag.testing import fake_library, fake_settings
 from rag.tuning.network import Network
@@ -90,11 +91,17 @@ def test_it_answers_through_the_whole_path(
 ) -> None:
     small = place.small(family)
     llm, events = place.ask(small)
-    record_property("loads", type(llm._model).__name__)
+    record_property("family", family.family)
+    record_property("architecture", type(llm._model).__name__)
+    record_property("tokenizer", family.tokenizer)
+    record_property("form", family.template)
+    assert type(llm._model).__name__ == small.architecture
+    record_property("loads", "yes")
     answer, drafted = events[-1].data, _draft(events)
     assert llm._chat.template.name == family.template
     assert answer["usage"]["prompt_tokens"] == len(small.ids)
-    record_property("template", family.template)
+    assert all(text in llm._tokenizer.decode(small.ids) for text in (HELD, ASKED, SYSTEM))
+    record_property("template", "yes")
     assert len(drafted) > 5
     assert "".join(drafted).strip().startswith(SHOWN)
     record_property("streams", len(drafted))
