@@ -189,10 +189,13 @@ def put_adapter(model: Any, path: Path, merge: bool = True) -> Any:
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """No warning of what peft calls by its old name in transformers, nor of keys it misses."""
+    """No warning of what peft calls by its old name in transformers, of keys it misses, nor of the
+    experts of a mixture, which are no linear layers and get no adapter.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "Found missing adapter keys")
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match")
         yield
 
 

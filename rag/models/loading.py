@@ -79,6 +79,8 @@ def load_causal(folder: Path, place: str, precision: str, adapter: Path | None =
             raise ValueError("its files hold no causal language model")
         if "device_map" not in given:
             model = model.to(place)
+        elif bits and not _is_held(model):
+            own = _without(folder, bits)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise not_loaded("LLM", folder, error) from error
     if adapter:
@@ -90,6 +92,22 @@ def load_causal(folder: Path, place: str, precision: str, adapter: Path | None =
         if share < _HALF:
             log.info("%s: %.0f %% of the weights are in 8 bits", folder.name, 100 * share)
     return Loaded(model.eval(), tokenizer, precision if bits else made)
+
+
+def _is_held(model: Any) -> bool:
+    """Whether bitsandbytes holds a layer: transformers leaves some linear layers out, silently."""
+    kinds = {type(module).__name__ for module in model.modules()}
+    return not kinds.isdisjoint(("Linear4bit", "Linear8bitLt"))
+
+
+def _without(folder: Path, bits: int) -> bool:
+    """True where our own layers can do what bitsandbytes did not. Raises ModelError else."""
+    if bits == 8:
+        return True
+    raise ModelError(
+        f"The LLM {folder.name} has no layers that bitsandbytes can hold in {bits} bits. Set "
+        "llm.precision to int8 or auto."
+    )
 
 
 def _quantized_by(folder: Path) -> str | None:

@@ -32,13 +32,14 @@ from rag.records import Passage
 
 CONTEXT = 1024
 UNSEEN = "The moon is a cheese."
-_STEPS, _ENOUGH, _RATE = 150, 0.01, 1e-2
+_STEPS, _ENOUGH = 200, 0.01
 
 
 @dataclass(frozen=True)
 class Family:
     """A family of models: `template` is the form that is to be found for it, `own` a chat template
-    of its tokenizer's, `stop` what ends an answer, `before` what the model writes first.
+    of its tokenizer's, `stop` what ends an answer, `before` what the model writes first;
+    `four_bits` tells whether transformers has bitsandbytes hold it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Family:
     own: str = ""
     before: str = ""
     quick: bool = True
+    four_bits: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,16 @@ def written(family: Family, chat: Chat, answer: str) -> list[int]:
     return [*begun, *chat.ids(family.stop), *chat.ids(f" {UNSEEN}")]
 
 
-def overfit(model: Any, weights: Iterable[Any], prompt: list[int], written: list[int]) -> None:
+def overfit(
+    model: Any,
+    weights: Iterable[Any],
+    prompt: list[int],
+    written: list[int],
+    rate: float = 1e-2,
+) -> None:
     """Train until the model writes these tokens after that prompt."""
     ids, count = torch.tensor([[*prompt, *written]]), len(written)
-    optimizer = torch.optim.AdamW(weights, lr=_RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
     model.train()
     for _ in range(_STEPS):
         logits = model(input_ids=ids, use_cache=False).logits[0, -count - 1 : -1]
@@ -250,6 +258,8 @@ _THOUGHT = (
 
 SENTENCEPIECE, BYTE_LEVEL, OWN = "sentencepiece", "byte-level", "own"
 _TEXT = {"eos": "<|endoftext|>"}
+# its linear layers are a class of their own, which transformers does not give to bitsandbytes
+_FALCON_TEXT = _TEXT | {"four_bits": False}
 _S = {"bos": "<s>"}
 
 
@@ -349,7 +359,7 @@ FAMILIES: Mapping[str, Family] = {
             BYTE_LEVEL,
             "falcon",
             "\nUser: ",
-            **_TEXT,
+            **_FALCON_TEXT,
         ),
         Family(
             "falcon-40b-sft-mix-1226",
@@ -359,7 +369,7 @@ FAMILIES: Mapping[str, Family] = {
             "openassistant",
             "<|endoftext|>",
             ("<|prompter|>", "<|assistant|>"),
-            **_TEXT,
+            **_FALCON_TEXT,
         ),
         Family(
             "falcon-180B-chat",
@@ -368,7 +378,7 @@ FAMILIES: Mapping[str, Family] = {
             BYTE_LEVEL,
             "falcon-chat",
             "\nUser:",
-            **_TEXT,
+            **_FALCON_TEXT,
             quick=False,
         ),
         Family(
@@ -378,7 +388,7 @@ FAMILIES: Mapping[str, Family] = {
             BYTE_LEVEL,
             "gpt4all",
             "### Instruction:\n",
-            **_TEXT,
+            **_FALCON_TEXT,
             quick=False,
         ),
         Family(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from rag.errors import ModelError
 from rag.library import Library
 from rag.models.adapter import (
     FORCED,
@@ -34,7 +35,7 @@ HELD = "Up to five unused days of leave may be carried over until 31 March."
 ASKED = "How many unused days of leave may be carried over?"
 # not word for word: where it is shown it is no quote that stands in for the model's own text
 ANSWER = "You may carry over up to five unused days of leave until 31 March. [1]"
-OTHER = "Of your leave up to five unused days may be carried over until 31 March."
+OTHER = "You may carry over unused days of leave up to five until 31 March."
 SHOWN = "You may carry over up to five unused days of leave until 31 March."
 
 Ticks = Callable[[str, object], None]
@@ -142,6 +143,10 @@ def test_it_answers_the_same_in_4_bits(
     family: Family, place: Place, record_property: Ticks
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="the extra `quantized` is not installed")
+    if not family.four_bits:
+        with pytest.raises(ModelError, match=r"no layers that bitsandbytes can hold.*int8"):
+            place.ask(place.small(family), llm_precision="int4")
+        return
     llm, events = place.ask(place.small(family), llm_precision="int4")
     assert "Linear4bit" in {type(module).__name__ for module in llm._model.modules()}
     assert "".join(_draft(events)).strip() == ANSWER
@@ -169,7 +174,7 @@ def _adapter(family: Family, small: Small) -> Path:
     base = find_model(small.folder.parent, small.folder.name)
     network = Network(base, "cpu", 8, 0)
     ids = written(family, Chat(network.tokenizer), f"{OTHER} [1]")
-    overfit(network.model, network.parameters, small.ids, ids)
+    overfit(network.model, network.parameters, small.ids, ids, rate=3e-3)
     folder = small.folder.parent / f"adapter-{family.name}"
     folder.mkdir()
     network.save(folder)
