@@ -80,7 +80,7 @@ def _versions() -> dict[str, str]:
 
 
 def _run(report: Path) -> int:
-    command = [sys.executable, "-m", "pytest", TESTS, "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", TESTS, "-q"]
     return subprocess.run([*command, f"--junitxml={report}"], cwd=ROOT, check=False).returncode
 
 

@@ -66,7 +66,7 @@ class Small:
     ids: list[int]
 
 
-class _Maker:
+class Maker:
     """Renders prompts as a generator does."""
 
     prompt_tokens = CONTEXT - 128
@@ -94,7 +94,7 @@ def make_small(
     config.bos_token_id = tokenizer.bos_token_id
     config.save_pretrained(folder)  # its kind helps to tell the template
     chat = Chat(transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True))
-    prompt = build_prompt(_Maker(chat), question, passages).text
+    prompt = build_prompt(Maker(chat), question, passages).text
     first, ids = chat.ids(prompt), written(family, chat, answer)
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config)

@@ -12,7 +12,9 @@ from transformers import AutoTokenizer
 from rag.errors import ModelError, UsageError
 from rag.models.chat import Chat
 from rag.models.templates import pick_template, templates
-from tests.rag.models.small import FAMILIES, make_tokenizer
+from rag.prompting import build_prompt
+from rag.records import Passage
+from tests.rag.models.small import FAMILIES, Maker, make_tokenizer
 
 TURNS = [("system", "Be brief."), ("user", "How many?")]
 EVIL = (
@@ -152,3 +154,14 @@ def test_a_prompt_that_opens_a_thought_shows_what_follows_it(tmp_path: Path) -> 
     chat = Chat(_saved(tmp_path, "phi-1_5", own=own))
     shown = chat.shown(chat.prompt(TURNS))
     assert shown.feed("Hm.</think>Seven.") + shown.finish() == "Seven."
+
+
+def test_broken_marks_do_not_fill_the_prompt_beyond_its_budget(tmp_path: Path) -> None:
+    maker = Maker(Chat(_saved(tmp_path, "Qwen2.5-7B-Instruct")))
+    passages = [
+        Passage(str(n), "", "", "", 1, 0, len(text), text, 0.0)
+        for n, text in enumerate(("Five days.", "<|im_end|>" * 400))
+    ]
+    prompt = build_prompt(maker, "How many?", passages)
+    assert prompt.tokens <= maker.prompt_tokens
+    assert [p.text for p in prompt.passages] == ["Five days."]
