@@ -146,11 +146,13 @@ def load_generator(settings: Settings) -> Generator | None:
             settings.llm_device,
             settings.llm_precision,
             path,
+            settings.llm_template,
             rows=settings.llm_concurrency,
             cache_bytes=settings.llm_cache_mb * 2**20 or None,
             graphs=settings.llm_graphs == "auto",
         )
-    info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
+    named = adapter.id if adapter else None
+    info = ModelInfo(folder.name, folder.revision, llm.device, named, llm.quantization)
     return Generator(llm, info, llm.count, settings)
 
 

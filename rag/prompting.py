@@ -86,6 +86,10 @@ def build_prompt(
         if spare < _LEAST_TOKENS:
             break
     text = _render(maker, head, question, blocks)
+    while blocks and maker.count(text) > budget:  # marks in passages were broken up: more tokens
+        taken.pop()
+        blocks.pop()
+        text = _render(maker, head, question, blocks)
     return Prompt(text, maker.count(text), tuple(taken))
 
 

@@ -95,11 +95,16 @@ class Settings:
     llm_adapter: str = _setting(
         "", "LoRA adapter of the LLM: a name in the models folder, or a folder; empty: none."
     )
+    llm_template: str = _setting(
+        "auto",
+        "Chat template: auto takes the tokenizer's own, else the one of the model's kind; else a "
+        "name of rag/models/templates.toml.",
+    )
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     llm_precision: str = _setting(
         "auto",
-        "auto, float32, bfloat16 or float16.",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        "auto, float32, bfloat16 or float16; int8 or int4: weights of 8 or 4 bits.",
+        choices=("auto", "float32", "bfloat16", "float16", "int8", "int4"),
     )
     llm_check_fit: bool = _setting(
         True,

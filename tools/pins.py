@@ -12,6 +12,8 @@ HEAD = """\
 # No CUDA package is among them: a CUDA build of torch pins its own.
 """
 _OWN = {"cloister", "pip", "setuptools", "wheel"}
+# of extras that are seldom installed where pins are made: their lines stay
+_OPTIONAL = ("bitsandbytes",)
 _CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 
 
@@ -22,6 +24,10 @@ def pin_lines() -> list[str]:
         name = re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
         if name not in _OWN and not _CUDA.match(name):
             pins[name] = found.version.partition("+")[0]
+    for line in CONSTRAINTS.read_text("utf-8").splitlines():
+        name, _, version = line.partition("==")
+        if name in _OPTIONAL:
+            pins.setdefault(name, version)
     return [f"{name}=={version}" for name, version in sorted(pins.items())]
 
 

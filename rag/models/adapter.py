@@ -156,8 +156,10 @@ def hash_adapter(path: Path) -> dict[str, str]:
     return {name: sha256(path / name) for name in (CONFIG, WEIGHTS)}
 
 
-def merge_adapter(model: Any, path: Path) -> Any:
-    """The model with an adapter's weights added to its own, so that it costs no more to run.
+def put_adapter(model: Any, path: Path, merge: bool = True) -> Any:
+    """The model with an adapter: with `merge` its weights are added to the model's own, so that it
+    costs no more to run; without, as for quantized weights, which would be rounded again, they
+    stay beside them.
 
     Raises ModelError where they do not fit, or where some are missing: peft would only warn, and
     leave random numbers in their place.
@@ -176,7 +178,7 @@ def merge_adapter(model: Any, path: Path) -> Any:
                 missing = sorted(wanted - set(file.keys()))
             if missing:
                 raise ValueError(f"its file {WEIGHTS} lacks {missing[0]} (in all {len(missing)})")
-            return merged.merge_and_unload()
+            return merged.merge_and_unload() if merge else merged
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).replace(str(path), path.name).strip()[:300]
         raise ModelError(
@@ -187,10 +189,13 @@ def merge_adapter(model: Any, path: Path) -> Any:
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """No warning of what peft calls by its old name in transformers, nor of keys it misses."""
+    """No warning of what peft calls by its old name in transformers, of keys it misses, nor of the
+    experts of a mixture, which are no linear layers and get no adapter.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "Found missing adapter keys")
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match")
         yield
 
 

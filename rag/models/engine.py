@@ -16,11 +16,12 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import CustomLLM
 
 from rag.errors import ModelError
-from rag.models.adapter import merge_adapter
 from rag.models.batch.request import Request
 from rag.models.batch.sampling import Sampler
 from rag.models.chat import Chat
-from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.device import pick_device
+from rag.models.loading import load_causal
+from rag.models.templates import AUTO, pick_template
 from rag.models.wording import Wording
 from rag.models.writer import Writer
 
@@ -33,18 +34,20 @@ class LocalLLM(CustomLLM):
 
     Completions that run at once, at most `rows`, are written together, a token of each a step; see
     `rag/models/batch`. All end at their next token when the program's main thread has ended.
-    `adapter` is the folder of a LoRA adapter, checked before, that is merged into the weights.
-    `cache_bytes` is the memory for keys and values, None: a share of what is free; `graphs` False
-    records no steps on a GPU.
+    `adapter` is the folder of a LoRA adapter, checked before; `precision` is that of `load_causal`;
+    `template` names a chat template as `llm.template` does. `cache_bytes` is the memory for keys
+    and values, None: a share of what is free; `graphs` False records no steps on a GPU.
     """
 
     context_tokens: int
     stoppable: bool = True
     device: str
+    quantization: str | None = None
 
     _model: Any = PrivateAttr()
     _tokenizer: Any = PrivateAttr()
     _chat: Chat = PrivateAttr()
+    _ends: list[int] = PrivateAttr()
     _writer: Writer = PrivateAttr()
 
     def __init__(
@@ -53,35 +56,22 @@ class LocalLLM(CustomLLM):
         device: str,
         precision: str,
         adapter: Path | None = None,
+        template: str = AUTO,
         rows: int = 8,
         cache_bytes: int | None = None,
         graphs: bool = True,
     ) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         place = pick_device(device)
-        be_quiet()
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, report = AutoModelForCausalLM.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=pick_precision(precision, place),
-                output_loading_info=True,
-            )
-            if report["missing_keys"]:  # they would be random numbers
-                raise ValueError("its files hold no causal language model")
-            model = model.to(place)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise not_loaded("LLM", folder, error) from error
-        if adapter:
-            model = merge_adapter(model, adapter)
+        loaded = load_causal(folder, place, precision, adapter)
+        model, tokenizer = loaded.model, loaded.tokenizer
+        chat = Chat(tokenizer, pick_template(tokenizer, template))
+        ends = chat.ends(model.generation_config.eos_token_id)
         context = getattr(model.config, "max_position_embeddings", None) or 2048
-        super().__init__(context_tokens=context, device=place)
-        self._model = model.eval()
+        super().__init__(context_tokens=context, device=place, quantization=loaded.quantization)
+        self._model = model
         self._tokenizer = tokenizer
-        self._chat = Chat(tokenizer)
+        self._chat = chat
+        self._ends = ends
         self._writer = Writer(self._model, rows, cache_bytes, graphs)
 
     @property
@@ -123,13 +113,16 @@ class LocalLLM(CustomLLM):
         ids = self._chat.ids(prompt)
         request = Request(ids, self._sampler(ids, kwargs), stop)
         self._writer.submit(request)
-        wording, text, count = Wording(self._tokenizer), "", 0
+        wording = Wording(self._tokenizer, special=self._chat.shows_special)
+        shown, text, count = self._chat.shown(prompt), "", 0
         try:
             for count, token in enumerate(request.tokens(), 1):
-                delta = wording.add(token)
+                delta = shown.feed(wording.add(token))
                 text += delta
                 yield CompletionResponse(text=text, delta=delta, raw={"tokens": count})
-            if delta := wording.rest():
+                if shown.ended:
+                    break
+            if delta := shown.feed(wording.rest()) + shown.finish():
                 yield CompletionResponse(text=text + delta, delta=delta, raw={"tokens": count})
         finally:
             request.leave()
@@ -142,7 +135,8 @@ class LocalLLM(CustomLLM):
                 f"{self.context_tokens - 1:,}. Shorten the question or llm.max_prompt_tokens."
             )
         most = min(given.get("max_new_tokens") or _NEW_TOKENS, room)
+        own = {"max_new_tokens": most, "eos_token_id": self._ends or None}
         try:
-            return Sampler(self._model, given | {"max_new_tokens": most}, ids)
+            return Sampler(self._model, given | own, ids)
         except (TypeError, ValueError) as error:
             raise ModelError(f"The LLM cannot write so: {error}.") from error

@@ -9,14 +9,15 @@ _BROKEN = "\ufffd"
 
 
 class Wording:
-    """Turns the tokens of one completion into text; special tokens are left out.
+    """Turns the tokens of one completion into text; without `special` tokens, where not asked for.
 
     A token's text may depend on the one before (a space, or half a character), so each is read
     together with those since the last whole text; as vLLM's detokenizer does.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, special: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._special = special
         self._ids: list[int] = []
         # the text of ids[:_read] is given out; ids[_begin:] are decoded together
         self._begin = self._read = 0
@@ -45,6 +46,6 @@ class Wording:
 
     def _text(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            ids, skip_special_tokens=not self._special, clean_up_tokenization_spaces=False
         )
         return text

@@ -10,6 +10,7 @@ from typing import Any
 from rag.errors import ModelError
 from rag.generation import Message
 from rag.models.chat import Chat
+from rag.models.templates import AUTO, pick_template
 from rag.prompting import build_prompt, cut
 from rag.records import Passage
 from rag.tuning.examples import Example, Source
@@ -37,8 +38,10 @@ class Encoder:
     # passages are cut beforehand, the cited ones never
     prompt_tokens = sys.maxsize
 
-    def __init__(self, tokenizer: Any, stops: Sequence[int], max_tokens: int) -> None:
-        self._chat = Chat(tokenizer)
+    def __init__(
+        self, tokenizer: Any, stops: Sequence[int], max_tokens: int, template: str = AUTO
+    ) -> None:
+        self._chat = Chat(tokenizer, pick_template(tokenizer, template))
         self._stops = stops
         self._max_tokens = max_tokens
         self.count: Callable[[str], int] = self._chat.count

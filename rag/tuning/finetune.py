@@ -132,7 +132,7 @@ def _trained(
 
     network = Network(job.base, settings.llm_device, job.recipe.rank, job.recipe.seed)
     stops = stop_tokens(network.model, network.tokenizer)
-    encoder = Encoder(network.tokenizer, stops, job.recipe.max_tokens)
+    encoder = Encoder(network.tokenizer, stops, job.recipe.max_tokens, settings.llm_template)
     rows, held_rows = encoder.encode_all(learned), encoder.encode_all(held_out)
     left_out = len(learned) + len(held_out) - len(rows) - len(held_rows)
     if not rows or not held_rows:
@@ -206,6 +206,7 @@ def _scores(
             [encoded for _, encoded in held_out],
             tell,
             stop,
+            settings.llm_template,
         )
         if texts is None:
             return None

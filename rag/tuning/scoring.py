@@ -9,6 +9,7 @@ from pathlib import Path
 from rag.drafting import is_refusal
 from rag.evaluation.metrics import mean, token_f1
 from rag.models.engine import LocalLLM
+from rag.models.templates import AUTO
 from rag.tuning.encoding import Encoded
 from rag.tuning.examples import Example, marks, without_marks
 
@@ -27,12 +28,13 @@ def completions(
     encoded: Sequence[Encoded],
     tell: Callable[[str], None],
     stop: Callable[[], bool],
+    template: str = AUTO,
 ) -> list[str] | None:
     """What a model writes for each prompt, greedily, loaded as it is loaded to answer questions.
 
     `tell` hears now and then how far it is. None where `stop` said so before the end.
     """
-    llm = LocalLLM(base, device, precision, adapter)
+    llm = LocalLLM(base, device, precision, adapter, template)
     what = f"scoring {'with' if adapter else 'without'} the adapter"
     texts: list[str] = []
     told = time.monotonic()

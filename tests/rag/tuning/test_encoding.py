@@ -68,6 +68,11 @@ def test_the_template_says_how_an_answer_begins_and_ends(
     monkeypatch.setattr(tokenizer, "chat_template", None)
     encoded = Encoder(tokenizer, [2], 1024).encode(example)
     assert encoded is not None
+    # its special tokens tell the form, without a template of its own
+    assert encoded.text.endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert tokenizer.decode(encoded.ids[encoded.prompt :]) == f"{example.answer}<|im_end|>"
+    encoded = Encoder(tokenizer, [2], 1024, "plain").encode(example)
+    assert encoded is not None
     assert encoded.text.endswith("\n\nAnswer:")
     assert tokenizer.decode(encoded.ids[encoded.prompt :]) == f" {example.answer}<|im_end|>"
 
