@@ -19,6 +19,9 @@ def convert(
 
     Raises ModelError, saying why not.
     """
+    with gguf.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(f"{gguf.name} is no GGUF file. Fetch or carry it in again.")
     how_long = "; about 20 s" if starter else ""
     progress(f"{name}: converting to bfloat16 safetensors, once{how_long} …")
     started = time.monotonic()
