@@ -59,6 +59,11 @@ class Generator:
             settings.llm_max_prompt_tokens, max(window - settings.llm_max_new_tokens, window // 2)
         )
 
+    def close(self) -> None:
+        """Give back what the LLM holds beside its memory; nothing may be using it."""
+        if close := getattr(self._llm, "close", None):
+            close()
+
     def prompt(self, messages: Sequence[Message]) -> str:
         """The messages as one prompt, in the model's own chat template."""
         from llama_index.core.base.llms.types import ChatMessage
@@ -142,6 +147,7 @@ def load_generator(settings: Settings) -> Generator | None:
         info = ModelInfo(settings.llm_model, "", "elsewhere")
         return Generator(plugged, info, lambda text: len(text) // 3 + 1, settings)
     from rag.models.adapter import check_adapter, find_adapter
+    from rag.models.device import pick_precision
     from rag.models.engine import LocalLLM
     from rag.models.folder import find_model, verify
 
@@ -153,5 +159,11 @@ def load_generator(settings: Settings) -> Generator | None:
         check_adapter(adapter, folder)
     path = adapter.path if adapter else None
     llm = LocalLLM(folder.path, settings.llm_device, settings.llm_precision, path)
-    info = ModelInfo(folder.name, folder.revision, llm.device, adapter.id if adapter else None)
+    info = ModelInfo(
+        folder.name,
+        folder.revision,
+        llm.device,
+        adapter.id if adapter else None,
+        precision=str(pick_precision(settings.llm_precision, llm.device)).removeprefix("torch."),
+    )
     return Generator(llm, info, llm.count, settings)
