@@ -35,7 +35,6 @@ from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import (
     NO_MODEL,
     Answer,
-    Citation,
     Event,
     MadeWith,
     ModelInfo,
@@ -84,8 +83,8 @@ class _Run:
 class Answerer:
     """Answers questions from one library. Safe to use from several threads.
 
-    Where no LLM is in use an answer is the best quote, and comes as soon as it is found. `made_with`
-    says what else decides an answer.
+    Where no LLM is in use an answer is the best quote, and comes as soon as it is found.
+    `made_with` says what else decides an answer.
     """
 
     def __init__(

@@ -143,7 +143,7 @@ class ModelChange:
         except CloisterError as error:
             problem = str(error)
             log.warning("The LLM was not changed to %s: %s", model, error)
-        except Exception:  # noqa: BLE001  # a thread's boundary
+        except Exception:  # a thread's boundary
             problem = f"{model} could not be used; see logs/server.log."
             log.exception("The LLM was not changed to %s", model)
         self._last = Changed(model, adapter, problem is None, now(), problem, notes)

@@ -48,7 +48,9 @@ class FakeHub:
 
     def gets(self, name: str) -> list[str | None]:
         """The ranges with which a file was asked for."""
-        return [r for method, path, r in self.asked if method == "GET" and path.endswith("/" + name)]
+        return [
+            r for method, path, r in self.asked if method == "GET" and path.endswith("/" + name)
+        ]
 
 
 @contextmanager

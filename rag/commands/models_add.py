@@ -18,7 +18,9 @@ STARTER = "starter"
 @click.argument("what", metavar="starter|PATH")
 @click.option("--name", help="What it is called here. Default: as its folder or file.")
 @click.option("--licence", help="Its licence, where its card does not tell.")
-@click.option("--file", "gguf", metavar="NAME.gguf", help="Which GGUF file, where there are several.")
+@click.option(
+    "--file", "gguf", metavar="NAME.gguf", help="Which GGUF file, where there are several."
+)
 @click.option("--accept-licence", metavar="NAME", help="Accept this licence, without being asked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 @click.pass_obj

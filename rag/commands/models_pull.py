@@ -13,7 +13,9 @@ from rag.settings import Settings
 @click.command(epilog="Example: cloister models pull HuggingFaceTB/SmolLM2-360M-Instruct")
 @click.argument("model", metavar="ID[@REVISION]")
 @click.option("--name", help="What it is called here. Default: its id.")
-@click.option("--file", "gguf", metavar="NAME.gguf", help="Which GGUF file, where there are several.")
+@click.option(
+    "--file", "gguf", metavar="NAME.gguf", help="Which GGUF file, where there are several."
+)
 @click.option("--accept-licence", metavar="NAME", help="Accept this licence, without being asked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 @click.pass_obj
@@ -55,5 +57,7 @@ def report(folder: ModelFolder, as_json: bool) -> None:
         return
     use = f" Use it: cloister models use {folder.path.name}" if folder.task == "llm" else ""
     click.echo(
-        printable(f"{folder.name} is here, revision {folder.revision}, licence {folder.licence}.{use}")
+        printable(
+            f"{folder.name} is here, revision {folder.revision}, licence {folder.licence}.{use}"
+        )
     )

@@ -68,7 +68,9 @@ def _check_room(gguf: Path, destination: Path) -> None:
             f"are needed, and {memory / 1e9:.0f} GB are free"
         )
     if disk < 2 * count:
-        raise ModelError(f"{2 * count / 1e9:.0f} GB of disk are needed, {disk / 1e9:.0f} GB are free")
+        raise ModelError(
+            f"{2 * count / 1e9:.0f} GB of disk are needed, {disk / 1e9:.0f} GB are free"
+        )
 
 
 def _any_tokenizer(gguf: Path, config: Any) -> Any:

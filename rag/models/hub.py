@@ -125,7 +125,9 @@ class Hub:
         try:
             yield
         except HFValidationError as error:
-            raise UsageError(f"“{model_id}” is no model's id. Write it as organisation/name.") from error
+            raise UsageError(
+                f"“{model_id}” is no model's id. Write it as organisation/name."
+            ) from error
         except HfHubHTTPError as error:
             raise self.explain(error, model_id, revision) from error
         except (httpx2.HTTPError, OSError, ValueError) as error:

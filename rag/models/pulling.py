@@ -94,9 +94,7 @@ class _Pull:
         self._known = {file.name: file for file in model.files}
         self._hashes: dict[str, str] = {}
 
-    def run(
-        self, settings: Settings, wanted: Wanted, target: Path, ask: Ask | None
-    ) -> ModelFolder:
+    def run(self, settings: Settings, wanted: Wanted, target: Path, ask: Ask | None) -> ModelFolder:
         model, say = self._model, self._transfer.say
         for name in described(self._known):
             self._fetch(self._small(name), lambda _: None)
@@ -145,7 +143,9 @@ class _Pull:
     def _small(self, name: str) -> HubFile:
         file = self._known[name]
         if file.size > _LARGEST_DESCRIPTION:
-            raise ModelError(f"{name} of {self._model.id} has {file.size:,} bytes: it is no such file.")
+            raise ModelError(
+                f"{name} of {self._model.id} has {file.size:,} bytes: it is no such file."
+            )
         return file
 
     def _fetch(self, file: HubFile, advance: Callable[[int], None]) -> None:
@@ -217,4 +217,3 @@ def _inside(folder: Path) -> list[str]:
 def unfinished(models_path: Path, name: str) -> list[Path]:
     """The hidden folders of pulls of a model that were broken off."""
     return sorted(models_path.glob(f"{PULLING}{folder_name(name)}-*"))
-

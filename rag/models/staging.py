@@ -47,9 +47,7 @@ def staged(models_path: Path, label: str, keep: bool) -> Iterator[Path]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise Busy(
-                    "Another process is fetching this model. Wait until it ends."
-                ) from error
+                raise Busy("Another process is fetching this model. Wait until it ends.") from error
             if not keep:  # of one that was killed
                 shutil.rmtree(stage / _FILES)
                 (stage / _FILES).mkdir()

@@ -6,8 +6,10 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from rag.catalog.answers import read_answer
+from rag.errors import Busy
 from rag.questions import check_parameters, checked
 from rag.records import Filters, Question, Turn, to_json
+from rag.replaying import replay as make_again
 from web.answering import Answering
 from web.api.described import problems
 from web.api.schemas import (
@@ -15,6 +17,8 @@ from web.api.schemas import (
     AnswerPath,
     AskInput,
     PassagesOutput,
+    ReplayInput,
+    ReplayOutput,
     SearchInput,
 )
 from web.event_stream import stream
@@ -77,3 +81,18 @@ def search(body: SearchInput) -> Response:
 def answer(path: AnswerPath) -> Response:
     """An answer as it was recorded; it goes when a document that it quotes goes."""
     return jsonify(read_answer(served().library.catalog, path.answer_id))
+
+
+@api.post("/answers/<answer_id>/replay", responses={200: ReplayOutput})
+def replay(path: AnswerPath, body: ReplayInput) -> Response:
+    """Make a recorded answer again, greedily, and tell whether the text is the same or what differs.
+
+    The same model, revision, adapter, parameters and passages are taken where they are here.
+    """
+    here = served()
+    if not here.answers.acquire(blocking=False):
+        raise Busy("Too many answers are under way. Ask again in a moment.")
+    try:
+        return jsonify(to_json(make_again(here.library, path.answer_id, here.stopping)))
+    finally:
+        here.answers.release()

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 
+from rag.model_change import ModelState
 from rag.questions import MOST_FILTERS
 from rag.records import DEFAULT_COLLECTION, Answer, Passage
+from rag.replaying import Replay
 
 
 def _encodable(text: str) -> str:
@@ -121,6 +123,22 @@ class AnswerPath(BaseModel):
     answer_id: Identifier
 
 
+class ReplayInput(_Input):
+    """Nothing: an answer is made again as it was made."""
+
+
+class ModelPath(BaseModel):
+    """A model's name in the models folder, or its id."""
+
+    model_id: str = Field(min_length=1, max_length=200)
+
+
+class ActivateInput(_Input):
+    """With which adapter of the models folder the model is to answer; empty: with none."""
+
+    adapter: Text = Field("", max_length=200)
+
+
 class Problem(BaseModel):
     """What went wrong and what to do next (RFC 9457)."""
 
@@ -132,6 +150,14 @@ class Problem(BaseModel):
 
 class AnswerOutput(RootModel[Answer]):
     """The whole answer."""
+
+
+class ReplayOutput(RootModel[Replay]):
+    """A recorded answer made again."""
+
+
+class ModelStateOutput(RootModel[ModelState]):
+    """The LLM in use, and changes of it."""
 
 
 class PassagesOutput(BaseModel):

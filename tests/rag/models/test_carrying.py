@@ -100,7 +100,11 @@ def test_what_another_cloister_recorded_holds_here(
 ) -> None:
     first = take(Settings(home=tmp_path / "other"), folder, name="maker/tiny")
     here = take(settings, first.path, name=None)
-    assert (here.name, here.revision, here.path.name) == ("maker/tiny", first.revision, "maker--tiny")
+    assert (here.name, here.revision, here.path.name) == (
+        "maker/tiny",
+        first.revision,
+        "maker--tiny",
+    )
     (first.path / "model.safetensors").write_bytes(b"other")
     with pytest.raises(ModelError, match="was changed or is damaged"):
         take(settings, first.path, name="again")
@@ -262,7 +266,9 @@ def test_the_command(settings: Settings, folder: Path) -> None:
     home = ["--home", str(settings.home), "models"]
     refused = CliRunner().invoke(main, [*home, "add", str(folder)])
     assert refused.exit_code == 2
-    done = CliRunner().invoke(main, [*home, "add", str(folder), "--accept-licence", "mit", "--json"])
+    done = CliRunner().invoke(
+        main, [*home, "add", str(folder), "--accept-licence", "mit", "--json"]
+    )
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["models"][0]["folder"] == "Tiny-Model"
     assert [f.name for f in list_models(settings.models_path, pytest.fail)] == ["Tiny-Model"]
