@@ -136,7 +136,8 @@ class ModelChange:
 
     def _run(self, new: Settings, values: dict[str, str]) -> None:
         model, adapter = values["llm.model"], values["llm.adapter"]
-        problem, notes = None, ()
+        problem: str | None = None
+        notes: tuple[str, ...] = ()
         try:
             notes = self._change(new, values)
             log.info("The LLM is %s now.", model)
@@ -280,7 +281,8 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
         if not plain or not (settings.models_path / wanted).is_dir():
             raise NotFound(
                 f"There is no {what} “{(model if what == 'model' else adapter)[:120]}” in the "
-                "models folder: cloister models list. What lies elsewhere is named in cloister.toml."
+                "models folder: cloister models list. What lies elsewhere is named in "
+                "cloister.toml."
             )
     if find_model(settings.models_path, model).task == EMBEDDER:
         raise UsageError(f"{model} is an embedder, no LLM; embedder.model names it.")

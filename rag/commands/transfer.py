@@ -38,8 +38,8 @@ class Shown:
         self._end()
         if self._total and isinstance(error, KeyboardInterrupt):
             self.say(
-                f"{self._done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB are kept; the same command "
-                "goes on."
+                f"{self._done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB are kept; the same "
+                "command goes on."
             )
 
     def say(self, line: str) -> None:

@@ -1,9 +1,9 @@
 """Convert a GGUF file once: a folder of bfloat16 safetensors comes out.
 
 Run as a child process (`python -m rag.models.conversion GGUF FOLDER`), so that the memory it takes
-is given back: for the starter about 1.5 GB, else some two and a half bytes a parameter. Loading the
-starter's GGUF takes about 18 s each time; the converted folder loads in under a second, and bfloat16
-generates several times faster than float32 on processors that have it.
+is given back: for the starter about 1.5 GB, else some two and a half bytes a parameter. Loading
+the starter's GGUF takes about 18 s each time; the converted folder loads in under a second, and
+bfloat16 generates several times faster than float32 on processors that have it.
 """
 
 from __future__ import annotations

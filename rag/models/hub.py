@@ -105,7 +105,8 @@ class Hub:
         hub's of the status.
         """
         from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+        from huggingface_hub.utils._headers import build_hf_headers
+        from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
         url = hf_hub_url(model.id, name, revision=model.commit, endpoint=self.address)
         headers = build_hf_headers(token=self.token or False, headers=dict(_HEADERS))
@@ -178,8 +179,8 @@ class Hub:
             else "no token is given"
         )
         return ModelError(
-            f"{model_id} is gated: its makers give it to those who accept their terms, and {which}. "
-            f"1. Sign in at {self.page(model_id)} and accept the terms there. 2. Make a token that "
+            f"{model_id} is gated: its makers give it to those who accept their terms, and "
+            f"{which}. 1. Sign in at {self.page(model_id)} and accept the terms there. 2. Make a token that "
             f"may read at {self.address}/settings/tokens. 3. Give the command again with HF_TOKEN "
             "set to it, or with HF_TOKEN_PATH naming a file that holds it. Cloister does not store "
             "it."
@@ -190,8 +191,8 @@ class Hub:
         return ModelError(
             f"The hub at {self.address} cannot be reached: {str(error)[:200]}. Check the network "
             "and the proxy (HTTPS_PROXY); hub.url names a mirror in the building. What was fetched "
-            "is kept, and the same command goes on. Without a network, carry the model's folder in: "
-            "cloister models add FOLDER"
+            "is kept, and the same command goes on. Without a network, carry the model's folder "
+            "in: cloister models add FOLDER"
         )
 
 

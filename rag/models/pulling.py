@@ -102,8 +102,8 @@ class _Pull:
         chosen = [self._known[name] for name in selection.files]
         size = sum(file.size for file in chosen)
         say(
-            f"{model.id}: revision {model.commit}, {len(chosen)} files, {size / 1e6:,.0f} MB, to be "
-            f"kept as {target.name}"
+            f"{model.id}: revision {model.commit}, {len(chosen)} files, {size / 1e6:,.0f} MB, to "
+            f"be kept as {target.name}"
         )
         by, at = accept(self._licence(), wanted.licence, ask)
         here = sum(self._bytes_here(file) for file in chosen)
@@ -202,8 +202,8 @@ def _kept(target: Path, model: HubModel, transfer: Transfer) -> ModelFolder:
         raise ModelError(
             f"{target.name} is in the models folder in revision {found.revision or 'unknown'}; the "
             f"hub has {model.commit}. To have both, give this one another name (--name "
-            f"{target.name}-{model.commit[:7]}); else remove that one first: cloister models remove "
-            f"{target.name}"
+            f"{target.name}-{model.commit[:7]}); else remove that one first: cloister models "
+            f"remove {target.name}"
         )
     verify(found)
     transfer.say(f"{model.id}: already here in revision {found.revision}, unchanged")

@@ -128,8 +128,8 @@ def _gguf(top: Sequence[str], model: str, wanted: str | None) -> str | None:
         )
     if found and _SPLIT.search(found[0]):
         raise ModelError(
-            f"{found[0]} is one part of several, which cannot be converted. Take a model whose GGUF "
-            "is one file, or its safetensors."
+            f"{found[0]} is one part of several, which cannot be converted. Take a model whose "
+            "GGUF is one file, or its safetensors."
         )
     return found[0] if found else None
 
@@ -143,8 +143,8 @@ def _why_none(names: Collection[str], model: str) -> str:
     if any(PurePosixPath(name).suffix in PICKLES for name in names):
         return (
             f"{model} has its weights in pickle files only, which could run code. Look for one of "
-            "its revisions with safetensors (often under “Community” on its page, as refs/pr/1) and "
-            "give it as @REVISION."
+            "its revisions with safetensors (often under “Community” on its page, as refs/pr/1) "
+            "and give it as @REVISION."
         )
     return f"{model} has neither safetensors nor GGUF weights."
 

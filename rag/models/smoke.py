@@ -48,8 +48,8 @@ def smoke_test(generator: Generator, seconds: float = SECONDS) -> str:
         timer.cancel()
     if late.is_set():
         raise ModelError(
-            f"{generator.info.id} did not finish a short answer within {seconds:.0f} seconds. Take a "
-            "smaller model, a GPU, or quantized weights."
+            f"{generator.info.id} did not finish a short answer within {seconds:.0f} seconds. Take "
+            "a smaller model, a GPU, or quantized weights."
         )
     if not any(character.isalnum() for character in text):
         raise ModelError(

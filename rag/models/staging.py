@@ -29,7 +29,8 @@ def folder_name(name: str) -> str:
     folder = name.replace("/", "--", 1)
     if not _NAME.fullmatch(folder) or ".." in folder:
         raise UsageError(
-            f"“{name[:120]}” cannot name a model: use letters, digits, dots, dashes and underscores."
+            f"“{name[:120]}” cannot name a model: use letters, digits, dots, dashes and "
+            "underscores."
         )
     return folder
 
@@ -61,7 +62,7 @@ def staged(models_path: Path, label: str, keep: bool) -> Iterator[Path]:
 
 
 def publish(files: Path, target: Path, manifest: Manifest) -> ModelFolder:
-    """Make what was put together a model of the models folder. Raises ModelError if one is there."""
+    """Make what was put together a model of that name. Raises ModelError where there is one."""
     write_manifest(files, manifest)
     settle(files)
     try:

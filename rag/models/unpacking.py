@@ -1,4 +1,4 @@
-"""Archives that a model was carried in with: only plain files come out, and only within a folder."""
+"""Archives that a model was carried in with: only plain files come out, within one folder."""
 
 from __future__ import annotations
 
@@ -94,6 +94,6 @@ def _tar_files(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
 
 def _link(archive: str, name: str) -> ModelError:
     return ModelError(
-        f"“{name[:80]}” in {archive} is a link or a device, no file. A folder of a hub's cache holds "
-        "links: pack it with their files (tar --dereference), or add the folder itself."
+        f"“{name[:80]}” in {archive} is a link or a device, no file. A folder of a hub's cache "
+        "holds links: pack it with their files (tar --dereference), or add the folder itself."
     )

@@ -85,9 +85,9 @@ def answer(path: AnswerPath) -> Response:
 
 @api.post("/answers/<answer_id>/replay", responses={200: ReplayOutput})
 def replay(path: AnswerPath, body: ReplayInput) -> Response:
-    """Make a recorded answer again, greedily, and tell whether the text is the same or what differs.
+    """Make a recorded answer again, greedily, and tell whether the text is the same.
 
-    The same model, revision, adapter, parameters and passages are taken where they are here.
+    Where it is not, it is told what differs. The same model, revision, adapter, parameters and passages are taken where they are here.
     """
     here = served()
     if not here.answers.acquire(blocking=False):

@@ -21,7 +21,7 @@ api = APIBlueprint(
 
 @api.get("/models/active", responses={200: ModelStateOutput})
 def active() -> Response:
-    """Which LLM answers, which one is being changed to and how far, and how the last change ended."""
+    """Which LLM answers, how far a change to another one is, and how the last one ended."""
     return jsonify(to_json(served().library.model_change.state))
 
 
@@ -32,9 +32,9 @@ def active() -> Response:
 def activate(path: ModelPath, body: ActivateInput) -> Response:
     """Begin to let another model of the models folder answer; `GET …/models/active` tells how far.
 
-    It is loaded, asked a first question, and takes over for new answers; where it fails, the present
-    one stays. Written into `cloister.toml`. `none` lets answers be quotes. 503 while another change
-    is under way.
+    It is loaded, asked a first question, and takes over for new answers; where it fails, the
+    present one stays. Written into `cloister.toml`. `none` lets answers be quotes. 503 while
+    another change is under way.
     """
     library = served().library
     library.use_model(path.model_id, body.adapter)
