@@ -180,10 +180,10 @@ class Hub:
         )
         return ModelError(
             f"{model_id} is gated: its makers give it to those who accept their terms, and "
-            f"{which}. 1. Sign in at {self.page(model_id)} and accept the terms there. 2. Make a token that "
-            f"may read at {self.address}/settings/tokens. 3. Give the command again with HF_TOKEN "
-            "set to it, or with HF_TOKEN_PATH naming a file that holds it. Cloister does not store "
-            "it."
+            f"{which}. 1. Sign in at {self.page(model_id)} and accept the terms there. 2. Make a "
+            f"token that may read at {self.address}/settings/tokens. 3. Give the command again "
+            "with HF_TOKEN set to it, or with HF_TOKEN_PATH naming a file that holds it. Cloister "
+            "does not store it."
         )
 
     def unreachable(self, error: object) -> ModelError:

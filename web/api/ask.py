@@ -87,7 +87,8 @@ def answer(path: AnswerPath) -> Response:
 def replay(path: AnswerPath, body: ReplayInput) -> Response:
     """Make a recorded answer again, greedily, and tell whether the text is the same.
 
-    Where it is not, it is told what differs. The same model, revision, adapter, parameters and passages are taken where they are here.
+    Where it is not, it is told what differs. The same model, revision, adapter, parameters and
+    passages are taken where they are here.
     """
     here = served()
     if not here.answers.acquire(blocking=False):
