@@ -135,6 +135,7 @@ def test_an_answer_that_is_not_there(client: FlaskClient) -> None:
     assert client.post("/api/v1/answers/ans_0/replay", json={}).status_code == 404
 
 
+@pytest.mark.slow
 class TestThroughTheServer:
     """The commands ask a real server in a process of its own."""
 

@@ -17,7 +17,6 @@ from web.api.schemas import (
     AnswerPath,
     AskInput,
     PassagesOutput,
-    ReplayInput,
     ReplayOutput,
     SearchInput,
 )
@@ -84,7 +83,7 @@ def answer(path: AnswerPath) -> Response:
 
 
 @api.post("/answers/<answer_id>/replay", responses={200: ReplayOutput})
-def replay(path: AnswerPath, body: ReplayInput) -> Response:
+def replay(path: AnswerPath) -> Response:
     """Make a recorded answer again, greedily, and tell whether the text is the same.
 
     Where it is not, it is told what differs. The same model, revision, adapter, parameters and

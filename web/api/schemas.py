@@ -123,10 +123,6 @@ class AnswerPath(BaseModel):
     answer_id: Identifier
 
 
-class ReplayInput(_Input):
-    """Nothing: an answer is made again as it was made."""
-
-
 class ModelPath(BaseModel):
     """A model's name in the models folder, or its id."""
 

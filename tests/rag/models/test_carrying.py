@@ -215,6 +215,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestGguf:
+    @pytest.mark.slow
     def test_it_becomes_safetensors_that_say_the_same(self, made: Path, settings: Settings) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -272,3 +273,21 @@ def test_the_command(settings: Settings, folder: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["models"][0]["folder"] == "Tiny-Model"
     assert [f.name for f in list_models(settings.models_path, pytest.fail)] == ["Tiny-Model"]
+
+
+def test_a_converted_model_is_recorded_as_what_it_came_from(
+    made: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(source: Path, folder: Path, *_: Any) -> None:
+        shutil.copytree(made / "whole", folder)
+        assert source.read_bytes()[:4] == b"GGUF"
+
+    monkeypatch.setattr("rag.models.pulling.convert", convert)
+    found = take(settings, made / "tiny-F32.gguf", licence="mit")
+    manifest = read_manifest(found.path)
+    assert manifest is not None
+    assert list(manifest.made_from) == ["tiny-F32.gguf"]
+    assert "model.safetensors" in manifest.files
+    assert not any(name.endswith(".gguf") for name in manifest.files)
+    verify(found)
+    assert (made / "tiny-F32.gguf").is_file()
