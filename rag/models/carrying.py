@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -91,6 +92,9 @@ def _take(
     names = _names(root) if root != path.parent or path.is_dir() else [path.name]
     gguf = path.name if names == [path.name] else carried.gguf
     selection = select(names, lambda file: _text(root / file), name, gguf)
+    for file in selection.files:
+        if not os.access(root / file, os.R_OK):
+            raise ModelError(f"{file} of {path.name} cannot be read. Check its owner and mode.")
     licence = _licence(carried, root, names, own, name)
     by, at = accept(licence, carried.accepts, ask)
     size = sum((root / file).stat().st_size for file in selection.files)

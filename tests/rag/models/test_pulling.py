@@ -316,6 +316,60 @@ def test_shards_and_modules_are_taken_by_name(settings: Settings, hub: FakeHub) 
     assert not (settings.models_path / "x.json").exists()
 
 
+class TestGguf:
+    @pytest.fixture
+    def several(self, hub: FakeHub) -> dict[str, bytes]:
+        data = {f"tiny-{kind}.gguf": b"GGUF" + os.urandom(5_000) for kind in ("Q4_K_M", "Q8_0")}
+        hub.repos[ID].files = {"config.json": CONFIG, "README.md": b"Hello.", **data}
+        return data
+
+    def test_one_of_several_is_named_and_converted(
+        self,
+        several: dict[str, bytes],
+        settings: Settings,
+        hub: FakeHub,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        with pytest.raises(UsageError, match=r"--file: tiny-Q4_K_M\.gguf, tiny-Q8_0\.gguf"):
+            take(settings)
+        with pytest.raises(UsageError, match=r"has no file x\.gguf"):
+            take(settings, gguf="x.gguf")
+
+        def convert(source: Path, folder: Path, *_: Any) -> None:
+            assert source.read_bytes() == several["tiny-Q8_0.gguf"]
+            folder.mkdir()
+            (folder / "model.safetensors").write_bytes(WEIGHTS)
+
+        monkeypatch.setattr("rag.models.pulling.convert", convert)
+        found = take(settings, gguf="tiny-Q8_0.gguf")
+        manifest = read_manifest(found.path)
+        assert manifest is not None
+        digest = hashlib.sha256(several["tiny-Q8_0.gguf"]).hexdigest()
+        assert manifest.made_from == {"tiny-Q8_0.gguf": digest}
+        assert set(manifest.files) == {"config.json", "README.md", "model.safetensors"}
+        assert hub.gets("tiny-Q4_K_M.gguf") == []
+        verify(found)
+        assert hidden(settings) == []
+
+    def test_a_conversion_that_fails_is_done_again_without_the_download(
+        self,
+        several: dict[str, bytes],
+        settings: Settings,
+        hub: FakeHub,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fail(_: Path, folder: Path, *__: Any) -> None:
+            folder.mkdir()
+            raise ModelError("It could not be converted.")
+
+        monkeypatch.setattr("rag.models.pulling.convert", fail)
+        for _ in range(2):
+            with pytest.raises(ModelError, match="could not be converted"):
+                take(settings, gguf="tiny-Q8_0.gguf")
+        assert len(hub.gets("tiny-Q8_0.gguf")) == 1
+        assert list_models(settings.models_path, pytest.fail) == []
+
+
 class TestLicence:
     def test_nobody_accepted_it(self, settings: Settings, hub: FakeHub) -> None:
         with pytest.raises(UsageError, match=r"Nobody accepted it.*--accept-licence apache-2\.0"):
@@ -405,6 +459,21 @@ class TestCommand:
         assert removed.exit_code == 0
         assert self.run(hub, tmp_path, "remove", ID).exit_code == 2
         assert list((tmp_path / "models").iterdir()) == []
+
+    def test_a_person_is_asked(
+        self, hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rag.commands.models_pull.on_terminal", lambda: True)
+        runner = CliRunner(env={"CLOISTER_HUB_URL": hub.address})
+        words = ["--home", str(tmp_path), "models", "pull", ID]
+        no = runner.invoke(main, words, input="n\n")
+        assert no.exit_code == 2
+        assert "Do as you like." in no.stderr
+        assert "has the licence “apache-2.0”" in no.stderr
+        assert "was not accepted" in no.stderr
+        yes = runner.invoke(main, words, input="y\n")
+        assert yes.exit_code == 0, yes.stderr
+        assert "Use it: cloister models use maker--tiny" in yes.stdout
 
     def test_an_unfinished_pull_can_be_removed(self, hub: FakeHub, tmp_path: Path) -> None:
         assert self.run(hub, tmp_path, "pull", ID).exit_code == 2
