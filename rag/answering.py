@@ -6,22 +6,30 @@ finished, cite what is supported, replace what is not by the best verbatim quote
 
 from __future__ import annotations
 
-import contextlib
-import re
+import hashlib
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rag.answer_events import (
+    AnswerStream,
+    marked,
+    quoted,
+    sentence_event,
+    telling,
+    withdrawn,
+)
 from rag.answerability import Calibration, Evidence, Judge, threshold
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
 from rag.catalog.collections import asked_parameters
 from rag.citing import Citations
 from rag.condensing import condense
+from rag.current_llm import CurrentLLM
 from rag.drafting import Draft, is_refusal
-from rag.evidence import Span, coverage, held_terms, is_cut
+from rag.evidence import Span, coverage, held_terms
 from rag.generation import Generator
 from rag.kinds import shows_kind, wanted_kind
 from rag.parameters import used_parameters
@@ -29,8 +37,9 @@ from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import (
     NO_MODEL,
     Answer,
-    Citation,
     Event,
+    MadeWith,
+    ModelInfo,
     Passage,
     Question,
     Sentence,
@@ -47,9 +56,6 @@ _RELEVANT = 0.3
 _MOST_SENTENCES = 4
 # after so many unsupported sentences in a row the model is not asked to go on
 _PATIENCE = 2
-_NUMBERING = re.compile(r"^\W*(?:\d+[.)]?)+\s+")
-_LEAST_WORDS = 4
-_MARK = re.compile(r"\[(\d{1,9})\]")
 
 
 @dataclass(slots=True)
@@ -62,6 +68,8 @@ class _Run:
     citations: Citations
     started: float
     parameters: Mapping[str, Any]
+    made_with: MadeWith
+    model: ModelInfo = NO_MODEL
     evidence: Evidence = field(default_factory=lambda: Evidence((), (), {}))
     answerable: float = 0.0
     refused: bool = False
@@ -74,33 +82,11 @@ class _Run:
         self.timings[stage] = round((time.perf_counter() - self.started) * 1000)
 
 
-class AnswerStream:
-    """The events of one answer. `close` may be called from any thread and stops the model."""
-
-    def __init__(self, events: Iterator[Event], stop: threading.Event) -> None:
-        self._events = events
-        self._stop = stop
-
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        return next(self._events)
-
-    def close(self) -> None:
-        """Stop: the model ends at its next token, and no further event comes."""
-        self._stop.set()
-        close = getattr(self._events, "close", None)
-        if close is not None:
-            # the thread that waits for the next event ends it by itself
-            with contextlib.suppress(ValueError):
-                close()
-
-
 class Answerer:
     """Answers questions from one library. Safe to use from several threads.
 
-    Without a generator an answer is the best quote, and comes as soon as it is found.
+    Where no LLM is in use an answer is the best quote, and comes as soon as it is found.
+    `made_with` says what else decides an answer.
     """
 
     def __init__(
@@ -111,7 +97,8 @@ class Answerer:
         judge: Judge,
         calibration: Calibration,
         verifier: Verifier,
-        generator: Generator | None,
+        llm: CurrentLLM,
+        made_with: MadeWith,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -119,7 +106,8 @@ class Answerer:
         self._judge = judge
         self._calibration = calibration
         self._verifier = verifier
-        self._generator = generator
+        self._llm = llm
+        self._made_with = made_with
 
     @property
     def threshold(self) -> float:
@@ -136,15 +124,52 @@ class Answerer:
         yield Event("sources", {"passages": to_json(run.passages)})
         self._weigh(run)
         if run.evidence.spans and run.answerable >= self.threshold:
-            if self._generator is not None:
-                if best := self._evidence(run):
-                    yield best
-                yield from self._generate(run, self._generator, stop)
-                if stop.is_set():
-                    return
+            if self._llm.wanted and (best := self._evidence(run)):
+                yield best
+            with self._llm.use(stop) as generator:
+                if generator is not None:
+                    yield from self._generate(run, generator, stop)
+            if stop.is_set():
+                return
             if not run.sentences and not run.refused and (quote := self._quote(run)):
                 yield quote
-        yield Event("done", to_json(self._finish(run)))
+        answer = self._finish(run)
+        record_answer(self._catalog, answer)
+        yield Event("done", to_json(answer))
+
+    def answer_again(
+        self,
+        question: Question,
+        standalone: str,
+        passages: Sequence[Passage],
+        generator: Generator | None,
+        made_with: MadeWith | None,
+        stop: threading.Event,
+    ) -> Answer:
+        """An answer from passages that are given, with all `parameters`; it is not recorded.
+
+        What is known of how it was made the first time decides: the order of the passages in the
+        prompt, and the answerability below which it declines.
+        """
+        known = made_with or self._made_with
+        run = _Run(
+            question=question,
+            standalone=standalone,
+            passages=tuple(passages),
+            citations=Citations(self._catalog),
+            started=time.perf_counter(),
+            parameters=question.parameters,
+            made_with=replace(self._made_with, prompt_passages=known.prompt_passages),
+            model=generator.info if generator else NO_MODEL,
+        )
+        self._weigh(run)
+        if run.evidence.spans and run.answerable >= known.threshold:
+            if generator is not None:
+                for _ in self._generate(run, generator, stop):
+                    pass
+            if not run.sentences and not run.refused:
+                self._quote(run)
+        return self._finish(run)
 
     def _retrieve(self, question: Question) -> _Run:
         started = time.perf_counter()
@@ -164,6 +189,8 @@ class Answerer:
             citations=Citations(self._catalog),
             started=started,
             parameters=parameters,
+            made_with=replace(self._made_with, threshold=self.threshold),
+            model=self._llm.info,
         )
         run.mark("retrieve")
         return run
@@ -176,13 +203,15 @@ class Answerer:
         run.mark("weigh")
 
     def _generate(self, run: _Run, generator: Generator, stop: threading.Event) -> Iterator[Event]:
-        order = _best_first(run.passages, run.evidence)
+        order = _in_order(run)
+        run.model = generator.info
         system = run.parameters.get("system_prompt")
         arguments = {k: v for k, v in run.parameters.items() if k != "system_prompt"}
         prompt = build_prompt(generator, run.standalone, order, system)
         run.usage = Usage(prompt.tokens, 0)
         if not prompt.passages:
             return
+        written = hashlib.sha256()
         draft, misses, tokens = Draft([p.text for p in prompt.passages]), 0, 0
         read, asker = prompt.tokens, run.question.asker
         with generator.generate(prompt.text, arguments, stop, asker) as stream:
@@ -194,16 +223,24 @@ class Answerer:
                     continue
                 yield Event("token", {"text": delta.text})
                 draft.add(delta.text)
+                written.update(delta.text.encode("utf-8", "replace"))
                 for sentence in draft.take():
                     event = self._verified(run, prompt, sentence)
                     misses = 0 if event else misses + 1
-                    yield event or _withdrawn(sentence)
+                    yield event or withdrawn(sentence)
                 if misses >= _PATIENCE or len(run.sentences) >= _MOST_SENTENCES:
                     break
             else:
                 for sentence in draft.take(last=True):
-                    yield self._verified(run, prompt, sentence) or _withdrawn(sentence)
+                    yield self._verified(run, prompt, sentence) or withdrawn(sentence)
         run.usage = Usage(read, tokens)
+        run.made_with = replace(
+            run.made_with,
+            prompt_tokens=generator.prompt_tokens,
+            prompt_passages=tuple(run.passages.index(passage) for passage in order),
+            prompt_sha256=hashlib.sha256(prompt.text.encode("utf-8", "replace")).hexdigest(),
+            draft_sha256=written.hexdigest(),
+        )
 
     def _verified(self, run: _Run, prompt: Prompt, text: str) -> Event | None:
         """The event of a sentence that a passage supports; None where none does.
@@ -240,13 +277,13 @@ class Answerer:
         for span in telling(run.evidence.spans):
             if citation := citations.cite(span):
                 run.mark("evidence")
-                return Event("evidence", {"text": _quoted(span), "citation": to_json(citation)})
+                return Event("evidence", {"text": quoted(span), "citation": to_json(citation)})
         return None
 
     def _quote(self, run: _Run) -> Event | None:
         """The best evidence as a sentence of the answer."""
         for span in telling(run.evidence.spans):
-            event = self._add(run, _quoted(span), Verdict("quoted", 1.0, span), span)
+            event = self._add(run, quoted(span), Verdict("quoted", 1.0, span), span)
             if event:
                 return event
         return None
@@ -269,7 +306,7 @@ class Answerer:
             short = short_answer(run.standalone, quotes, run.evidence)
             confidence = self._calibration.confidence(run.evidence.features)
         run.mark("total")
-        answer = Answer(
+        return Answer(
             id=new_answer_id(),
             question=run.question.text,
             standalone_question=run.standalone,
@@ -282,34 +319,24 @@ class Answerer:
             sentences=tuple(run.sentences),
             citations=tuple(run.citations.all),
             passages=run.passages,
-            model=self._generator.info if self._generator else NO_MODEL,
+            model=run.model,
             prompt_version=PROMPT_VERSION,
             parameters=run.parameters,
             usage=run.usage,
             timings_ms=run.timings,
             filters=run.question.filters,
+            made_with=run.made_with,
         )
-        record_answer(self._catalog, answer)
-        return answer
 
 
-def sentence_event(index: int, sentence: Sentence, new: Sequence[Citation]) -> Event:
-    """The event of an answer's sentence, with the citations that no sentence before it had."""
-    return Event(
-        "sentence",
-        {
-            "index": index,
-            **to_json(sentence),
-            "new_citations": to_json(new),
-            "replaces_draft": True,
-        },
-    )
-
-
-def _best_first(passages: Sequence[Passage], evidence: Evidence) -> list[Passage]:
-    """The passages in the order of their best evidence."""
-    order = {span.passage.chunk_id: -i for i, span in reversed(list(enumerate(evidence.spans)))}
-    return sorted(passages, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
+def _in_order(run: _Run) -> list[Passage]:
+    """The passages in the order that the prompt had the first time, else of their best evidence."""
+    known = run.made_with.prompt_passages
+    if sorted(known) == list(range(len(run.passages))):
+        return [run.passages[place] for place in known]
+    spans = reversed(list(enumerate(run.evidence.spans)))
+    order = {span.passage.chunk_id: -i for i, span in spans}
+    return sorted(run.passages, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
 
 
 def _leaves_out(question: str, text: str, evidence: Span) -> bool:
@@ -319,46 +346,3 @@ def _leaves_out(question: str, text: str, evidence: Span) -> bool:
     """
     kind = wanted_kind(question)
     return shows_kind(evidence.text, kind) is True and shows_kind(text, kind) is False
-
-
-def telling(spans: Sequence[Span]) -> Sequence[Span]:
-    """The stretches that say something by themselves, as headings do not; else the first."""
-    return [span for span in spans if _says_something(span.text)] or spans[:1]
-
-
-def _quoted(span: Span) -> str:
-    return " ".join(span.text.split()) + (" …" if is_cut(span) else "")
-
-
-def _says_something(text: str) -> bool:
-    """Whether a text has four words or a number, its own numbering aside."""
-    bare = _NUMBERING.sub("", text)
-    return len(bare.split()) >= _LEAST_WORDS or any(c.isdigit() for c in bare)
-
-
-def _withdrawn(text: str) -> Event:
-    return Event(
-        "sentence",
-        {
-            "index": None,
-            "text": "",
-            "withdrawn": text,
-            "support": "unsupported",
-            "score": 0.0,
-            "citations": [],
-            "new_citations": [],
-            "replaces_draft": True,
-        },
-    )
-
-
-def marked(sentences: Sequence[Sentence]) -> Iterator[str]:
-    """The sentences with their citations' numbers; nothing else in them looks like one."""
-    known = {n for sentence in sentences for n in sentence.citations}
-
-    def other(found: re.Match[str]) -> str:
-        return f"({found[1]})" if int(found[1]) in known else found[0]
-
-    for sentence in sentences:
-        marks = "".join(f" [{n}]" for n in sentence.citations)
-        yield _MARK.sub(other, sentence.text) + marks

@@ -29,7 +29,8 @@ SHORT_HELPS = {
     "collections": "List the collections, and set how answers from them are generated.",
     "evaluate": "Measure retrieval, answers, citations and abstention on labelled questions.",
     "ingest": "Add, sync, list and remove documents.",
-    "models": "Fetch, list, show and tune the open models.",
+    "models": "Choose, fetch, change and tune the open models.",
+    "replay": "Ask a recorded question again, and tell whether the answer is the same.",
     "search": "Find passages in the documents.",
     "serve": "Serve the web pages and the REST interface.",
 }
@@ -111,6 +112,7 @@ def main(ctx: click.Context, home: str | None) -> None:
     from rag.home import be_private
 
     be_private()
+    os.environ["HF_HUB_OFFLINE"] = "1"  # `models pull` alone asks a hub
     if home is not None:
         os.environ["CLOISTER_HOME"] = home  # so that child processes have the same
     if not {"-h", "--help"}.intersection(ctx.meta[_ARGUMENTS]):  # help needs no valid settings

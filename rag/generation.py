@@ -60,6 +60,11 @@ class Generator:
             settings.llm_max_prompt_tokens, max(window - settings.llm_max_new_tokens, window // 2)
         )
 
+    def close(self) -> None:
+        """Give back what the LLM holds beside its memory; nothing may be using it."""
+        if close := getattr(self._llm, "close", None):
+            close()
+
     def prompt(self, messages: Sequence[Message]) -> str:
         """The messages as one prompt, in the model's own chat template."""
         from llama_index.core.base.llms.types import ChatMessage
@@ -152,7 +157,9 @@ def load_generator(settings: Settings) -> Generator | None:
             graphs=settings.llm_graphs == "auto",
         )
     named = adapter.id if adapter else None
-    info = ModelInfo(folder.name, folder.revision, llm.device, named, llm.quantization)
+    info = ModelInfo(
+        folder.name, folder.revision, llm.device, named, llm.quantization, precision=llm.precision
+    )
     return Generator(llm, info, llm.count, settings)
 
 

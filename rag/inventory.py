@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rag.answering import AnswerStream, marked, sentence_event, telling
+from rag.answer_events import AnswerStream, marked, sentence_event, telling
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
 from rag.catalog.collections import collection_names

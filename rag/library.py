@@ -18,10 +18,13 @@ from rag.records import DEFAULT_COLLECTION, NO_FILTERS, Filters, Passage, Questi
 from rag.settings import Settings
 
 if TYPE_CHECKING:
-    from rag.answering import Answerer, AnswerStream
+    from rag.answer_events import AnswerStream
+    from rag.answering import Answerer
     from rag.catalog_questions import CatalogQuestion
+    from rag.current_llm import CurrentLLM
     from rag.embedding import Embedder
     from rag.indexes import Indexes
+    from rag.model_change import ModelChange
     from rag.reading.reader import Reader
     from rag.retrieval import Retriever
 
@@ -55,6 +58,8 @@ class Library:
         self._indexes: Indexes | None = None
         self._retriever: Retriever | None = None
         self._answerer: Answerer | None = None
+        self._llm: CurrentLLM | None = None
+        self._change: ModelChange | None = None
         self._reader: Reader | None = None
         self._reader_wanted = True
         self._reading = threading.Lock()
@@ -71,7 +76,7 @@ class Library:
                 self._indexes = self._part("indexes", lambda: self._open_indexes(mend))
                 self._retriever = self._make_retriever()
             if llm and self._answerer is None:
-                self._answerer = self._part("llm", self._make_answerer)
+                self._answerer = self._part("llm", self._load_answerer)
 
     @property
     def embedder(self) -> Embedder:
@@ -82,6 +87,46 @@ class Library:
     def indexes(self) -> Indexes:
         """The open indexes. Raises Busy before that."""
         return _loaded(self._indexes, "The index")
+
+    @property
+    def current_llm(self) -> CurrentLLM:
+        """The LLM that answers now, or none yet. It may be changed, see `model_change`."""
+        if self._llm is None:
+            from rag.current_llm import CurrentLLM
+
+            self._llm = CurrentLLM()
+        return self._llm
+
+    @property
+    def model_change(self) -> ModelChange:
+        """What changes the LLM, and tells how far that is."""
+        if self._change is None:
+            from rag.model_change import ModelChange
+
+            self._change = ModelChange(self)
+        return self._change
+
+    @property
+    def answerer(self) -> Answerer:
+        """What answers from the documents. Raises Busy before it is there."""
+        return _loaded(self._answerer, "The LLM")
+
+    def use_model(self, model: str, adapter: str = "") -> None:
+        """Begin to change the LLM to one of the models folder. Raises as `ModelChange.begin`.
+
+        Raises Busy too while the library is being loaded.
+        """
+        _loaded(self._retriever, "The index")
+        if self._state["llm"] == "loading" and self.model_change.state.changing is None:
+            raise Busy("The LLM is still loading; try again in a few seconds.")
+        self.model_change.begin(model, adapter)
+
+    def adopt(self, settings: Settings) -> None:
+        """Answer by the LLM in use now, under these settings."""
+        self.settings = settings
+        if self._answerer is None:
+            self._answerer = self._make_answerer()
+        self.tell("llm", "ready")
 
     def reader(self) -> Reader | None:
         """The reader, loaded when it is first asked for; None where the settings name none.
@@ -148,7 +193,7 @@ class Library:
             about_library = catalog_question(question.text, question.history)
         if about_library and (answer := self._take_stock(question, about_library)):
             return answer
-        return _loaded(self._answerer, "The LLM").ask(question)
+        return self.answerer.ask(question)
 
     def _take_stock(self, question: Question, asked: CatalogQuestion) -> AnswerStream | None:
         from rag.inventory import Inventory
@@ -162,6 +207,8 @@ class Library:
 
     def close(self) -> None:
         """Close indexes and catalog in order."""
+        if self._change is not None:
+            self._change.stop()
         with self._loading:
             self._retriever = self._answerer = None
             if self._indexes is not None:
@@ -209,22 +256,30 @@ class Library:
         reranker = Reranker(self.reader, weights, self.settings.retrieval_rerank)
         return Retriever(self.settings, self.catalog, self.embedder, self.indexes, reranker)
 
+    def _load_answerer(self) -> Answerer:
+        from rag.generation import load_generator
+
+        answerer = self._make_answerer()
+        self.current_llm.put(load_generator(self.settings))
+        return answerer
+
     def _make_answerer(self) -> Answerer:
         from rag.answerability import Judge, read_calibration
         from rag.answering import Answerer
         from rag.evidence import TermWeights
-        from rag.generation import load_generator
+        from rag.provenance import made_with
         from rag.verifying import Verifier
 
-        weights = TermWeights(self.indexes.words)
+        weights, calibration = TermWeights(self.indexes.words), read_calibration()
         return Answerer(
             settings=self.settings,
             catalog=self.catalog,
             retriever=_loaded(self._retriever, "The index"),
             judge=Judge(self.embedder, weights, self.reader()),
-            calibration=read_calibration(),
+            calibration=calibration,
             verifier=Verifier(weights),
-            generator=load_generator(self.settings),
+            llm=self.current_llm,
+            made_with=made_with(self.settings, calibration, self.embedder.fingerprint),
         )
 
 

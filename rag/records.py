@@ -236,17 +236,42 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model wrote an answer; `adapter` is its adapter's name and revision, as `name@…`."""
+    """Which model wrote an answer; `adapter` is its adapter's name and revision, as `name@…`.
+
+    `precision` is what it computed in (bfloat16, …); None where that is not known.
+    """
 
     id: str
     revision: str
     device: str
     adapter: str | None = None
     quantization: str | None = None
+    precision: str | None = None
 
 
 # an answer that no model wrote
 NO_MODEL = ModelInfo("none", "", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeWith:
+    """What decides an answer's text beside its question, passages, model and parameters.
+
+    `cloister` is a version; `calibration`, `reader` and `embedder` name what judged the passages,
+    which decline below `threshold`. `prompt_tokens` is the budget of a prompt and `prompt_passages`
+    the places (from 0) of the answer's passages in their order in it; the SHA-256 are those of the
+    prompt and of what the LLM wrote before it was verified, empty where it was not asked.
+    """
+
+    cloister: str
+    calibration: str
+    reader: str
+    embedder: str
+    threshold: float
+    prompt_tokens: int = 0
+    prompt_passages: tuple[int, ...] = ()
+    prompt_sha256: str = ""
+    draft_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +361,7 @@ class Answer:
     timings_ms: Mapping[str, int] = field(default_factory=dict)
     filters: Filters = NO_FILTERS
     answered_from: Literal["documents", "catalog"] = "documents"
+    made_with: MadeWith | None = None
 
 
 @dataclass(frozen=True, slots=True)

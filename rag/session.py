@@ -12,11 +12,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rag.errors import Busy, CloisterError
 from rag.identity import is_proof, new_challenge
-from rag.lock import find_holder, take_library_lock
+from rag.lock import find_holder, in_use, take_library_lock
 from rag.records import NO_FILTERS, Filters, Question, to_json
 from rag.settings import Settings
 
@@ -40,6 +40,9 @@ class Session(Protocol):
 
     def ask(self, question: Question) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The events of an answer as (name, data)."""
+
+    def replay(self, answer_id: str) -> Mapping[str, Any]:
+        """A recorded answer made again, as JSON values; see `rag.replaying`."""
 
 
 @contextmanager
@@ -89,6 +92,13 @@ class LocalSession:
         for event in self.library.ask(question):
             yield event.name, event.data
 
+    def replay(self, answer_id: str) -> Mapping[str, Any]:
+        """A recorded answer made again, as JSON values."""
+        from rag.replaying import replay
+
+        found: Mapping[str, Any] = to_json(replay(self.library, answer_id))
+        return found
+
 
 class RemoteSession:
     """The library of a server on this machine, which proves itself by `token`."""
@@ -133,8 +143,27 @@ class RemoteSession:
             if name != "done":
                 raise Busy("The server stopped before the answer was whole; ask again.")
 
+    def replay(self, answer_id: str) -> Mapping[str, Any]:
+        """A recorded answer made again, as JSON values."""
+        with self._post(f"/api/v1/answers/{quote(answer_id, safe='')}/replay", {}) as response:
+            return _object(response)
+
+    def use_model(self, model: str, adapter: str) -> Mapping[str, Any]:
+        """Begin to change the LLM; how far that is, as `model_state`."""
+        path = f"/api/v1/models/{quote(model, safe='/')}/activate"
+        with self._post(path, {"adapter": adapter}) as response:
+            return _object(response)
+
+    def model_state(self) -> Mapping[str, Any]:
+        """Which LLM answers, and how far a change of it is, as JSON values."""
+        with self._post("/api/v1/models/active", None) as response:
+            return _object(response)
+
     @contextmanager
-    def _post(self, path: str, body: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:
+    def _post(
+        self, path: str, body: Mapping[str, Any] | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The reply to a POST of JSON, or without a body to a GET."""
         # http.client takes no proxy from the environment: a question never leaves the machine
         where = urlsplit(self._address)
         connection = http.client.HTTPConnection(
@@ -142,7 +171,11 @@ class RemoteSession:
         )
         try:
             self._demand_proof(connection)
-            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            if body is None:
+                connection.request("GET", path)
+            else:
+                given = {"Content-Type": "application/json"}
+                connection.request("POST", path, json.dumps(body), given)
             response = connection.getresponse()
             if response.status >= 400:
                 raise _problem(json.load(response))
@@ -170,6 +203,40 @@ class RemoteSession:
             )
         if connection.sock is not None:
             connection.sock.settimeout(TIMEOUT_SECONDS)
+
+
+def open_server(settings: Settings) -> RemoteSession | None:
+    """The running server of this library, or None where there is none.
+
+    Raises Busy where another command has the library.
+    """
+    holder = find_holder(settings)
+    if holder is None:
+        return None
+    if not holder.address:
+        raise in_use(holder)
+    return RemoteSession(holder.address, holder.token)
+
+
+def model_in_use(settings: Settings) -> Mapping[str, str]:
+    """The model and adapter that the running server uses or changes to, by what for."""
+    server = open_server(settings)
+    if server is None:
+        return {}
+    state = server.model_state()
+    active, changing = state["active"] or {}, state["changing"] or {}
+    adapter = str(active.get("adapter") or "").partition("@")[0]
+    return {
+        "LLM": str(active.get("id") or ""),
+        "adapter": adapter,
+        "next LLM": str(changing.get("model") or ""),
+        "next adapter": str(changing.get("adapter") or ""),
+    }
+
+
+def _object(response: http.client.HTTPResponse) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.load(response)
+    return found
 
 
 def _given(collections: Sequence[str] | None, filters: Filters) -> Mapping[str, Any]:

@@ -38,6 +38,12 @@ class Settings:
         None, "Folder of the models; empty: models/ in the data directory."
     )
 
+    hub_url: str = _setting(
+        "",
+        "Hub that `cloister models pull` asks, or its mirror in the building; empty: HF_ENDPOINT, "
+        "else https://huggingface.co; none: no hub.",
+    )
+
     server_host: str = _setting("127.0.0.1", "Address to serve on; loopback only as yet.")
     server_port: int = _setting(8000, "Port to serve on.", least=0)
     server_threads: int = _setting(

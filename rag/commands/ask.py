@@ -72,8 +72,12 @@ def _show(answer: Mapping[str, Any]) -> None:
     if answer.get("answered_from") == "catalog":
         click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)
         return
-    name, adapter = answer["model"]["id"], answer["model"].get("adapter")
-    model = "no LLM" if name == "none" else name + (f", adapter {adapter}" if adapter else "")
+    made_by = answer["model"]
+    model = made_by["id"] + (f"@{made_by['revision'][:12]}" if made_by["revision"] else "")
+    if adapter := made_by.get("adapter"):
+        model += f", adapter {adapter}"
+    if made_by["id"] == "none":
+        model = "no LLM"
     click.secho(
         f"  {printable(model)}, {seconds:.1f} s, confidence {answer['confidence']:.2f}", dim=True
     )

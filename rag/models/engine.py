@@ -83,6 +83,11 @@ class LocalLLM(CustomLLM):
             is_chat_model=True,
         )
 
+    @property
+    def precision(self) -> str:
+        """In which numbers it computes, as `bfloat16`."""
+        return str(self._model.dtype).removeprefix("torch.")
+
     def count(self, text: str) -> int:
         """How many tokens the model reads for a text."""
         return self._chat.count(text)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from rag.errors import ModelError
 from rag.files import hash_of
+from rag.models.remote_code import code_needed
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ MANIFEST = "cloister-model.json"
 EMBEDDER, LLM = "embedder", "llm"
 
 _STARTER_HINT = "Fetch the starter pair with `make setup` or `cloister models add starter`"
-_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _UNREAD = {".md", ""}  # no loader reads these: they may lie there unlisted
 
 
@@ -39,7 +40,12 @@ class ModelFolder:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `cloister-model.json` says; `files` maps each path below the folder to its SHA-256."""
+    """What `cloister-model.json` says; `files` maps each path below the folder to its SHA-256.
+
+    `source` is a hub's address with the id and commit, a package, or the name of what was carried
+    in. `made_from` has the SHA-256 of the file that these were converted from, where they were.
+    `accepted_by` is the account of the system that accepted the licence; times are ISO 8601, UTC.
+    """
 
     name: str
     task: str
@@ -48,6 +54,11 @@ class Manifest:
     source: str
     download_bytes: int
     files: dict[str, str]
+    made_from: dict[str, str] = field(default_factory=dict)
+    licence_url: str = ""
+    accepted_by: str = ""
+    accepted_at: str = ""
+    fetched_at: str = ""
 
 
 def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
@@ -109,16 +120,19 @@ def each_folder(
 def verify(folder: ModelFolder) -> None:
     """Hash every file and compare it with `cloister-model.json`.
 
-    Raises ModelError for a changed, missing or unlisted file, and for weights in pickle files,
-    which could run code. Without a `cloister-model.json` only the latter is checked.
+    Raises ModelError for a changed, missing or unlisted file, for weights in pickle files, which
+    could run code, and for a model that needs code of its own. Without a `cloister-model.json` only
+    the latter two are checked.
     """
     found = {_relative(path, folder.path): path for path in _files(folder.path)}
     suffixes = {path.suffix for path in found.values()}
-    if suffixes & _PICKLES and ".safetensors" not in suffixes:
+    if suffixes & PICKLES and ".safetensors" not in suffixes:
         raise ModelError(
             f"The model {folder.name} has its weights in pickle files only, which could run code. "
             "Use its safetensors files."
         )
+    if reason := code_needed(lambda name: _text(found.get(name)), folder.name):
+        raise ModelError(reason)
     manifest = read_manifest(folder.path)
     if manifest is None:
         return
@@ -165,7 +179,8 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
     try:
         manifest = Manifest(**json.loads(file.read_text("utf-8")))
-        if not all(isinstance(value, str) for value in manifest.files.values()):
+        hashes = [*manifest.files.values(), *manifest.made_from.values()]
+        if not all(isinstance(value, str) for value in hashes):
             raise ValueError("files")
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(
@@ -201,6 +216,13 @@ def _files(path: Path) -> Iterator[Path]:
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.is_file() and not hidden and file != path / MANIFEST:
             yield file
+
+
+def _text(path: Path | None) -> str | None:
+    try:
+        return path.read_text("utf-8") if path else None
+    except (OSError, ValueError):
+        return None
 
 
 def _relative(file: Path, folder: Path) -> str:

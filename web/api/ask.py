@@ -7,9 +7,11 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from rag.catalog.answers import read_answer
 from rag.catalog.collections import asked_parameters
+from rag.errors import Busy
 from rag.parameters import check_parameters
 from rag.questions import checked
 from rag.records import Filters, Question, Turn, to_json
+from rag.replaying import replay as make_again
 from web.answering import Answering
 from web.api.described import problems
 from web.api.schemas import (
@@ -17,6 +19,7 @@ from web.api.schemas import (
     AnswerPath,
     AskInput,
     PassagesOutput,
+    ReplayOutput,
     SearchInput,
 )
 from web.event_stream import stream
@@ -79,3 +82,19 @@ def search(body: SearchInput) -> Response:
 def answer(path: AnswerPath) -> Response:
     """An answer as it was recorded; it goes when a document that it quotes goes."""
     return jsonify(read_answer(served().library.catalog, path.answer_id))
+
+
+@api.post("/answers/<answer_id>/replay", responses={200: ReplayOutput})
+def replay(path: AnswerPath) -> Response:
+    """Make a recorded answer again, greedily, and tell whether the text is the same.
+
+    Where it is not, it is told what differs. The same model, revision, adapter, parameters and
+    passages are taken where they are here.
+    """
+    here = served()
+    if not here.answers.acquire(blocking=False):
+        raise Busy("Too many answers are under way. Ask again in a moment.")
+    try:
+        return jsonify(to_json(make_again(here.library, path.answer_id, here.stopping)))
+    finally:
+        here.answers.release()

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 
+from rag.model_change import ModelState
 from rag.models.footprint import Machine
 from rag.models.listing import TASKS, Entry, Here
 from rag.questions import MOST_FILTERS
 from rag.records import DEFAULT_COLLECTION, Answer, Collection, Passage
+from rag.replaying import Replay
 
 
 def _encodable(text: str) -> str:
@@ -140,6 +142,18 @@ class AnswerPath(BaseModel):
     answer_id: Identifier
 
 
+class ModelPath(BaseModel):
+    """A model's name in the models folder, or its id."""
+
+    model_id: str = Field(min_length=1, max_length=200)
+
+
+class ActivateInput(_Input):
+    """With which adapter of the models folder the model is to answer; empty: with none."""
+
+    adapter: Text = Field("", max_length=200)
+
+
 class Problem(BaseModel):
     """What went wrong and what to do next (RFC 9457)."""
 
@@ -151,6 +165,14 @@ class Problem(BaseModel):
 
 class AnswerOutput(RootModel[Answer]):
     """The whole answer."""
+
+
+class ReplayOutput(RootModel[Replay]):
+    """A recorded answer made again."""
+
+
+class ModelStateOutput(RootModel[ModelState]):
+    """The LLM in use, and changes of it."""
 
 
 class PassagesOutput(BaseModel):

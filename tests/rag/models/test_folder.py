@@ -159,3 +159,23 @@ def test_manifest_survives_a_round_trip(tmp_path: Path) -> None:
     manifest = read_manifest(folder)
     assert manifest is not None
     assert json.loads((folder / MANIFEST).read_text())["files"] == manifest.files
+
+
+def test_a_record_of_an_older_version_is_read(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    record = json.loads((folder / MANIFEST).read_text())
+    for name in ("made_from", "licence_url", "accepted_by", "accepted_at", "fetched_at"):
+        del record[name]
+    (folder / MANIFEST).write_text(json.dumps(record))
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert (manifest.accepted_by, manifest.made_from) == ("", {})
+    verify(find_model(tmp_path, "m"))
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_model_that_needs_code_is_refused(manifest: bool, tmp_path: Path) -> None:
+    config = '{"model_type": "odd", "auto_map": {"AutoConfig": "code.Config"}}'
+    make_model(tmp_path / "m", manifest, **{"config.json": config})
+    with pytest.raises(ModelError, match="needs code of its own"):
+        verify(find_model(tmp_path, "m"))

@@ -146,7 +146,7 @@ def test_a_kill_in_the_middle_leaves_nothing_that_counts(tmp_path: Path, tiny: S
         def flush(folder):
             print("flushing", flush=True)
             time.sleep(60)
-        starter._flush = flush
+        starter.settle = flush
         starter.fetch_starter(Path({str(tmp_path / "models")!r}), lambda line: None)
         """
     ).replace("Starter(", "starter.Starter(", 1)

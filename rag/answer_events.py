@@ -1,0 +1,96 @@
+"""An answer as a stream of events, and how its sentences are told."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator, Sequence
+
+from rag.evidence import Span, is_cut
+from rag.records import Citation, Event, Sentence, to_json
+
+_NUMBERING = re.compile(r"^\W*(?:\d+[.)]?)+\s+")
+_LEAST_WORDS = 4
+_MARK = re.compile(r"\[(\d{1,9})\]")
+
+
+class AnswerStream:
+    """The events of one answer. `close` may be called from any thread and stops the model."""
+
+    def __init__(self, events: Iterator[Event], stop: threading.Event) -> None:
+        self._events = events
+        self._stop = stop
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def close(self) -> None:
+        """Stop: the model ends at its next token, and no further event comes."""
+        self._stop.set()
+        close = getattr(self._events, "close", None)
+        if close is not None:
+            # the thread that waits for the next event ends it by itself
+            with contextlib.suppress(ValueError):
+                close()
+
+
+def sentence_event(index: int, sentence: Sentence, new: Sequence[Citation]) -> Event:
+    """The event of an answer's sentence, with the citations that no sentence before it had."""
+    return Event(
+        "sentence",
+        {
+            "index": index,
+            **to_json(sentence),
+            "new_citations": to_json(new),
+            "replaces_draft": True,
+        },
+    )
+
+
+def telling(spans: Sequence[Span]) -> Sequence[Span]:
+    """The stretches that say something by themselves, as headings do not; else the first."""
+    return [span for span in spans if _says_something(span.text)] or spans[:1]
+
+
+def quoted(span: Span) -> str:
+    """A stretch of a passage on one line; a sign says where it is cut."""
+    return " ".join(span.text.split()) + (" …" if is_cut(span) else "")
+
+
+def _says_something(text: str) -> bool:
+    """Whether a text has four words or a number, its own numbering aside."""
+    bare = _NUMBERING.sub("", text)
+    return len(bare.split()) >= _LEAST_WORDS or any(c.isdigit() for c in bare)
+
+
+def withdrawn(text: str) -> Event:
+    """The event of a sentence that nothing supports."""
+    return Event(
+        "sentence",
+        {
+            "index": None,
+            "text": "",
+            "withdrawn": text,
+            "support": "unsupported",
+            "score": 0.0,
+            "citations": [],
+            "new_citations": [],
+            "replaces_draft": True,
+        },
+    )
+
+
+def marked(sentences: Sequence[Sentence]) -> Iterator[str]:
+    """The sentences with their citations' numbers; nothing else in them looks like one."""
+    known = {n for sentence in sentences for n in sentence.citations}
+
+    def other(found: re.Match[str]) -> str:
+        return f"({found[1]})" if int(found[1]) in known else found[0]
+
+    for sentence in sentences:
+        marks = "".join(f" [{n}]" for n in sentence.citations)
+        yield _MARK.sub(other, sentence.text) + marks

@@ -1,0 +1,73 @@
+"""A model leaves the models folder, unless it is in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag.errors import Busy, NotFound, UsageError
+from rag.models.folder import list_models
+from rag.models.removing import remove
+from rag.settings import Settings
+from tests.rag.models.test_folder import make_model
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    for name in ("a", "b", "org--c", "embedder"):
+        make_model(tmp_path / "models" / name)
+    return Settings(
+        home=tmp_path, llm_model="a", embedder_model="embedder", reader_model="", llm_adapter="b"
+    )
+
+
+def left(settings: Settings) -> list[str]:
+    return [found.path.name for found in list_models(settings.models_path, pytest.fail)]
+
+
+def test_it_is_gone(settings: Settings) -> None:
+    size = sum(p.stat().st_size for p in (settings.models_path / "org--c").iterdir())
+    assert remove(settings, "org/c", {}) == size
+    assert left(settings) == ["a", "b", "embedder"]
+    assert sorted(p.name for p in settings.models_path.iterdir()) == ["a", "b", "embedder"]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("a", "llm.model"), ("b", "llm.adapter"), ("embedder", "embedder.model")],
+)
+def test_what_a_setting_names_stays(name: str, setting: str, settings: Settings) -> None:
+    with pytest.raises(UsageError, match=f"{name} is in use: {setting} names it"):
+        remove(settings, name, {})
+    assert name in left(settings)
+
+
+def test_a_path_and_a_revision_are_the_same_model(tmp_path: Path, settings: Settings) -> None:
+    for value in (str(tmp_path / "models" / "b"), "b@0123"):
+        own = Settings(home=tmp_path, llm_model=value)
+        with pytest.raises(UsageError, match=r"llm\.model names it"):
+            remove(own, "b", {})
+
+
+def test_what_the_server_uses_stays(settings: Settings) -> None:
+    with pytest.raises(Busy, match="org--c is in use by the running server, as its LLM"):
+        remove(settings, "org--c", {"LLM": "org/c", "adapter": ""})
+    assert "org--c" in left(settings)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../models", "a/../b/c", "/etc", ".lock"])
+def test_nothing_beside_the_models_folder_is_touched(name: str, settings: Settings) -> None:
+    with pytest.raises((UsageError, NotFound)):
+        remove(settings, name, {})
+    assert len(left(settings)) == 4
+
+
+def test_a_linked_folder_stays_where_it_is(settings: Settings, tmp_path: Path) -> None:
+    real = make_model(tmp_path / "elsewhere")
+    (settings.models_path / "link").symlink_to(real)
+    assert remove(settings, "link", {}) == 0
+    assert not (settings.models_path / "link").exists()
+    assert (real / "model.safetensors").exists()
+    with pytest.raises(NotFound, match="cloister models list"):
+        remove(settings, "link", {})
