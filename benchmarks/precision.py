@@ -24,6 +24,7 @@ from rag.models.loading import INT4, INT8, load_causal
 from rag.settings import load_settings
 
 _TOKENS, _NEW = 256, 16
+_FEW_TOKENS, _FEW_NEW = 48, 4
 _FULL, _DYNAMIC = "float32", "torch's dynamic int8"
 
 
@@ -38,13 +39,14 @@ def measure(options: Options) -> list[Figure]:
         models[name] = loaded.model
     models[_DYNAMIC] = _dynamic(models[_DYNAMIC])
     texts, rounds = (1, 1) if options.small else (8, 3)
-    ids = _ids(loaded.tokenizer, texts)
+    length, new = (_FEW_TOKENS, _FEW_NEW) if options.small else (_TOKENS, _NEW)
+    ids = _ids(loaded.tokenizer, texts, length)
     logits = {}
     for name, model in models.items():
-        say(f"{name}: {len(ids)} texts of {_TOKENS} tokens")
+        say(f"{name}: {len(ids)} texts of {length} tokens")
         logits[name] = _logits(model, ids)
     prompts = alternate(rounds, **{n: _generation(m, ids[0], 1) for n, m in models.items()})
-    both = alternate(rounds, **{n: _generation(m, ids[0], 1 + _NEW) for n, m in models.items()})
+    both = alternate(rounds, **{n: _generation(m, ids[0], 1 + new) for n, m in models.items()})
     tokens = {n: [b - p for b, p in zip(both[n], prompts[n], strict=True)] for n in models}
     figures = []
     for name, model in models.items():
@@ -80,13 +82,13 @@ def _more_loss(logits: dict[str, torch.Tensor], name: str, ids: Sequence[torch.T
     return losses[0] - losses[1]
 
 
-def _ids(tokenizer: Any, most: int) -> list[torch.Tensor]:
+def _ids(tokenizer: Any, most: int, length: int) -> list[torch.Tensor]:
     """The first tokens of the first texts that are long enough."""
     found = []
     for path in sorted([*SAMPLES.rglob("*.md"), *SAMPLES.rglob("*.txt")]):
         ids = tokenizer(path.read_text("utf-8"), return_tensors="pt")["input_ids"][0]
-        if len(ids) >= _TOKENS:
-            found.append(ids[:_TOKENS])
+        if len(ids) >= length:
+            found.append(ids[:length])
     return found[:most]
 
 
