@@ -8,7 +8,6 @@ Order of precedence, last wins: the default, `cloister.toml` in the data directo
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from rag.errors import UnknownSetting, UsageError
-from rag.ranges import Range, read_range
+from rag.ranges import Range
+from rag.setting_values import converted
 
 ENVIRONMENT_PREFIX = "CLOISTER_"
 HOME_VARIABLE = "CLOISTER_HOME"
@@ -266,10 +266,8 @@ class Settings:
         return self.models or self.home / "models"
 
 
-_METADATA = {item.name: item.metadata for item in fields(Settings)}
-_WIDEST: dict[str, Any] = {
-    item.name: item.default for item in fields(Settings) if item.type == "Range"
-}
+# what a value may be, by the setting's name in Python; the default of a range is its widest
+_RULES = {item.name: {**item.metadata, "widest": item.default} for item in fields(Settings)}
 
 
 def load_settings(
@@ -294,7 +292,7 @@ def load_settings(
 
 def choices_of(name: str) -> tuple[str, ...]:
     """The values that a setting may have, where only some are; `name` as in Python."""
-    choices: tuple[str, ...] = _METADATA[name]["choices"]
+    choices: tuple[str, ...] = _RULES[name]["choices"]
     return choices
 
 
@@ -354,65 +352,7 @@ def _unknown(what: str, key: str, known: list[str]) -> str:
     return f"There is no setting for {what}. Did you mean {near[0]}?"
 
 
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if str(value).lower() not in known:
-        raise ValueError(value)
-    return known[str(value).lower()]
-
-
-def _chosen(name: str, value: str) -> str:
-    """The value, where it is one of the setting's choices. Raises UsageError."""
-    choices = _METADATA[name]["choices"]
-    if choices and value not in choices:
-        known = f"{', '.join(choices[:-1])} or {choices[-1]}"
-        raise UsageError(f"The setting {_dotted(name)} must be {known}, not {value!r}.")
-    return value
-
-
-def _in_range(name: str, value: float) -> float:
-    """The value, where it is not below the setting's least. Raises UsageError."""
-    least = _METADATA[name]["least"]
-    if math.isnan(value) or (least is not None and value < least):
-        raise UsageError(f"The setting {_dotted(name)} must be at least {least}, not {value}.")
-    return value
-
-
-def _limited(name: str, value: Range) -> Range:
-    """The range, where it is within the widest, which is the default. Raises UsageError."""
-    widest: Range = _WIDEST[name]
-    if not value.within(widest):
-        raise UsageError(f"The setting {_dotted(name)} must be within {widest}, not {value}.")
-    return value
-
-
 def _convert(name: str, value: Any, types: Mapping[str, Any]) -> Any:
     if name not in types:
         raise UnknownSetting(_unknown(name, name, list(types)))
-    wanted = types[name]
-    try:
-        if wanted is bool:
-            return _truth(value)
-        if wanted is int and not isinstance(value, bool):
-            if isinstance(value, float) and not value.is_integer():
-                raise ValueError(value)
-            return _in_range(name, int(value))
-        if wanted is float and not isinstance(value, bool):
-            return _in_range(name, float(value))
-        if wanted is Range:
-            return _limited(name, read_range(value))
-        if wanted == tuple[str, ...]:
-            items = value.split(",") if isinstance(value, str) else value
-            return tuple(str(item).strip() for item in items if str(item).strip())
-        if wanted is str and isinstance(value, str):
-            return _chosen(name, value)
-        if isinstance(value, Path):
-            return value
-        raise ValueError(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        kind = getattr(wanted, "__name__", str(wanted))
-        kind = "number, or two as 0..0.7" if wanted is Range else kind
-        message = f"The setting {_dotted(name)} must be of type {kind}, not {value!r}."
-        raise UsageError(message) from error
+    return converted(_dotted(name), value, types[name], _RULES[name])

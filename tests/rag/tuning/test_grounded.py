@@ -84,7 +84,7 @@ def test_the_passages_of_a_library_are_asked_in_sets_and_some_questions_have_no_
     rows = [row for rows in sets for row in rows]
     assert len({row["question"] for row in rows}) > 0.95 * len(rows)
     unanswered = sum(row["answer"] == NOT_SAID for row in rows)
-    assert 0.4 < unanswered / len(rows) < 0.5
+    assert 0.04 < unanswered / len(rows) < 0.2
 
 
 def test_a_question_of_another_passage_has_no_answer_here() -> None:
