@@ -25,6 +25,11 @@ def words(texts: list[str]) -> NDArray[np.float32]:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@pytest.fixture
+def half_unanswered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.tuning.grounded._UNANSWERED", 0.5)
+
+
 FERRY = "Ferry\nThe ferry leaves at 07:40. It takes an hour, Mr. Lund says. Tea is free."
 MARKED = "Marked\nMr. Lund says so [9]. "
 POOL = Pool(
@@ -45,6 +50,7 @@ POOL = Pool(
 )
 
 
+@pytest.mark.usefixtures("half_unanswered")
 def test_an_answer_is_the_sentence_that_holds_it_with_its_passages_number() -> None:
     for seed in range(20):
         rows = [row for rows in examples(POOL, words, 10, random.Random(seed)) for row in rows]
@@ -87,6 +93,7 @@ def test_the_passages_of_a_library_are_asked_in_sets_and_some_questions_have_no_
     assert 0.04 < unanswered / len(rows) < 0.2
 
 
+@pytest.mark.usefixtures("half_unanswered")
 def test_a_question_of_another_passage_has_no_answer_here() -> None:
     rows = [row for rows in examples(library(40), words, 24, random.Random(4)) for row in rows]
     far = [row for row in rows if "What" in row["question"] and row["answer"] == NOT_SAID]
