@@ -12,7 +12,7 @@ from rag import __version__
 from rag.library import Library
 from rag.settings import Settings, load_settings
 from web import problems, security
-from web.api import ask, contents, described, documents, health, models
+from web.api import ask, contents, described, documents, health, model_in_use
 from web.api.schemas import Problem
 from web.pages import ask as ask_page
 from web.pages import document as document_page
@@ -60,7 +60,7 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
     attach(app, library or Library(settings or load_settings()))
     security.install(app)
     problems.install(app)
-    for api in (ask.api, documents.api, contents.api, models.api, health.api):
+    for api in (ask.api, documents.api, contents.api, model_in_use.api, health.api):
         app.register_api(api)
     for pages in (described.pages, ask_page.pages, library_page.pages, document_page.pages):
         app.register_blueprint(pages)

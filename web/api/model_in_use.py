@@ -11,7 +11,7 @@ from web.api.schemas import ActivateInput, ModelPath, ModelStateOutput
 from web.served import served
 
 api = APIBlueprint(
-    "models",
+    "model_in_use",
     __name__,
     url_prefix="/api/v1",
     abp_tags=[Tag(name="Models")],
