@@ -12,7 +12,16 @@ from rag import __version__
 from rag.library import Library
 from rag.settings import Settings, load_settings
 from web import problems, security
-from web.api import ask, collections, contents, described, documents, health, models
+from web.api import (
+    ask,
+    collections,
+    contents,
+    described,
+    documents,
+    health,
+    model_in_use,
+    models,
+)
 from web.api.schemas import Problem
 from web.pages import ask as ask_page
 from web.pages import document as document_page
@@ -61,7 +70,7 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
     attach(app, library or Library(settings or load_settings()))
     security.install(app)
     problems.install(app)
-    for api in (ask, collections, documents, contents, models, health):
+    for api in (ask, collections, documents, contents, models, model_in_use, health):
         app.register_api(api.api)
     for pages in (described, ask_page, library_page, document_page, models_page):
         app.register_blueprint(pages.pages)
