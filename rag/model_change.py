@@ -264,9 +264,14 @@ def use_here(
 def chosen(settings: Settings, model: str, adapter: str) -> Settings:
     """The settings with another LLM, which is in the models folder.
 
-    Raises NotFound where it is not there, UsageError for an embedder, a path or a class, which only
-    the operator may name, in `cloister.toml`.
+    Raises NotFound where it is not there; UsageError for an embedder, for a path or a class, which
+    only the operator may name, in `cloister.toml`, and where `llm.url` names a server.
     """
+    if settings.llm_url and model != "none":
+        raise UsageError(
+            "The LLM runs on the server at llm.url. Choose its model there and in llm.model, or "
+            "set llm.url to nothing first."
+        )
     if model == "none":
         if adapter:
             raise UsageError("none is no model, so no adapter can be put on it.")
@@ -293,12 +298,12 @@ def _needed(settings: Settings) -> tuple[int, str]:
     """The memory of the LLM that settings name and its device; 0 where that cannot be told."""
     if settings.llm_model in ("", "none") or ":" in settings.llm_model:
         return 0, "cpu"
-    from rag.models.device import pick_device, pick_precision
+    from rag.models.device import pick_device
     from rag.models.folder import find_model
 
     device = pick_device(settings.llm_device)
     folder = find_model(settings.models_path, settings.llm_model)
-    return needed_bytes(folder.path, pick_precision(settings.llm_precision, device)), device
+    return needed_bytes(folder.path, settings, device), device
 
 
 def _written(settings: Settings, values: dict[str, str]) -> tuple[str, ...]:

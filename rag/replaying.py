@@ -20,7 +20,7 @@ from rag.errors import Busy, CloisterError, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
 from rag.prompting import PROMPT_VERSION
 from rag.records import NO_MODEL, MadeWith, ModelInfo, Passage, Question, Twin
-from rag.settings import Settings
+from rag.settings import Settings, choices_of
 
 if TYPE_CHECKING:
     from rag.library import Library
@@ -187,16 +187,18 @@ def settings_for(settings: Settings, record: Mapping[str, Any]) -> Settings:
 
 def _load_once(settings: Settings, model: ModelInfo) -> Generator:
     from rag.model_change import chosen
-    from rag.models.device import pick_device, pick_precision
+    from rag.models.device import pick_device
     from rag.models.folder import find_model
     from rag.models.room import free_bytes, needed_bytes
 
     own = chosen(settings, model.id, _adapter(model))
-    if model.precision in ("float32", "bfloat16", "float16"):
-        own = replace(own, llm_precision=model.precision)
+    for precision in (model.quantization, model.precision):
+        if precision in choices_of("llm_precision"):
+            own = replace(own, llm_precision=precision)
+            break
     device = pick_device(own.llm_device)
     folder: Path = find_model(own.models_path, own.llm_model).path
-    needed = needed_bytes(folder, pick_precision(own.llm_precision, device))
+    needed = needed_bytes(folder, own, device)
     if needed > (free := free_bytes(device)):
         raise ModelError(
             f"{model.id} is here, but not in use, and needs about {needed / 1e9:.1f} GB; "

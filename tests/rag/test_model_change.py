@@ -19,7 +19,7 @@ from rag import model_change
 from rag.errors import Busy, ModelError, NotFound, UsageError
 from rag.generation import Generator
 from rag.library import Library
-from rag.model_change import use_here
+from rag.model_change import chosen, use_here
 from rag.models.room import needed_bytes
 from rag.models.smoke import smoke_test
 from rag.records import ModelInfo, Question
@@ -180,7 +180,7 @@ def test_where_memory_is_short_answers_wait_for_the_new_model(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert change(library, "tiny").ok
-    needed = needed_bytes(library.settings.models_path / "tiny", torch.float32)
+    needed = needed_bytes(library.settings.models_path / "tiny", library.settings, "cpu")
     monkeypatch.setattr(model_change, "free_bytes", lambda _: needed // 2)
     loading, go_on = threading.Event(), threading.Event()
     real = model_change.load_generator
@@ -343,14 +343,22 @@ def test_a_model_that_is_too_slow_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         smoke_test(slow)
 
 
-def test_needed_memory_follows_the_weights(tmp_path: Path) -> None:
+def test_the_memory_of_another_precision_is_that_of_its_numbers(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "m")
-    one, two = (needed_bytes(folder, p) for p in (torch.bfloat16, torch.float32))
-    from safetensors import safe_open
+    half, full = (
+        needed_bytes(folder, fake_settings(tmp_path, llm_precision=precision), "cpu")
+        for precision in ("bfloat16", "float32")
+    )
+    assert 0 < half < full
+    assert needed_bytes(folder, fake_settings(tmp_path, llm_check_fit=False), "cpu") == 0
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"config\.json"):
+        needed_bytes(folder, fake_settings(tmp_path), "cpu")
 
-    with safe_open(folder / "model.safetensors", "pt") as file:
-        count = sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118
-    assert two - one == pytest.approx(1.2 * 2 * count, abs=2)
-    (folder / "model.safetensors").write_bytes(b"no header")
-    with pytest.raises(ModelError, match="is damaged"):
-        needed_bytes(folder, torch.float32)
+
+def test_the_model_of_a_server_is_not_changed_here(tmp_path: Path) -> None:
+    make_model(tmp_path / "models" / "tiny")
+    settings = fake_settings(tmp_path, llm_url="http://127.0.0.1:1")
+    with pytest.raises(UsageError, match=r"server at llm\.url"):
+        chosen(settings, "tiny", "")
+    assert chosen(settings, "none", "").llm_model == "none"
