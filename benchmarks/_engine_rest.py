@@ -70,18 +70,26 @@ def _measured(library: Library, generator: Generator, clients: int) -> list[Figu
         ask(address, texts[0], {"max_new_tokens": 1})
         noted.clear()
         parameters = {"min_new_tokens": _NEW, "max_new_tokens": _NEW}
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), time.process_time()
         _together([lambda text=text: ask(address, text, parameters) for text in texts])
         whole = time.perf_counter() - started
+        spent = time.process_time() - spent
     written = sum(one.tokens for one in noted)
     rest = max(one.ended for one in noted) - min(one.begun for one in noted)
     say(f"{len(noted)} of {len(texts)} questions asked the LLM, which wrote {written} tokens")
     _forget(generator)
+    own = time.process_time()
     alone = _alone(generator, noted)
+    own = time.process_time() - own
     say(f"alone: {alone:.1f} s; over REST {rest:.1f} s, with retrieval {whole:.1f} s")
     return [
         Figure("tokens/s over REST, from the first prompt on / engine alone", alone / rest, "×"),
         Figure("tokens/s over REST, retrieval included / engine alone", alone / whole, "×"),
+        Figure(
+            "tokens for a second of the processor, retrieval included / engine alone",
+            own / spent,
+            "×",
+        ),
         Figure("engine alone", written / alone, "tokens/s"),
         Figure("over REST, from the first prompt on", written / rest, "tokens/s"),
         Figure("over REST, retrieval included", written / whole, "tokens/s"),

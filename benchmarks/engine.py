@@ -374,8 +374,9 @@ def main() -> int:
     if options.rest:
         from _engine_rest import measure
 
-        mark, figures = "engine rest", measure(4 if options.small else 8)
-        note = "Questions over the sample library, streamed, 8 at once."
+        clients = 4 if options.small else 8
+        mark, figures = "engine rest", measure(clients)
+        note = f"Questions over the sample library, streamed, {clients} at once."
     elif options.random_billions:
         tiny = options.small or options.random_billions < 1
         sizes = Sizes(60, 32) if tiny else Sizes(PROMPT, 256)
