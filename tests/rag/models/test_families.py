@@ -63,8 +63,8 @@ class Place:
         self.library.settings = fake_settings(self.library.settings.home, **given)
         self.library._answerer = None
         self.library.load()
-        answerer: Any = self.library._answerer
-        return answerer._generator._llm, list(self.library.ask(Question(ASKED)))
+        seat: Any = self.library.current_llm.seat
+        return seat.generator._llm, list(self.library.ask(Question(ASKED)))
 
 
 @pytest.fixture(scope="module")
