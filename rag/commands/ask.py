@@ -73,7 +73,8 @@ def _show(answer: Mapping[str, Any]) -> None:
         click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)
         return
     made_by = answer["model"]
-    model = made_by["id"] + (f"@{made_by['revision'][:12]}" if made_by["revision"] else "")
+    revision = (made_by.get("revision") or "")[:12]
+    model = f"{made_by['id']}@{revision}" if revision else made_by["id"]
     if adapter := made_by.get("adapter"):
         model += f", adapter {adapter}"
     if made_by["id"] == "none":

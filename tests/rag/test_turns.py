@@ -63,10 +63,17 @@ def test_each_asker_has_a_turn_in_its_turn() -> None:
 
 
 def test_who_holds_fewest_is_next() -> None:
-    askers = Askers(Turns(2, 10))
-    for asker in ("a", "b", "a", "c", "b"):
-        askers.ask(asker)
-    assert askers.all()[:3] == ["a", "b", "c"]
+    turns = Turns(2, 10)
+    holder, leaver, line = Askers(turns), Askers(turns), Askers(turns)
+    holder.ask("a")
+    leaver.ask("b")
+    line.ask("a")
+    line.ask("c")
+    leaver.all()
+    until(lambda: bool(line.began))
+    assert line.began == ["c"]
+    holder.all()
+    assert line.all() == ["c", "a"]
 
 
 def test_one_who_fills_the_line_gives_way() -> None:

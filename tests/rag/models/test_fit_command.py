@@ -42,7 +42,7 @@ def test_by_name_folder_and_file(settings: Settings) -> None:
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)
         assert (said["model"].replace("--", "/"), said["kind"]) == ("org/tiny", "llama")
-        assert (said["context"], said["concurrency"], said["window"]) == (1664, 4, 2048)
+        assert (said["context"], said["concurrency"], said["window"]) == (1664, 8, 2048)
         assert [row["precision"] for row in said["precisions"]] == [
             "float32",
             "bfloat16",

@@ -61,8 +61,8 @@ def test_what_fits_is_not_refused(tmp_path: Path) -> None:
 
 def test_the_refusal_says_what_is_needed_and_what_there_is(tmp_path: Path) -> None:
     said = message(4, Settings(models=tmp_path, llm_precision="float32"))
-    assert "The model big needs 3" in said
-    assert "of RAM in float32 to answer 4 questions at once with 1,664 tokens each" in said
+    assert "The model big needs 41" in said
+    assert "of RAM in float32 to answer 8 questions at once with 1,664 tokens each" in said
     assert "weights 27.0 GB" in said
     assert "4.0 GB are free" in said
     assert "No smaller use of it would fit." in said

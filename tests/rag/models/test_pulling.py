@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -463,7 +464,7 @@ class TestCommand:
     def test_a_person_is_asked(
         self, hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("rag.commands.models.pull.on_terminal", lambda: True)
+        monkeypatch.setattr(import_module("rag.commands.models.pull"), "on_terminal", lambda: True)
         runner = CliRunner(env={"CLOISTER_HUB_URL": hub.address})
         words = ["--home", str(tmp_path), "models", "pull", ID]
         no = runner.invoke(main, words, input="n\n")
