@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,6 +54,27 @@ def test_what_was_asked_reaches_the_library(client: FlaskClient, library: FakeLi
     assert asked.collections == ("default",)
     assert asked.history[0].answer == "Five."
     assert asked.parameters == {"temperature": 0.5, "max_new_tokens": 9}
+
+
+def test_programs_and_browsers_are_told_apart(client: FlaskClient, library: FakeLibrary) -> None:
+    for agent in ("curl/8", "Firefox", "curl/8"):
+        given = {"question": "How many days?"}
+        client.post("/api/v1/ask", json=given, headers={"User-Agent": agent})
+    client.post("/ask", data={"question": "How many days?"}, headers={"User-Agent": "Firefox"})
+    program, person, again, by_form = (question.asker for question in library.asked)
+    assert program == again != person == by_form
+
+
+def test_the_foot_of_a_page_says_where_questions_go(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    for url, said in (
+        ("", "Everything stays on this machine"),
+        ("http://127.0.0.1:8080", "Everything stays on this machine"),
+        ("https://llm.example.org/v1", "Questions and passages go to llm.example.org:443"),
+    ):
+        library.settings = replace(library.settings, llm_url=url)
+        assert said in client.get("/").get_data(as_text=True)
 
 
 def test_filters_reach_the_library(client: FlaskClient, library: FakeLibrary) -> None:

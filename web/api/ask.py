@@ -22,6 +22,7 @@ from web.api.schemas import (
     ReplayOutput,
     SearchInput,
 )
+from web.asker import asker
 from web.event_stream import stream
 from web.problems import problem_response
 from web.served import served
@@ -54,6 +55,7 @@ def ask(body: AskInput) -> Response:
         history=tuple(Turn(turn.question, turn.answer) for turn in body.history),
         parameters=parameters,
         filters=Filters(**body.filters.model_dump()),
+        asker=asker(),
     )
     answering = Answering(served(), question)
     if body.stream:

@@ -15,6 +15,7 @@ from rag.parameters import check_parameters, read_parameters
 from rag.questions import checked
 from rag.records import NO_FILTERS, Document, Filters, Question
 from web.answering import Answering
+from web.asker import asker
 from web.pages.parameters import parameter_fields
 from web.problems import problem
 from web.served import served
@@ -72,6 +73,7 @@ def _answer(
         collections=(collection,) if collection else None,
         parameters=parameters,
         filters=Filters(documents=(only.id,)) if only else NO_FILTERS,
+        asker=asker(),
     )
     answering = Answering(here, question)
     try:

@@ -10,8 +10,11 @@ from flask import Flask, redirect
 from werkzeug.wrappers import Response
 
 from rag.catalog.collections import collection_names
+from rag.errors import ModelError
 from rag.models.footprint import count_words
+from rag.models.server.address import read_address
 from rag.records import DEFAULT_COLLECTION
+from rag.settings import Settings
 from web.readiness import LOADING, reason_not_ready
 from web.rendering import by_page, human_bytes, newer_versions
 from web.served import served
@@ -78,9 +81,21 @@ def _values() -> dict[str, Any]:
     return {
         "not_ready": None if library.ready else reason_not_ready(library) or LOADING,
         "settings": library.settings,
+        "llm_server": _llm_server(library.settings),
         "collections": collection_names(library.catalog),
         "default_collection": DEFAULT_COLLECTION,
     }
+
+
+def _llm_server(settings: Settings) -> str:
+    """The host and port of an LLM server on another machine; empty where all stays on this one."""
+    if not settings.llm_url or settings.llm_model == "none":
+        return ""
+    try:
+        address = read_address(settings.llm_url)
+    except ModelError:  # nothing is sent there
+        return ""
+    return "" if address.loopback else address.named
 
 
 def _favicon() -> Response:
