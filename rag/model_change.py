@@ -113,15 +113,16 @@ class ModelChange:
         values = {"llm.model": model, "llm.adapter": adapter}
         changed(read_settings_text(new.home), values)
         with self._lock:
+            if self._stopping.is_set():
+                raise Busy("Cloister is stopping; the LLM is not changed any more.")
             if self._changing is not None:
                 raise Busy(
                     f"The LLM is being changed to {self._changing.model} already. Wait until that "
                     "has ended: cloister models use shows how far it is."
                 )
             self._changing = Changing(model, adapter, "checking", now())
-        self._thread = threading.Thread(
-            target=self._run, args=(new, values), name="change-llm", daemon=True
-        )
+        # a daemon would be cut off inside torch when the interpreter ends
+        self._thread = threading.Thread(target=self._run, args=(new, values), name="change-llm")
         self._thread.start()
 
     def stop(self) -> None:
@@ -152,27 +153,27 @@ class ModelChange:
 
     def _change(self, new: Settings, values: dict[str, str]) -> tuple[str, ...]:
         keeper, llm = self._keeper, self._keeper.current_llm
-        before = keeper.settings
-        unloaded = False
-        if not self._fits_beside(new):
-            self._stage("draining")
-            self._unload()
-            unloaded = True
+        before, had = keeper.settings, llm.seat is not None
         generator: Generator | None = None
         try:
+            if not self._fits_beside(new):
+                self._stage("draining")
+                self._unload()
             self._stage("loading")
             generator = load_generator(new)
-            if generator is not None:
+            if generator is not None and not self._stopping.is_set():
                 self._stage("testing")
                 smoke_test(generator, self._smoke_seconds)
             if self._stopping.is_set():
                 raise Busy("Cloister is stopping; the LLM was not changed.")
         except Exception:
-            _close(generator)
-            generator = None
-            give_back()
-            if unloaded:
-                self._reload(before)
+            try:
+                _close(generator)
+                generator = None
+                give_back()
+            finally:
+                if had and llm.seat is None and not self._stopping.is_set():
+                    self._reload(before)
             raise
         self._stage("switching")
         old = llm.put(generator)
@@ -222,10 +223,15 @@ class ModelChange:
         """Bring the LLM back that was unloaded. Raises ModelError where that fails too."""
         try:
             self._keeper.current_llm.put(load_generator(before))
-        except CloisterError as error:
-            self._keeper.tell("llm", str(error))
+        except Exception as error:  # else “loading” would stand for ever, and every change refused
+            reason = str(error)
+            if not isinstance(error, CloisterError):
+                reason = "it failed; see logs/server.log"
+                log.exception("The LLM %s could not be loaded again", before.llm_model)
+            self._keeper.tell("llm", reason)
             raise ModelError(
-                f"Neither the new LLM could be used nor {before.llm_model} be loaded again: {error}"
+                f"Neither the new LLM could be used nor {before.llm_model} be loaded again: "
+                f"{reason}"
             ) from error
         self._keeper.tell("llm", "ready")
 
