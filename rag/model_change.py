@@ -273,10 +273,15 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
     Raises NotFound where it is not there; UsageError for an embedder, for a path or a class, which
     only the operator may name, in `cloister.toml`, and where `llm.url` names a server.
     """
-    if settings.llm_url and model != "none":
+    if settings.llm_url:
+        how = (
+            "Set llm.model to none"
+            if model == "none"
+            else "Choose its model there and in llm.model"
+        )
         raise UsageError(
-            "The LLM runs on the server at llm.url. Choose its model there and in llm.model, or "
-            "set llm.url to nothing first."
+            f"The LLM runs on the server at llm.url, which `use` could not come back to. {how} in "
+            "cloister.toml and start again, or set llm.url to nothing first."
         )
     if model == "none":
         if adapter:

@@ -200,6 +200,8 @@ def _as_recorded(settings: Settings, model: ModelInfo) -> Settings:
     """The settings with a recorded LLM in its precision. Raises as `chosen` does."""
     from rag.model_change import chosen
 
+    if model.id == "none":
+        return replace(settings, llm_model="none", llm_adapter="")
     own = chosen(settings, model.id, _adapter(model))
     for precision in (model.quantization, model.precision):
         if precision in choices_of("llm_precision"):

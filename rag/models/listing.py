@@ -107,10 +107,10 @@ def models_here(
     settings: Settings, machine: Machine, damaged: Callable[[ModelError], None]
 ) -> Iterator[Here]:
     """The models in the models folder, by name, and then the adapters; nothing is hashed."""
+    # with llm.url, llm.model is a server's name of what it has
+    llm = "" if settings.llm_url else settings.llm_model
     chosen = {
-        name
-        for used in (settings.llm_model, settings.embedder_model)
-        for name in (used, used.partition("@")[0])
+        name for used in (llm, settings.embedder_model) for name in (used, used.partition("@")[0])
     }
     for folder in list_models(settings.models_path, damaged):
         entry = entry_of(folder.name)

@@ -50,7 +50,8 @@ def remove(settings: Settings, name: str, serving: Mapping[str, str]) -> int:
 
 def _check(settings: Settings, target: Path, serving: Mapping[str, str]) -> None:
     named = {
-        "llm.model": settings.llm_model,
+        # with llm.url, it is a server's name of what it has
+        "llm.model": "" if settings.llm_url else settings.llm_model,
         "llm.adapter": settings.llm_adapter,
         "embedder.model": settings.embedder_model,
         "reader.model": settings.reader_model,

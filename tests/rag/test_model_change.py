@@ -413,4 +413,6 @@ def test_the_model_of_a_server_is_not_changed_here(tmp_path: Path) -> None:
     settings = fake_settings(tmp_path, llm_url="http://127.0.0.1:1")
     with pytest.raises(UsageError, match=r"server at llm\.url"):
         chosen(settings, "tiny", "")
-    assert chosen(settings, "none", "").llm_model == "none"
+    # `use` could not take it back
+    with pytest.raises(UsageError, match=r"Set llm\.model to none in cloister\.toml"):
+        chosen(settings, "none", "")

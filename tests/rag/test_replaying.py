@@ -220,6 +220,8 @@ def test_a_local_answer_where_a_server_answers_now(tiny: Library) -> None:
     found = replay(tiny, answer["id"])
     assert (found.same, found.text, whats(found)) == (False, None, {"model"})
     assert "server at llm.url" in found.differences[0].now
+    quoted = {"model": {"id": "none", "revision": "", "device": "none"}}
+    assert replaying.settings_for(tiny.settings, quoted).llm_model == "none"
 
 
 def test_what_differs_of_prompt_and_judges_is_told(

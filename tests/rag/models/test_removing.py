@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,11 @@ def test_what_a_setting_names_stays(name: str, setting: str, settings: Settings)
     with pytest.raises(UsageError, match=f"{name} is in use: {setting} names it"):
         remove(settings, name, {})
     assert name in left(settings)
+
+
+def test_the_name_of_a_servers_model_keeps_none_here(settings: Settings) -> None:
+    remove(replace(settings, llm_url="http://127.0.0.1:1"), "a", {})
+    assert "a" not in left(settings)
 
 
 def test_a_path_and_a_revision_are_the_same_model(tmp_path: Path, settings: Settings) -> None:
