@@ -110,7 +110,7 @@ class ModelChange:
         cannot be changed by machine, Busy while another change is under way.
         """
         new = chosen(self._keeper.settings, model, adapter)
-        values = {"llm.model": model, "llm.adapter": adapter}
+        values = {"llm.model": new.llm_model, "llm.adapter": adapter}
         changed(read_settings_text(new.home), values)
         with self._lock:
             if self._stopping.is_set():
@@ -122,7 +122,9 @@ class ModelChange:
                 )
             self._changing = Changing(model, adapter, "checking", now())
         # a daemon would be cut off inside torch when the interpreter ends
-        self._thread = threading.Thread(target=self._run, args=(new, values), name="change-llm")
+        self._thread = threading.Thread(
+            target=self._run, args=(new, values, model), name="change-llm"
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -135,8 +137,8 @@ class ModelChange:
             self._thread.join(seconds)
         return self._changing is None
 
-    def _run(self, new: Settings, values: dict[str, str]) -> None:
-        model, adapter = values["llm.model"], values["llm.adapter"]
+    def _run(self, new: Settings, values: dict[str, str], model: str) -> None:
+        adapter = values["llm.adapter"]
         problem: str | None = None
         notes: tuple[str, ...] = ()
         try:
@@ -248,7 +250,7 @@ def use_here(
     The library's lock must be held. Raises as a change in the server does.
     """
     new = chosen(settings, model, adapter)
-    values = {"llm.model": model, "llm.adapter": adapter}
+    values = {"llm.model": new.llm_model, "llm.adapter": adapter}
     changed(read_settings_text(new.home), values)
     needed, device = _needed(new)
     if needed > (free := free_bytes(device)):
@@ -270,6 +272,7 @@ def use_here(
 def chosen(settings: Settings, model: str, adapter: str) -> Settings:
     """The settings with another LLM, which is in the models folder.
 
+    A name without its organisation is made whole, so that it means the same model for ever.
     Raises NotFound where it is not there; UsageError for an embedder, for a path or a class, which
     only the operator may name, in `cloister.toml`, and where `llm.url` names a server.
     """
@@ -287,9 +290,13 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
         if adapter:
             raise UsageError("none is no model, so no adapter can be put on it.")
         return replace(settings, llm_model=model, llm_adapter="")
-    from rag.models.folder import EMBEDDER, find_model
+    from rag.models.folder import EMBEDDER, find_model, of_an_organisation
 
-    name = model.partition("@")[0]
+    name, at, revision = model.partition("@")
+    if name and not (settings.models_path / name.replace("/", "--", 1)).is_dir():
+        for path in of_an_organisation(settings.models_path, name):
+            name = path.name.replace("--", "/", 1)
+            model = f"{name}{at}{revision}"
     for what, wanted in (("model", name.replace("/", "--", 1)), ("adapter", adapter)):
         if not wanted and what == "adapter":
             continue

@@ -346,6 +346,17 @@ def test_only_what_is_in_the_models_folder_can_be_used_by_name(
     assert library.model_change.state.changing is None
 
 
+def test_a_name_without_its_organisation_is_written_whole(library: Library) -> None:
+    last = change(library, "other")
+    assert (last.model, last.problem) == ("other", None)
+    assert setting(library) == library.settings.llm_model == "org/other"
+    with pytest.raises(ModelError, match="not 0123"):
+        chosen(library.settings, "other@0123", "")
+    (library.settings.models_path / "tiny").rename(library.settings.models_path / "more--other")
+    with pytest.raises(NotFound):
+        chosen(library.settings, "other", "")
+
+
 def test_an_embedder_is_no_llm(library: Library, models_path: Path) -> None:
     (library.settings.models_path / "all-MiniLM-L6-v2").symlink_to(models_path / "all-MiniLM-L6-v2")
     with pytest.raises(UsageError, match="is an embedder"):

@@ -9,6 +9,8 @@ import pytest
 
 from rag.errors import Busy, NotFound, UsageError
 from rag.models.folder import list_models
+from rag.models.footprint import RAM, Machine
+from rag.models.listing import models_here
 from rag.models.removing import remove
 from rag.settings import Settings
 from tests.rag.models.test_folder import make_model
@@ -54,6 +56,15 @@ def test_a_path_and_a_revision_are_the_same_model(tmp_path: Path, settings: Sett
         own = Settings(home=tmp_path, llm_model=value)
         with pytest.raises(UsageError, match=r"llm\.model names it"):
             remove(own, "b", {})
+
+
+def test_a_name_without_its_organisation_is_the_same_model(tmp_path: Path) -> None:
+    make_model(tmp_path / "models" / "org--c")
+    own = Settings(home=tmp_path, llm_model="c")
+    with pytest.raises(UsageError, match=r"llm\.model names it"):
+        remove(own, "org/c", {})
+    (found,) = models_here(own, Machine(1, RAM), pytest.fail)
+    assert found.in_use
 
 
 def test_what_the_server_uses_stays(settings: Settings) -> None:
