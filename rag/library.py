@@ -32,6 +32,9 @@ log = logging.getLogger("cloister.library")
 
 T = TypeVar("T")
 
+# closing waits so long for a change of the LLM to give itself up
+_CHANGE_SECONDS = 5.0
+
 
 def open_catalog(settings: Settings) -> Catalog:
     """The library's catalog alone, with its default collection. Any process may open it."""
@@ -209,6 +212,7 @@ class Library:
         """Close indexes and catalog in order."""
         if self._change is not None:
             self._change.stop()
+            self._change.wait(_CHANGE_SECONDS)
         with self._loading:
             self._retriever = self._answerer = None
             if self._indexes is not None:

@@ -110,17 +110,20 @@ class ModelChange:
         cannot be changed by machine, Busy while another change is under way.
         """
         new = chosen(self._keeper.settings, model, adapter)
-        values = {"llm.model": model, "llm.adapter": adapter}
+        values = {"llm.model": new.llm_model, "llm.adapter": adapter}
         changed(read_settings_text(new.home), values)
         with self._lock:
+            if self._stopping.is_set():
+                raise Busy("Cloister is stopping; the LLM is not changed any more.")
             if self._changing is not None:
                 raise Busy(
                     f"The LLM is being changed to {self._changing.model} already. Wait until that "
                     "has ended: cloister models use shows how far it is."
                 )
             self._changing = Changing(model, adapter, "checking", now())
+        # a daemon would be cut off inside torch when the interpreter ends
         self._thread = threading.Thread(
-            target=self._run, args=(new, values), name="change-llm", daemon=True
+            target=self._run, args=(new, values, model), name="change-llm"
         )
         self._thread.start()
 
@@ -134,8 +137,8 @@ class ModelChange:
             self._thread.join(seconds)
         return self._changing is None
 
-    def _run(self, new: Settings, values: dict[str, str]) -> None:
-        model, adapter = values["llm.model"], values["llm.adapter"]
+    def _run(self, new: Settings, values: dict[str, str], model: str) -> None:
+        adapter = values["llm.adapter"]
         problem: str | None = None
         notes: tuple[str, ...] = ()
         try:
@@ -152,27 +155,27 @@ class ModelChange:
 
     def _change(self, new: Settings, values: dict[str, str]) -> tuple[str, ...]:
         keeper, llm = self._keeper, self._keeper.current_llm
-        before = keeper.settings
-        unloaded = False
-        if not self._fits_beside(new):
-            self._stage("draining")
-            self._unload()
-            unloaded = True
+        before, had = keeper.settings, llm.seat is not None
         generator: Generator | None = None
         try:
+            if not self._fits_beside(new):
+                self._stage("draining")
+                self._unload()
             self._stage("loading")
             generator = load_generator(new)
-            if generator is not None:
+            if generator is not None and not self._stopping.is_set():
                 self._stage("testing")
                 smoke_test(generator, self._smoke_seconds)
             if self._stopping.is_set():
                 raise Busy("Cloister is stopping; the LLM was not changed.")
         except Exception:
-            _close(generator)
-            generator = None
-            give_back()
-            if unloaded:
-                self._reload(before)
+            try:
+                _close(generator)
+                generator = None
+                give_back()
+            finally:
+                if had and llm.seat is None and not self._stopping.is_set():
+                    self._reload(before)
             raise
         self._stage("switching")
         old = llm.put(generator)
@@ -222,10 +225,15 @@ class ModelChange:
         """Bring the LLM back that was unloaded. Raises ModelError where that fails too."""
         try:
             self._keeper.current_llm.put(load_generator(before))
-        except CloisterError as error:
-            self._keeper.tell("llm", str(error))
+        except Exception as error:  # else “loading” would stand for ever, and every change refused
+            reason = str(error)
+            if not isinstance(error, CloisterError):
+                reason = "it failed; see logs/server.log"
+                log.exception("The LLM %s could not be loaded again", before.llm_model)
+            self._keeper.tell("llm", reason)
             raise ModelError(
-                f"Neither the new LLM could be used nor {before.llm_model} be loaded again: {error}"
+                f"Neither the new LLM could be used nor {before.llm_model} be loaded again: "
+                f"{reason}"
             ) from error
         self._keeper.tell("llm", "ready")
 
@@ -242,7 +250,7 @@ def use_here(
     The library's lock must be held. Raises as a change in the server does.
     """
     new = chosen(settings, model, adapter)
-    values = {"llm.model": model, "llm.adapter": adapter}
+    values = {"llm.model": new.llm_model, "llm.adapter": adapter}
     changed(read_settings_text(new.home), values)
     needed, device = _needed(new)
     if needed > (free := free_bytes(device)):
@@ -264,21 +272,31 @@ def use_here(
 def chosen(settings: Settings, model: str, adapter: str) -> Settings:
     """The settings with another LLM, which is in the models folder.
 
+    A name without its organisation is made whole, so that it means the same model for ever.
     Raises NotFound where it is not there; UsageError for an embedder, for a path or a class, which
     only the operator may name, in `cloister.toml`, and where `llm.url` names a server.
     """
-    if settings.llm_url and model != "none":
+    if settings.llm_url:
+        how = (
+            "Set llm.model to none"
+            if model == "none"
+            else "Choose its model there and in llm.model"
+        )
         raise UsageError(
-            "The LLM runs on the server at llm.url. Choose its model there and in llm.model, or "
-            "set llm.url to nothing first."
+            f"The LLM runs on the server at llm.url, which `use` could not come back to. {how} in "
+            "cloister.toml and start again, or set llm.url to nothing first."
         )
     if model == "none":
         if adapter:
             raise UsageError("none is no model, so no adapter can be put on it.")
         return replace(settings, llm_model=model, llm_adapter="")
-    from rag.models.folder import EMBEDDER, find_model
+    from rag.models.folder import EMBEDDER, find_model, of_an_organisation
 
-    name = model.partition("@")[0]
+    name, at, revision = model.partition("@")
+    if name and not (settings.models_path / name.replace("/", "--", 1)).is_dir():
+        for path in of_an_organisation(settings.models_path, name):
+            name = path.name.replace("--", "/", 1)
+            model = f"{name}{at}{revision}"
     for what, wanted in (("model", name.replace("/", "--", 1)), ("adapter", adapter)):
         if not wanted and what == "adapter":
             continue

@@ -1,7 +1,8 @@
 """Makes a recorded answer again, and says what differs.
 
-The same model, revision, adapter, parameters and passages are taken, greedily. Where one of them is
-not here any more, that is said; the text is made again all the same as far as it can be.
+The same model, revision, adapter, precision, parameters and passages are taken; what was sampled is
+drawn by its seed again, where that was recorded. Where one of them is not here any more, that is
+said; the text is made again all the same as far as it can be.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # a text of which no part is compared is one line to difflib
 _SENTENCE_ENDS = (". ", "? ", "! ", "] ")
+# the device of a model that a server has; how that draws by a seed is its own affair
+_SERVER = "server"
 _MODEL_PARTS = ("id", "revision", "adapter", "quantization", "precision", "device")
 # one model is loaded for a replay at a time
 _ASIDE = threading.Lock()
@@ -78,7 +81,8 @@ def replay(library: Library, answer_id: str, stop: threading.Event | None = None
     passages = list(_passages(library, record, found))
     model = ModelInfo(**_known(ModelInfo, record["model"]))
     parameters = dict(record["parameters"])
-    if parameters.get("temperature"):
+    drawn_again = parameters.get("seed") is not None and model.device != _SERVER
+    if parameters.get("temperature") and not drawn_again:
         found.append(Difference("temperature", f"{parameters['temperature']} (sampled)", "0"))
         parameters["temperature"] = 0.0
     made = record.get("made_with")
@@ -95,7 +99,7 @@ def replay(library: Library, answer_id: str, stop: threading.Event | None = None
             again = answerer.answer_again(
                 question, record["standalone_question"], passages, generator, made_with, stop
             )
-    except (ModelError, NotFound) as error:
+    except (ModelError, NotFound, UsageError) as error:
         found.append(Difference("model", _named(model), str(error)))
         return Replay(answer_id, False, record["text"], None, tuple(found))
     if stop.is_set():
@@ -147,14 +151,16 @@ def _generator(
 ) -> Iterator[Generator | None]:
     """The recorded model: the one in use, else loaded for this once where there is memory for it.
 
-    Another revision of it is taken where that is what is here. Raises ModelError and NotFound where
-    it is not here, or does not fit beside the one in use.
+    Another revision of it is taken where that is what is here, and the one in use in another
+    precision where it cannot be loaded in its own. Raises ModelError, NotFound and UsageError where
+    it is not here, does not fit beside the one in use, or a server's is in use.
     """
     if model.id == "none":
         yield None
         return
     active = library.current_llm.info
-    if (active.id, _adapter(active)) == (model.id, _adapter(model)):
+    in_use = (active.id, _adapter(active)) == (model.id, _adapter(model))
+    if in_use and not _other_precision(model, active):
         with library.current_llm.use(stop) as generator:
             yield generator
         return
@@ -163,7 +169,14 @@ def _generator(
     if library.model_change.state.changing or not _ASIDE.acquire(blocking=False):
         raise Busy("Another model is being loaded. Try again in a few minutes.")
     try:
-        generator = _load_once(library.settings, model)
+        try:
+            generator = _load_once(library.settings, model)
+        except (ModelError, NotFound, UsageError):
+            if not in_use:
+                raise
+            with library.current_llm.use(stop) as other:
+                yield other
+            return
         try:
             yield generator
         finally:
@@ -176,26 +189,37 @@ def _generator(
 
 def settings_for(settings: Settings, record: Mapping[str, Any]) -> Settings:
     """The settings with the LLM of a recorded answer, where it is here; else as they are."""
-    from rag.model_change import chosen
-
     model = ModelInfo(**_known(ModelInfo, record["model"]))
     try:
-        return chosen(settings, model.id, _adapter(model))
+        return _as_recorded(settings, model)
     except CloisterError:
         return settings
 
 
-def _load_once(settings: Settings, model: ModelInfo) -> Generator:
+def _as_recorded(settings: Settings, model: ModelInfo) -> Settings:
+    """The settings with a recorded LLM in its precision. Raises as `chosen` does."""
     from rag.model_change import chosen
+
+    if model.id == "none":
+        return replace(settings, llm_model="none", llm_adapter="")
+    own = chosen(settings, model.id, _adapter(model))
+    for precision in (model.quantization, model.precision):
+        if precision in choices_of("llm_precision"):
+            return replace(own, llm_precision=precision)
+    return own
+
+
+def _other_precision(recorded: ModelInfo, now: ModelInfo) -> bool:
+    """Whether a model computes otherwise now, as far as it was recorded how it did."""
+    return any(one.what in ("precision", "quantization") for one in _of_model(recorded, now))
+
+
+def _load_once(settings: Settings, model: ModelInfo) -> Generator:
     from rag.models.device import pick_device
     from rag.models.folder import find_model
     from rag.models.room import free_bytes, needed_bytes
 
-    own = chosen(settings, model.id, _adapter(model))
-    for precision in (model.quantization, model.precision):
-        if precision in choices_of("llm_precision"):
-            own = replace(own, llm_precision=precision)
-            break
+    own = _as_recorded(settings, model)
     device = pick_device(own.llm_device)
     folder: Path = find_model(own.models_path, own.llm_model).path
     needed = needed_bytes(folder, own, device)
@@ -214,7 +238,10 @@ def _of_model(recorded: ModelInfo, now: ModelInfo) -> Iterator[Difference]:
     """What of the model differs; what was not recorded then is not compared."""
     for name in _MODEL_PARTS:
         before, after = getattr(recorded, name), getattr(now, name)
-        unknown = before is None and name in ("precision", "quantization")
+        # without a quantization, a known precision is that of the weights
+        unknown = before is None and (
+            name == "precision" or (name == "quantization" and recorded.precision is None)
+        )
         if before != after and not unknown:
             yield Difference("model" if name == "id" else name, str(before), str(after))
 

@@ -78,7 +78,8 @@ class Shown:
 def ask_licence(licence: Licence) -> bool:
     """Show a licence on the terminal and ask whether it is accepted."""
     if licence.text:
-        click.echo(licence.text, err=True)
+        for line in licence.text.splitlines():
+            click.echo(printable(line.expandtabs()), err=True)
         click.echo(err=True)
     click.echo(printable(licence.told), err=True)
     return click.confirm("Do you accept it, for yourself and whoever uses it here?", err=True)

@@ -64,8 +64,9 @@ class Manifest:
 def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
     """The folder of a model: a name in the models folder, a fetched hub id, or a path.
 
-    A hub id is `org/name` or `org/name@revision`, and lies at `org--name`. Raises ModelError when
-    it is not there, is no model, or has another revision.
+    A hub id is `org/name` or `org/name@revision`, and lies at `org--name`; `name` alone finds it
+    too where it is the only one so called. Raises ModelError when it is not there, is no model, or
+    has another revision.
     """
     name, _, revision = name_or_path.partition("@")
     if name.strip(". ") == "":
@@ -88,7 +89,20 @@ def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
 def model_paths(models_path: Path, name_or_path: str) -> tuple[Path, ...]:
     """Where a model of that name may lie, in the order in which they are looked at."""
     name = name_or_path.partition("@")[0]
-    return models_path / name, models_path / name.replace("/", "--"), Path(name_or_path)
+    here = models_path / name, models_path / name.replace("/", "--")
+    return *here, *of_an_organisation(models_path, name), Path(name_or_path)
+
+
+def of_an_organisation(models_path: Path, name: str) -> tuple[Path, ...]:
+    """The one folder of a hub id that ends in this name; empty where there are several, or none."""
+    if not name or "/" in name or "--" in name or not models_path.is_dir():
+        return ()
+    found = [
+        path
+        for path in models_path.iterdir()
+        if path.name[0] != "." and path.name.partition("--")[2] == name and path.is_dir()
+    ]
+    return tuple(found) if len(found) == 1 else ()
 
 
 def list_models(models_path: Path, damaged: Callable[[ModelError], None]) -> list[ModelFolder]:

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rag import __version__
 from rag.errors import CloisterError, ModelError, NotFound, UsageError
+from rag.models.server.address import ServerAddress
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,10 +56,14 @@ class HubModel:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A hub at an address. Its token, if there is one, is sent to it alone and never stored."""
+    """A hub at an address. Its token, if there is one, is sent to it alone and never stored.
+
+    `withheld` says why a token that is there is not sent; empty where there is nothing to say.
+    """
 
     address: str
     token: str | None = field(repr=False, default=None)
+    withheld: str = ""
 
     def page(self, model_id: str) -> str:
         """Where people read about a model."""
@@ -173,11 +179,9 @@ class Hub:
 
     def gated(self, model_id: str) -> ModelError:
         """The error of a model that its makers give to those only who accept their terms."""
-        which = (
-            "the token of HF_TOKEN or HF_TOKEN_PATH may not read it"
-            if self.token
-            else "no token is given"
-        )
+        which = "no token is sent over http" if self.withheld else "no token is given"
+        if self.token:
+            which = "the token of HF_TOKEN or HF_TOKEN_PATH may not read it"
         return ModelError(
             f"{model_id} is gated: its makers give it to those who accept their terms, and "
             f"{which}. 1. Sign in at {self.page(model_id)} and accept the terms there. 2. Make a "
@@ -199,6 +203,8 @@ class Hub:
 def open_hub(settings: Settings) -> Hub:
     """The hub that `hub.url` names, else `HF_ENDPOINT`, else Hugging Face's own.
 
+    No token is sent over plain http, save to this machine, and the stored login to none but Hugging
+    Face's own.
     Raises UsageError where the setting is `none`, or no address.
     """
     address = settings.hub_url or os.environ.get("HF_ENDPOINT") or DEFAULT
@@ -209,7 +215,15 @@ def open_hub(settings: Settings) -> Hub:
         )
     if not address.startswith(("https://", "http://")):
         raise UsageError(f"hub.url is “{address}”, which is no address. Begin it with https://")
-    return Hub(address.rstrip("/"), _token())
+    address = address.rstrip("/")
+    token = _token(stored=address == DEFAULT)
+    if token and address.startswith("http://") and not _on_this_machine(address):
+        return Hub(
+            address,
+            withheld=f"The token is not sent to {address}, since http would show it on the way. "
+            "Begin hub.url with https:// to send it.",
+        )
+    return Hub(address, token)
 
 
 @contextmanager
@@ -225,14 +239,28 @@ def online() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def _token() -> str | None:
-    """From the environment, or the file of `hf auth login`. huggingface_hub's own may write it."""
+def _on_this_machine(address: str) -> bool:
+    """Whether an address is this machine's loopback, by what is written."""
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    return ServerAddress("http", host, 80).loopback
+
+
+def _token(stored: bool) -> str | None:
+    """From the environment, or, if `stored`, the file of `hf auth login`.
+
+    huggingface_hub's own function may write that file.
+    """
     from huggingface_hub import constants
 
     if token := os.environ.get("HF_TOKEN", "").strip():
         return token
+    path = os.environ.get("HF_TOKEN_PATH") or (constants.HF_TOKEN_PATH if stored else "")
+    if not path:
+        return None
     try:
-        path = os.environ.get("HF_TOKEN_PATH") or constants.HF_TOKEN_PATH
         return Path(path).expanduser().read_text("utf-8").strip() or None
     except (OSError, ValueError):
         return None

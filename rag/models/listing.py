@@ -14,7 +14,7 @@ from rag.errors import ModelError
 from rag.models.adapter import list_adapters
 from rag.models.catalogue import Model, catalogue, entry_of
 from rag.models.catalogue.records import EMBEDDER, LLM
-from rag.models.folder import list_models
+from rag.models.folder import list_models, model_paths
 from rag.models.footprint import Machine, needs, this_machine
 from rag.models.licences import licences
 from rag.settings import Settings
@@ -107,10 +107,12 @@ def models_here(
     settings: Settings, machine: Machine, damaged: Callable[[ModelError], None]
 ) -> Iterator[Here]:
     """The models in the models folder, by name, and then the adapters; nothing is hashed."""
+    # with llm.url, llm.model is a server's name of what it has
+    llm = "" if settings.llm_url else settings.llm_model
     chosen = {
         name
-        for used in (settings.llm_model, settings.embedder_model)
-        for name in (used, used.partition("@")[0])
+        for used in (llm, settings.embedder_model)
+        for name in (used, used.partition("@")[0], _found(settings, used))
     }
     for folder in list_models(settings.models_path, damaged):
         entry = entry_of(folder.name)
@@ -160,6 +162,12 @@ def _entry(model: Model, here: tuple[Here, ...], machine: Machine) -> Entry:
         here=bool(found),
         in_use=any(one.in_use for one in found),
     )
+
+
+def _found(settings: Settings, name: str) -> str:
+    """Where the model of a setting lies; empty where it is not here."""
+    paths = model_paths(settings.models_path, name) if name.strip(". @") else ()
+    return next((str(path) for path in paths if path.is_dir()), "")
 
 
 def _fits(model: Model, machine: Machine) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ def pull(settings: Settings, wanted: Wanted, transfer: Transfer, ask: Ask | None
     settings.models_path.mkdir(parents=True, exist_ok=True)
     with online():
         transfer.say(f"{wanted.id}: asking {hub.address} …")
+        if hub.withheld:
+            transfer.say(hub.withheld)
         model = hub.describe(wanted.id, wanted.revision)
         target = settings.models_path / folder
         if target.exists():

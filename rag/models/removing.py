@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rag.errors import Busy, NotFound, UsageError
 from rag.models.downloading import full
+from rag.models.folder import model_paths
 from rag.models.pulling import unfinished
 from rag.settings import Settings
 
@@ -50,7 +51,8 @@ def remove(settings: Settings, name: str, serving: Mapping[str, str]) -> int:
 
 def _check(settings: Settings, target: Path, serving: Mapping[str, str]) -> None:
     named = {
-        "llm.model": settings.llm_model,
+        # with llm.url, it is a server's name of what it has
+        "llm.model": "" if settings.llm_url else settings.llm_model,
         "llm.adapter": settings.llm_adapter,
         "embedder.model": settings.embedder_model,
         "reader.model": settings.reader_model,
@@ -68,8 +70,7 @@ def _check(settings: Settings, target: Path, serving: Mapping[str, str]) -> None
 
 def _is(models_path: Path, value: str, target: Path) -> bool:
     """Whether a setting's value names this folder; a revision after “@” makes no difference."""
-    name = value.partition("@")[0]
-    places = (models_path / name, models_path / name.replace("/", "--"), Path(name))
+    places = model_paths(models_path, value.partition("@")[0])
     return any(place.exists() and place.samefile(target) for place in places)
 
 

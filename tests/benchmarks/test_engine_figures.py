@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
-import engine
-
 from tests.rag.models.tiny_models import tiny
 
+BENCHMARKS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
 
-def test_the_three_ways_write_the_same_number_of_tokens() -> None:
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import engine as module
+
+    yield module
+    for name in ("engine", "_common"):
+        sys.modules.pop(name, None)
+
+
+def test_the_three_ways_write_the_same_number_of_tokens(engine: Any) -> None:
     bench = engine.Bench(tiny("llama"), None, 3, engine.Sizes(20, 4, (1, 3), 2))
     figures = {figure.name: figure for figure in engine.compare(bench)}
     assert len(figures) == 2 * (2 + 2 + 2 + 3 * 3)
@@ -26,7 +36,7 @@ def test_the_three_ways_write_the_same_number_of_tokens() -> None:
     assert all(3 * 4 / rate > first for rate, first in zip(rates, firsts, strict=True))
 
 
-def test_prompts_have_no_common_beginning() -> None:
+def test_prompts_have_no_common_beginning(engine: Any) -> None:
     bench = engine.Bench.__new__(engine.Bench)
     bench.sizes, bench.vocabulary = engine.Sizes(), 49_152
     prompts = bench.prompts(16, 1)
@@ -34,11 +44,11 @@ def test_prompts_have_no_common_beginning() -> None:
     assert {len(prompt) for prompt in prompts} == {engine.PROMPT}
 
 
-def test_decoding_counts_only_while_all_write() -> None:
+def test_decoding_counts_only_while_all_write(engine: Any) -> None:
     assert engine._decoding([[1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 9.0]]) == pytest.approx(2.0)
 
 
-def test_a_random_model_has_about_the_weights_asked_for() -> None:
+def test_a_random_model_has_about_the_weights_asked_for(engine: Any) -> None:
     model = engine.random_llama(0.01)
     count = sum(weight.numel() for weight in model.parameters())
     assert 0.5e7 < count < 2e7

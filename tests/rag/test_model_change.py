@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from rag import model_change
+from rag.current_llm import Seat
 from rag.errors import Busy, ModelError, NotFound, UsageError
 from rag.generation import Generator
 from rag.library import Library
@@ -234,24 +235,75 @@ def test_answers_that_do_not_end_keep_the_model(
     assert library.ready
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ModelError("It is broken."), "It is broken."),
+        (RuntimeError("CUDA out of memory"), "it failed; see logs/server.log"),
+    ],
+)
 def test_where_the_old_one_does_not_come_back_either_it_is_said_and_can_be_mended(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    error: Exception, told: str, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert change(library, "tiny").ok
     no_room_for_both(monkeypatch)
 
     def broken(_: Settings) -> None:
-        raise ModelError("It is broken.")
+        raise error
 
     real = model_change.load_generator
     monkeypatch.setattr(model_change, "load_generator", broken)
     last = change(library, "org/other")
     assert "Neither the new LLM could be used nor tiny be loaded again" in last.problem
-    assert library.readiness()["llm"] == "It is broken."
+    assert library.readiness()["llm"] == told
     monkeypatch.setattr(model_change, "load_generator", real)
     assert change(library, "org/other").ok
     assert ask(library)["model"]["id"] == "org/other"
     assert library.ready
+
+
+def test_an_llm_that_cannot_be_put_away_is_loaded_again(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert change(library, "tiny").ok
+    no_room_for_both(monkeypatch)
+    real = model_change._empty
+
+    def fail(seat: Seat) -> None:
+        real(seat)
+        raise RuntimeError("CUDA error")
+
+    monkeypatch.setattr(model_change, "_empty", fail)
+    assert not change(library, "org/other").ok
+    assert ask(library)["model"]["id"] == "tiny"
+    assert library.ready
+
+
+def test_closing_waits_for_a_change_which_loads_nothing_more(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert change(library, "tiny").ok
+    no_room_for_both(monkeypatch)
+    loading, loaded = threading.Event(), []
+    real = model_change.load_generator
+
+    def slow(settings: Settings) -> Generator | None:
+        loaded.append(settings.llm_model)
+        loading.set()
+        assert library.model_change._stopping.wait(30)
+        return real(settings)
+
+    monkeypatch.setattr(model_change, "load_generator", slow)
+    library.use_model("org/other")
+    assert loading.wait(30)
+    thread = library.model_change._thread
+    assert thread is not None
+    assert not thread.daemon
+    library.close()
+    assert not thread.is_alive()
+    assert loaded == ["org/other"]
+    with pytest.raises(Busy, match="stopping"):
+        library.model_change.begin("tiny")
 
 
 def test_a_library_whose_llm_did_not_load_gets_one(tmp_path: Path, made: Path) -> None:
@@ -292,6 +344,17 @@ def test_only_what_is_in_the_models_folder_can_be_used_by_name(
     with pytest.raises(error):
         library.use_model(model, adapter)
     assert library.model_change.state.changing is None
+
+
+def test_a_name_without_its_organisation_is_written_whole(library: Library) -> None:
+    last = change(library, "other")
+    assert (last.model, last.problem) == ("other", None)
+    assert setting(library) == library.settings.llm_model == "org/other"
+    with pytest.raises(ModelError, match="not 0123"):
+        chosen(library.settings, "other@0123", "")
+    (library.settings.models_path / "tiny").rename(library.settings.models_path / "more--other")
+    with pytest.raises(NotFound):
+        chosen(library.settings, "other", "")
 
 
 def test_an_embedder_is_no_llm(library: Library, models_path: Path) -> None:
@@ -361,4 +424,6 @@ def test_the_model_of_a_server_is_not_changed_here(tmp_path: Path) -> None:
     settings = fake_settings(tmp_path, llm_url="http://127.0.0.1:1")
     with pytest.raises(UsageError, match=r"server at llm\.url"):
         chosen(settings, "tiny", "")
-    assert chosen(settings, "none", "").llm_model == "none"
+    # `use` could not take it back
+    with pytest.raises(UsageError, match=r"Set llm\.model to none in cloister\.toml"):
+        chosen(settings, "none", "")

@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from rag.cli import main
 from rag.commands.replay import replay as command
 from rag.errors import Busy, NotFound, UsageError
 from rag.library import Library
-from rag.records import Question
+from rag.records import ModelInfo, Question
 from rag.replaying import replay
 from rag.testing import FakeLLM, fake_library, fake_settings
 from tests.ingest.reading import add_text, read_all
@@ -170,17 +171,68 @@ def test_another_revision_of_the_model_is_told(tiny: Library, made: Path) -> Non
     assert revision.recorded == answer["model"]["revision"] != revision.now
 
 
-def test_what_differs_of_prompt_sampling_and_judges_is_told(
+def test_what_was_sampled_is_drawn_by_its_seed_again(tiny: Library) -> None:
+    warm = ask(tiny, Question(ASKED.text, parameters={"temperature": 2.0}))
+    assert warm["parameters"]["seed"] is not None
+    found = replay(tiny, warm["id"])
+    assert (found.same, found.differences) == (True, ())
+    change_record(tiny, warm["id"], lambda record: record["model"].update(device="server"))
+    assert {"temperature", "device"} <= whats(replay(tiny, warm["id"]))
+    change_record(tiny, warm["id"], lambda record: record["model"].update(device="cpu"))
+    change_record(tiny, warm["id"], lambda record: record["parameters"].pop("seed"))
+    found = replay(tiny, warm["id"])
+    assert {"temperature", "what the LLM wrote"} <= whats(found)
+
+
+def test_the_model_in_use_is_loaded_in_the_recorded_precision(
     tiny: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    warm = ask(tiny, Question(ASKED.text, parameters={"temperature": 0.9}))
-    assert "temperature" in whats(replay(tiny, warm["id"]))
+    answer = ask(tiny)
+    before = answer["model"]["precision"]
+    other = "bfloat16" if before == "float32" else "float32"
+    tiny.settings = replace(tiny.settings, llm_precision=other)
+    tiny.use_model("tiny")
+    assert tiny.model_change.wait(60)
+    assert tiny.current_llm.info.precision == other
+    found = replay(tiny, answer["id"])
+    assert (found.same, found.differences) == (True, ())
+    record = read_answer(tiny.catalog, answer["id"])
+    assert replaying.settings_for(tiny.settings, record).llm_precision == before
+    # where it does not fit so, it is made by what is there, and that is told
+    monkeypatch.setattr("rag.models.room.free_bytes", lambda _: 0)
+    found = replay(tiny, answer["id"])
+    assert found.text is not None
+    assert "precision" in whats(found)
+
+
+def test_weights_that_are_quantized_now_are_another_precision() -> None:
+    plain = ModelInfo("m", "", "cpu", precision="bfloat16")
+    small = ModelInfo("m", "", "cpu", quantization="int8", precision="bfloat16")
+    assert replaying._other_precision(plain, small)
+    assert not replaying._other_precision(ModelInfo("m", "", "cpu"), small)
+
+
+def test_a_local_answer_where_a_server_answers_now(tiny: Library) -> None:
+    answer = ask(tiny)
+    tiny.use_model("other")
+    assert tiny.model_change.wait(60)
+    tiny.settings = replace(tiny.settings, llm_url="http://127.0.0.1:1")
+    found = replay(tiny, answer["id"])
+    assert (found.same, found.text, whats(found)) == (False, None, {"model"})
+    assert "server at llm.url" in found.differences[0].now
+    quoted = {"model": {"id": "none", "revision": "", "device": "none"}}
+    assert replaying.settings_for(tiny.settings, quoted).llm_model == "none"
+
+
+def test_what_differs_of_prompt_and_judges_is_told(
+    tiny: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = ask(tiny)
     monkeypatch.setattr(replaying, "PROMPT_VERSION", "other")
 
     def older(record: Any) -> None:
         record["made_with"] |= {"cloister": "0.0.1", "reader": "abc", "prompt_tokens": 7}
-        record["model"]["precision"] = "float16"
+        record["model"]["precision"] = "float8"
 
     change_record(tiny, answer["id"], older)
     found = replay(tiny, answer["id"])

@@ -47,7 +47,8 @@ def request_fields(kind: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(
                 f"{name} is {value}, but the LLM server ({kind or 'of an unknown kind'}) has no "
                 "such parameter. Leave it out of the question, and out of the collection's "
-                "parameters (`cloister collections list` shows them)."
+                f"parameters (`cloister collections list` shows them). Where limits.{name} in "
+                "cloister.toml fixes it, the operator must leave that out."
             )
         fields[field] = value
     return fields

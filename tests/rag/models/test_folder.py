@@ -43,6 +43,25 @@ def test_found_by_name_path_and_hub_id(tmp_path: Path) -> None:
     assert find_model(models, f"org/name@{found.revision}") == found
 
 
+def test_found_without_its_organisation_where_it_is_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    one = make_model(models / "org--name")
+    make_model(tmp_path / "name")
+    monkeypatch.chdir(tmp_path)  # what lies there is not meant
+    assert find_model(models, "name").path == one
+    assert find_model(models, f"name@{find_model(models, 'name').revision}").path == one
+    make_model(models / ".hidden--name")
+    assert find_model(models, "name").path == one
+    monkeypatch.chdir(models)
+    make_model(models / "more--name")
+    with pytest.raises(ModelError, match="not in the models folder"):
+        find_model(models, "name")
+    exact = make_model(models / "name")
+    assert find_model(models, "name").path == exact
+
+
 def test_another_revision_is_refused(tmp_path: Path) -> None:
     make_model(tmp_path / "org--name")
     with pytest.raises(ModelError, match=r"in revision .*, not main"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,12 @@ def test_what_is_here_is_marked_in_the_catalogue(chosen: Chosen) -> None:
     marked = {entry.id: entry.in_use for entry in found.catalogue if entry.here}
     assert marked == {QWEN: True, "sentence-transformers/all-MiniLM-L6-v2": True}
     assert found.machine == MACHINE
+
+
+def test_the_name_of_a_servers_model_marks_none_here(settings: Settings) -> None:
+    served = replace(settings, llm_url="http://127.0.0.1:1")
+    used = [one.name for one in choose(served, Choice(), pytest.fail).models if one.in_use]
+    assert used == ["all-MiniLM-L6-v2"]
 
 
 def test_all_of_them_are_listed_those_that_write_first(chosen: Chosen) -> None:

@@ -20,10 +20,12 @@ from click.testing import CliRunner
 
 from rag import __version__
 from rag.cli import main
+from rag.commands.transfer import ask_licence
 from rag.errors import Busy, ModelError, NotFound, StorageError, UsageError
 from rag.models import downloading
 from rag.models.consent import Licence
 from rag.models.folder import find_model, list_models, read_manifest, verify
+from rag.models.hub import open_hub
 from rag.models.pulling import Wanted, pull
 from rag.settings import Settings
 from tests.hub_server import COMMIT, FakeHub, Repo, serving
@@ -224,6 +226,49 @@ def test_gated_models_are_explained(
     monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
     found = take(settings)
     assert not any(b"hf_good" in path.read_bytes() for path in found.path.iterdir())
+
+
+def test_no_token_goes_over_http_to_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    plain = open_hub(Settings(home=tmp_path, hub_url="http://hub.example/"))
+    assert plain.token is None
+    assert "token is not sent to http://hub.example" in plain.withheld
+    assert "no token is sent over http" in str(plain.gated(ID))
+    for url in ("https://hub.example", "http://localhost:8080", "http://[::1]:80"):
+        hub = open_hub(Settings(home=tmp_path, hub_url=url))
+        assert (hub.token, hub.withheld) == ("hf_good", "")
+    assert open_hub(Settings(home=tmp_path, hub_url="http://127.0.0.1.hub.example")).token is None
+    heard = Heard()
+    with pytest.raises(ModelError):
+        pull(Settings(home=tmp_path, hub_url="http://hub.invalid"), Wanted(ID), heard, None)
+    assert heard.lines.count(plain.withheld.replace("hub.example", "hub.invalid")) == 1
+
+
+def test_the_stored_login_goes_to_its_own_hub_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("hf_stored")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+    assert open_hub(Settings(home=tmp_path)).token == "hf_stored"
+    mirror = Settings(home=tmp_path, hub_url="https://hub.example")
+    assert open_hub(mirror).token is None
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")
+    assert open_hub(Settings(home=tmp_path)).token is None
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    assert open_hub(mirror).token == "hf_stored"
+
+
+def test_a_licence_cannot_act_on_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("click.confirm", lambda *_, **__: True)
+    text = "You owe us all.\n\x1b[1A\x1b[2KDo as you like.\r\tFree.\x07"
+    assert ask_licence(Licence(ID, "own", text=text))
+    shown = capsys.readouterr().err
+    assert not {"\x1b", "\r", "\x07"} & set(shown)
+    assert shown.startswith("You owe us all.\n\ufffd[1A\ufffd[2KDo as you like.\n        Free.")
 
 
 def test_a_model_that_is_not_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rag.errors import Busy, NotFound, UsageError
 from rag.models.folder import list_models
+from rag.models.footprint import RAM, Machine
+from rag.models.listing import models_here
 from rag.models.removing import remove
 from rag.settings import Settings
 from tests.rag.models.test_folder import make_model
@@ -43,11 +46,25 @@ def test_what_a_setting_names_stays(name: str, setting: str, settings: Settings)
     assert name in left(settings)
 
 
+def test_the_name_of_a_servers_model_keeps_none_here(settings: Settings) -> None:
+    remove(replace(settings, llm_url="http://127.0.0.1:1"), "a", {})
+    assert "a" not in left(settings)
+
+
 def test_a_path_and_a_revision_are_the_same_model(tmp_path: Path, settings: Settings) -> None:
     for value in (str(tmp_path / "models" / "b"), "b@0123"):
         own = Settings(home=tmp_path, llm_model=value)
         with pytest.raises(UsageError, match=r"llm\.model names it"):
             remove(own, "b", {})
+
+
+def test_a_name_without_its_organisation_is_the_same_model(tmp_path: Path) -> None:
+    make_model(tmp_path / "models" / "org--c")
+    own = Settings(home=tmp_path, llm_model="c")
+    with pytest.raises(UsageError, match=r"llm\.model names it"):
+        remove(own, "org/c", {})
+    (found,) = models_here(own, Machine(1, RAM), pytest.fail)
+    assert found.in_use
 
 
 def test_what_the_server_uses_stays(settings: Settings) -> None:

@@ -206,7 +206,7 @@ def test_at_temperature_0_nothing_shapes_a_draw() -> None:
     ],
 )
 def test_a_parameter_that_would_be_ignored_is_refused(kind: str, name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} is 2, but .* no such parameter"):
+    with pytest.raises(UsageError, match=f"{name} is 2, but .* no such .* limits.{name} in"):
         request_fields(kind, {"temperature": 1, name: 2})
 
 
