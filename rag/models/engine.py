@@ -27,6 +27,8 @@ from rag.models.writer import Writer
 
 # tokens of a completion where the caller does not say
 _NEW_TOKENS = 256
+# a step, or a piece of a prompt, of a large model on a processor
+_CLOSE_SECONDS = 30.0
 
 
 class LocalLLM(CustomLLM):
@@ -74,6 +76,14 @@ class LocalLLM(CustomLLM):
         self._ends = ends
         self._writer = Writer(self._model, rows, cache_bytes, graphs)
 
+    def close(self) -> None:
+        """Wait for what is being written to end, half a minute at most, and part with the model.
+
+        Its memory is free at the next garbage collection; nothing can be written any more.
+        """
+        self._writer.close(_CLOSE_SECONDS)
+        self._model = None
+
     @property
     def metadata(self) -> LLMMetadata:
         """Its context length in tokens and its name."""
@@ -114,6 +124,8 @@ class LocalLLM(CustomLLM):
         another thread sets it. Raises ModelError when the model fails, for lack of memory for
         instance.
         """
+        if self._model is None:
+            raise ModelError("The LLM was unloaded meanwhile. Ask again.")
         stop = kwargs.pop("stop", None)
         ids = self._chat.ids(prompt)
         request = Request(ids, self._sampler(ids, kwargs), stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 
 import torch
@@ -45,6 +46,7 @@ class Loop:
         self._lock = threading.Lock()
         self._waiting: deque[Request] = deque()
         self._thread: threading.Thread | None = None
+        self._running = False
         self._rows: list[_Row] = []
         self._joining: _Row | None = None
 
@@ -63,14 +65,27 @@ class Loop:
             )
         with self._lock:
             self._waiting.append(request)
-            if self._thread is None:
+            if not self._running:
                 thread = threading.Thread(target=self._run, name="generate", daemon=False)
                 try:
                     thread.start()
                 except RuntimeError as error:  # Python is ending
                     self._waiting.clear()
                     raise ModelError(f"The LLM cannot begin: {error}") from error
-                self._thread = thread
+                self._thread, self._running = thread, True
+
+    def close(self, until: float) -> None:
+        """Wait for the thread to end, until a monotonic time at most, and give all memory back.
+
+        What still runs where it has not ended goes on; nothing may be submitted any more.
+        """
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
+        if thread is None or not thread.is_alive():
+            self._shelf.clear()
+            self._heads.clear()
 
     def _run(self) -> None:
         if self._steps.device.type == "cuda":
@@ -89,7 +104,7 @@ class Loop:
                 return True
             if self._recorder is None:
                 self._shelf.clear()
-            self._thread = None
+            self._running = False
             return False
 
     def _step(self) -> None:
