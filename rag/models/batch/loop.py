@@ -13,10 +13,9 @@ from rag.models.batch.heads import Heads
 from rag.models.batch.recorder import Recorder
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
+from rag.models.batch.shortage import is_shortage
 from rag.models.batch.steps import Steps
 
-# what torch says of short memory where it has no kind of error for it
-_SHORT = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 # a prompt is read in pieces, and the running completions write a token between two of them
 PIECE = 256
 _NO_MEMORY = (
@@ -187,7 +186,7 @@ class Loop:
             write = (self._recorder or self._steps).write
             scores = write([row.last for row in rows], [row.read for row in rows])
         except Exception as error:  # noqa: BLE001 - it ends these requests, whatever it is
-            ended = rows[-1:] if _is_memory(error) else rows
+            ended = rows[-1:] if is_shortage(error) else rows
             for row in ended:
                 self._leave(row)
                 self._refuse(row.request, error)
@@ -227,7 +226,7 @@ class Loop:
             self._shelf.move(last + 1, last, self._joining.read)
 
     def _refuse(self, request: Request, error: Exception) -> None:
-        if _is_memory(error):
+        if is_shortage(error):
             self._heads.clear()
             if self._steps.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -261,9 +260,3 @@ class _Row:
     def last(self) -> int:
         """The token that is read next."""
         return self.request.written[-1]
-
-
-def _is_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _SHORT)
