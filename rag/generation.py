@@ -61,7 +61,7 @@ class Generator:
         )
 
     def close(self) -> None:
-        """Give back what the LLM holds beside its memory; nothing may be using it."""
+        """Give back what the LLM holds, and wait until it does; nothing may be using it."""
         if close := getattr(self._llm, "close", None):
             close()
 

@@ -159,7 +159,7 @@ def hash_adapter(path: Path) -> dict[str, str]:
 def put_adapter(model: Any, path: Path, merge: bool = True) -> Any:
     """The model with an adapter: with `merge` its weights are added to the model's own, so that it
     costs no more to run; without, as for quantized weights, which would be rounded again, they
-    stay beside them.
+    stay beside them, in layers within the model itself, whose class is kept.
 
     Raises ModelError where they do not fit, or where some are missing: peft would only warn, and
     leave random numbers in their place.
@@ -178,7 +178,7 @@ def put_adapter(model: Any, path: Path, merge: bool = True) -> Any:
                 missing = sorted(wanted - set(file.keys()))
             if missing:
                 raise ValueError(f"its file {WEIGHTS} lacks {missing[0]} (in all {len(missing)})")
-            return merged.merge_and_unload() if merge else merged
+            return merged.merge_and_unload() if merge else merged.get_base_model()
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).replace(str(path), path.name).strip()[:300]
         raise ModelError(

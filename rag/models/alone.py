@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from rag.models.batch.loop import PIECE
@@ -20,13 +21,27 @@ class Alone:
         self._model = model
         # each generating thread's own request, asked for between the pieces of a prompt too
         self._own = threading.local()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
         model.register_forward_pre_hook(self._before_forward)
 
     def submit(self, request: Request) -> None:
         """Have a request written."""
         # no daemon, and every tensor is its own: one that is within torch when Python ends, and
         # be it to free a tensor, aborts the process. Python waits for it, and it ends by itself.
-        threading.Thread(target=self._write, args=(request,), name="generate", daemon=False).start()
+        thread = threading.Thread(
+            target=self._write, args=(request,), name="generate", daemon=False
+        )
+        with self._lock:
+            thread.start()
+            self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+
+    def close(self, until: float) -> None:
+        """Wait for the threads to end, until a monotonic time at most."""
+        with self._lock:
+            threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _write(self, request: Request) -> None:
         import torch

@@ -142,12 +142,9 @@ def _breaks(special: Iterable[str], template: Template) -> Iterator[_Break]:
     words = [mark for mark in template.marks if mark[0].isalpha()]
     others = [mark for mark in template.marks if mark not in words]
     if tokens := _any_of(special):
-        yield re.compile(tokens), lambda found: f"{found[0][0]} {found[0][1:]}"
+        yield re.compile(tokens), _split
     if others:
-        yield (
-            re.compile(_any_of(others), re.IGNORECASE),
-            lambda found: f"{found[0][0]} {found[0][1:]}",
-        )
+        yield re.compile(_any_of(others), re.IGNORECASE), _split
     if words and template.inline:
         yield re.compile(rf"(?<!\w)(?:{_any_of(words)})"), lambda found: f"{found[0][:-1]} :"
     if words:

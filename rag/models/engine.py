@@ -18,8 +18,9 @@ from llama_index.core.llms import CustomLLM
 from rag.errors import ModelError
 from rag.models.batch.request import Request
 from rag.models.batch.sampling import Sampler
+from rag.models.batch.shortage import is_shortage
 from rag.models.chat import Chat
-from rag.models.device import pick_device
+from rag.models.device import not_loaded, pick_device
 from rag.models.loading import load_causal
 from rag.models.templates import AUTO, pick_template
 from rag.models.wording import Wording
@@ -27,6 +28,12 @@ from rag.models.writer import Writer
 
 # tokens of a completion where the caller does not say
 _NEW_TOKENS = 256
+_NO_MEMORY = (
+    "There is memory for the weights of the LLM {}, but not for answering with it. Free some, or "
+    "take a smaller model or another precision (llm.precision)."
+)
+# a step, or a piece of a prompt, of a large model on a processor
+_CLOSE_SECONDS = 30.0
 
 
 class LocalLLM(CustomLLM):
@@ -72,7 +79,20 @@ class LocalLLM(CustomLLM):
         self._tokenizer = tokenizer
         self._chat = chat
         self._ends = ends
-        self._writer = Writer(self._model, rows, cache_bytes, graphs)
+        try:
+            self._writer = Writer(self._model, rows, cache_bytes, graphs)
+        except (MemoryError, RuntimeError) as error:
+            if is_shortage(error):
+                raise ModelError(_NO_MEMORY.format(folder.name)) from error
+            raise not_loaded("LLM", folder, error) from error
+
+    def close(self) -> None:
+        """Wait for what is being written to end, half a minute at most, and part with the model.
+
+        Its memory is free at the next garbage collection; nothing can be written any more.
+        """
+        self._writer.close(_CLOSE_SECONDS)
+        self._model = None
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -114,6 +134,8 @@ class LocalLLM(CustomLLM):
         another thread sets it. Raises ModelError when the model fails, for lack of memory for
         instance.
         """
+        if self._model is None:
+            raise ModelError("The LLM was unloaded meanwhile. Ask again.")
         stop = kwargs.pop("stop", None)
         ids = self._chat.ids(prompt)
         request = Request(ids, self._sampler(ids, kwargs), stop)

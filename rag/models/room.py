@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag.memory import free_memory
+from rag import memory
 from rag.models.fitting import use_of
 from rag.models.hardware import Memory
 from rag.models.shape import read_config
@@ -18,14 +18,14 @@ def needed_bytes(folder: Path, settings: Settings, device: str) -> int:
     """
     if not settings.llm_check_fit:
         return 0
-    config, memory = read_config(folder), Memory(device, "", 0)
-    return use_of(settings, config, memory).needed(config, memory).peak
+    config, place = read_config(folder), Memory(device, "", 0)
+    return use_of(settings, config, place).needed(config, place).peak
 
 
 def free_bytes(device: str) -> int:
     """Bytes free for weights on a torch device, with what its allocator holds unused."""
     if not device.startswith("cuda"):
-        return free_memory()
+        return memory.free_memory()
     import torch
 
     free, _ = torch.cuda.mem_get_info(device)
@@ -33,7 +33,10 @@ def free_bytes(device: str) -> int:
 
 
 def give_back() -> None:
-    """Free what no longer has a name: models refer to themselves, and a GPU's memory is cached."""
+    """Free what no longer has a name, and return it to the system.
+
+    Models refer to themselves, and both a GPU's memory and the C library's are kept for later.
+    """
     import gc
     import sys
 
@@ -41,3 +44,4 @@ def give_back() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+    memory.give_back()

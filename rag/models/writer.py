@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from typing import Any
 
 import torch
 
+from rag.errors import ModelError
 from rag.memory import free_memory
 from rag.models.alone import Alone
 from rag.models.batch.heads import Heads
@@ -42,7 +44,7 @@ class Writer:
         if changing:
             _one_at_a_time(model)
         self._longest = original if changing else None
-        self._alone = Alone(model)
+        self._alone: Alone | None = Alone(model)
         self.loop: Loop | None = None
         if attention := find_attention(model):
             self.loop = _loop(Steps(model, attention), rows, cache_bytes, graphs)
@@ -59,9 +61,21 @@ class Writer:
         return self.loop is not None
 
     def submit(self, request: Request) -> None:
-        """Have a request written. Raises ModelError where it never fits into memory."""
+        """Have a request written. Raises ModelError where it never fits, and once it is closed."""
         short = self._longest is None or request.columns <= self._longest
-        (self.loop if self.loop and short else self._alone).submit(request)
+        writer = self.loop if self.loop and short else self._alone
+        if writer is None:
+            raise ModelError("The LLM was unloaded meanwhile. Ask again.")
+        writer.submit(request)
+
+    def close(self, seconds: float) -> None:
+        """Wait so long at most for what runs to end, and part with the model."""
+        until = time.monotonic() + seconds
+        loop, alone = self.loop, self._alone
+        self.loop = self._alone = None
+        for writer in (loop, alone):
+            if writer is not None:
+                writer.close(until)
 
 
 @torch.inference_mode()

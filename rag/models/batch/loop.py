@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 
 import torch
@@ -12,10 +13,9 @@ from rag.models.batch.heads import Heads
 from rag.models.batch.recorder import Recorder
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
+from rag.models.batch.shortage import is_shortage
 from rag.models.batch.steps import Steps
 
-# what torch says of short memory where it has no kind of error for it
-_SHORT = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 # a prompt is read in pieces, and the running completions write a token between two of them
 PIECE = 256
 _NO_MEMORY = (
@@ -45,6 +45,7 @@ class Loop:
         self._lock = threading.Lock()
         self._waiting: deque[Request] = deque()
         self._thread: threading.Thread | None = None
+        self._running = False
         self._rows: list[_Row] = []
         self._joining: _Row | None = None
 
@@ -63,14 +64,27 @@ class Loop:
             )
         with self._lock:
             self._waiting.append(request)
-            if self._thread is None:
+            if not self._running:
                 thread = threading.Thread(target=self._run, name="generate", daemon=False)
                 try:
                     thread.start()
                 except RuntimeError as error:  # Python is ending
                     self._waiting.clear()
                     raise ModelError(f"The LLM cannot begin: {error}") from error
-                self._thread = thread
+                self._thread, self._running = thread, True
+
+    def close(self, until: float) -> None:
+        """Wait for the thread to end, until a monotonic time at most, and give all memory back.
+
+        What still runs where it has not ended goes on; nothing may be submitted any more.
+        """
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
+        if thread is None or not thread.is_alive():
+            self._shelf.clear()
+            self._heads.clear()
 
     def _run(self) -> None:
         if self._steps.device.type == "cuda":
@@ -89,7 +103,7 @@ class Loop:
                 return True
             if self._recorder is None:
                 self._shelf.clear()
-            self._thread = None
+            self._running = False
             return False
 
     def _step(self) -> None:
@@ -172,7 +186,7 @@ class Loop:
             write = (self._recorder or self._steps).write
             scores = write([row.last for row in rows], [row.read for row in rows])
         except Exception as error:  # noqa: BLE001 - it ends these requests, whatever it is
-            ended = rows[-1:] if _is_memory(error) else rows
+            ended = rows[-1:] if is_shortage(error) else rows
             for row in ended:
                 self._leave(row)
                 self._refuse(row.request, error)
@@ -212,7 +226,7 @@ class Loop:
             self._shelf.move(last + 1, last, self._joining.read)
 
     def _refuse(self, request: Request, error: Exception) -> None:
-        if _is_memory(error):
+        if is_shortage(error):
             self._heads.clear()
             if self._steps.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -246,9 +260,3 @@ class _Row:
     def last(self) -> int:
         """The token that is read next."""
         return self.request.written[-1]
-
-
-def _is_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _SHORT)

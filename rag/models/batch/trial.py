@@ -2,11 +2,13 @@
 
 Three rows of different lengths join, write and leave, and each step's scores are compared with
 those of the same text read whole and alone. A sliding window is made shorter for it, so that it is
-felt. What fails in every way of masking, or raises, is not run in a batch.
+felt. What fails in every way of masking, or raises, is not run in a batch; a lack of memory is no
+fault of the batch's.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
@@ -14,8 +16,13 @@ from typing import Any
 
 import torch
 
+from rag.models.batch.shortage import is_shortage
 from rag.models.batch.steps import Attention, Steps
+from rag.models.int8 import Int8Linear
 
+_log = logging.getLogger("cloister")
+# characters that are told of an error
+_REASON = 300
 _PROMPTS = (7, 12, 9)
 _WINDOW = 5
 _HEAD = 4
@@ -29,14 +36,20 @@ _KINDS = {"full_attention", "sliding_attention"}
 def find_attention(model: Any) -> Attention | None:
     """How a batch of the model is masked so that it is right; None where there is no way.
 
-    Nothing else may run on the model meanwhile.
+    Nothing else may run on the model meanwhile. What was raised where there is no way is logged.
+    Raises what says that there was not enough memory.
     """
+    reasons: dict[str, None] = {}
     for attention in _candidates(model.config.get_text_config(decoder=True)):
         try:
             if is_right(model, attention):
                 return attention
-        except Exception:  # noqa: BLE001 - whatever it raises, its batch cannot be run
-            continue
+        except Exception as error:  # whatever else it raises, its batch cannot be run
+            if is_shortage(error):
+                raise
+            reasons[f"{type(error).__name__}: {error}"[:_REASON]] = None
+    if reasons:
+        _log.warning("The trial of a batch failed: %s", "; ".join(reasons))
     return None
 
 
@@ -60,8 +73,13 @@ def is_right(model: Any, attention: Attention) -> bool:
             for ids, scores in rows.gone
             for error in _errors(ids, scores, _alone(model, ids)).tolist()
         ]
-    exact = model.dtype == torch.float32
-    return max(errors) <= _EXACT if exact else median(errors) <= _HALF
+    return max(errors) <= _EXACT if _is_exact(model) else median(errors) <= _HALF
+
+
+def _is_exact(model: Any) -> bool:
+    """Whether rounding is that of float32: layers in 8 bits round few rows as bfloat16 does."""
+    held = any(isinstance(module, Int8Linear) for module in model.modules())
+    return model.dtype == torch.float32 and not held
 
 
 class _Rows:

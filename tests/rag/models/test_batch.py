@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +25,10 @@ from rag.models.batch.room import Room
 from rag.models.batch.sampling import Sampler
 from rag.models.batch.steps import Attention, Steps
 from rag.models.batch.trial import find_attention, is_right
+from rag.models.engine import LocalLLM
 from rag.models.writer import Writer
 from tests.rag.models.tiny_models import CONFIGS, SIZES, VOCABULARY, tiny
+from tests.rag.tuning.tiny import make_model
 
 FLAT = Attention("flat", None)
 TOKENS = 4096
@@ -133,6 +136,25 @@ def test_the_trial_finds_what_would_be_wrong() -> None:
     assert not is_right(tiny("gemma3"), Attention("flat", 6))
     assert not is_right(tiny("qwen3_sliding"), Attention("flat", 6))
     assert tiny("mistral").config.sliding_window == 7  # as it was
+
+
+def test_a_lack_of_memory_is_no_fault_of_the_batch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(error: Exception) -> Callable[..., Any]:
+        def fail(*_: Any) -> Any:
+            raise error
+
+        return fail
+
+    monkeypatch.setattr(Steps, "read", read(torch.OutOfMemoryError("CUDA out of memory.")))
+    folder = make_model(tmp_path / "tiny")
+    with pytest.raises(ModelError, match=r"memory for the weights of the LLM tiny.*llm.precision"):
+        LocalLLM(folder, "cpu", "float32")
+    assert "batch" not in caplog.text
+    monkeypatch.setattr(Steps, "read", read(TypeError("no such argument")))
+    assert not Writer(tiny("qwen3"), rows=3).batched
+    assert "TypeError: no such argument" in caplog.text
 
 
 def test_what_no_batch_gets_right_is_written_alone(monkeypatch: pytest.MonkeyPatch) -> None:

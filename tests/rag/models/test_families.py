@@ -133,6 +133,7 @@ def test_it_answers_the_same_in_8_bits(
     llm, events = place.ask(place.small(family), llm_precision="int8")
     kinds = {type(module).__name__ for module in llm._model.modules()}
     assert "Int8Linear" in kinds
+    assert llm._writer.batched
     assert _cited(events) == (SHOWN, "supported", [HELD])
     assert events[-1].data["model"]["quantization"] == "int8"
     record_property("int8", "int8")

@@ -11,8 +11,10 @@ import torch
 
 from rag.errors import ModelError
 from rag.models import loading
+from rag.models.adapter import put_adapter, quiet_peft
 from rag.models.int8 import Int8Linear, to_int8
 from rag.models.loading import load_causal
+from rag.models.writer import Writer
 from tests.rag.tuning.tiny import make_model
 
 
@@ -53,6 +55,29 @@ def test_all_but_the_last_layer_is_held_in_eight_bits(folder: Path) -> None:
     whole = load_causal(folder, "cpu", "float32")
     assert whole.quantization is None
     assert 0 < to_int8(whole.model) < 1
+
+
+def test_an_adapter_beside_the_weights_answers_as_a_merged_one_in_a_batch(
+    folder: Path, tmp_path: Path
+) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    with quiet_peft():
+        model = load_causal(folder, "cpu", "float32").model
+        get_peft_model(model, config).save_pretrained(tmp_path)
+    ids = torch.arange(5, 25)[None]
+    plain, beside, merged = (load_causal(folder, "cpu", "float32").model for _ in range(3))
+    beside = put_adapter(beside, tmp_path, merge=False).eval()
+    merged = put_adapter(merged, tmp_path).eval()
+    assert any("lora" in name for name, _ in beside.named_parameters())
+    assert type(beside) is type(plain)
+    assert Writer(beside, rows=2, cache_bytes=2**20).batched
+    with torch.inference_mode():
+        found, right, other = (model(ids).logits for model in (beside, merged, plain))
+    torch.testing.assert_close(found, right, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(found, other, atol=0.1)
 
 
 @pytest.mark.parametrize("precision", ["int4", "int8"])
