@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from rag.commands.models import models
 from rag.errors import ModelError
+from rag.models.fit import cache_tokens
 from rag.settings import Settings
 
 _CONFIG = {
@@ -56,7 +57,7 @@ def test_by_name_folder_and_file(settings: Settings) -> None:
 def test_as_it_is_to_be_used(settings: Settings) -> None:
     given = ("--context", "1000", "--concurrency", "2", "--precision", "bfloat16", "--json")
     (row,) = json.loads(run(settings, "org/tiny", *given).stdout)["precisions"]
-    assert row["cache_bytes"] == 2 * 1000 * 2 * 2 * 64 * 2
+    assert row["cache_bytes"] == cache_tokens(1000, 2) * 2 * 2 * 64 * 2
     assert row["total_bytes"] == sum(row[f"{n}_bytes"] for n in ("weights", "cache", "overhead"))
 
 
