@@ -99,9 +99,10 @@ def needed(
     if not packed and (bits := packed_bits(config)):
         weights = stored + shape.buffers if stored else _made(shape, bits, width)
     layer = shape.hidden * shape.inner
-    if precision == "int8" and place == "cpu":  # all is loaded, then one layer after the other
+    if precision == "int8" and place == "cpu":  # all stays until each layer is packed
         whole = _weights(shape, _NAMES[width], width, place)
-        loading = whole + max(_PACKING_COPIES * 4 * layer, 2 * shape.fused * width)
+        packing = shape.linear + _PACKING_COPIES * 4 * layer
+        loading = whole + max(packing, 2 * shape.fused * width)
     else:
         loading = weights + 2 * shape.fused * width
     unpacked = layer * width if packed else 0

@@ -199,7 +199,9 @@ def test_eight_bits_on_a_processor_are_loaded_whole(
     assert need.weights == _bytes(model)
     plain = needed(CONFIGS["llama"], "bfloat16" if pays else "float32", 9, 1, "cpu")
     assert need.cache == plain.cache
-    assert need.loading >= plain.loading >= whole
+    # to_int8 holds a layer until the last one is packed
+    packed = shape_of(CONFIGS["llama"]).linear
+    assert need.loading >= plain.loading + packed > whole + packed
 
 
 def _bytes(model: Any) -> int:
