@@ -2,8 +2,9 @@
 
     total = weights + attention cache + overhead
 
-Weights and cache are exact (rag/models/shape.py); the overhead is what the engine computes in
-between. Its factors are measured by `benchmarks/fit.py`, which holds the whole to 10 %.
+Weights and the cache's bytes of a token are exact (rag/models/shape.py), its tokens are those that
+the engine takes (rag/models/batch); the overhead is what it computes in between. Its factors are
+measured by `benchmarks/fit.py`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.errors import UsageError
+from rag.models.quantized import packed_bits
 from rag.models.shape import Shape, shape_of
 
-# bytes of a number; 8 and 4 bits are those of bitsandbytes, which packs linear layers only and
-# computes in bfloat16: a float32 for each row, or for each 64 numbers of NF4
-WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5 + 4 / 64}
+# bytes of a number; 8 and 4 bits are of linear layers only. NF4 has a byte for each 64 numbers and
+# a float32 for each 256 of those: double quantization (QLoRA, Dettmers et al. 2023)
+_NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
+WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": _NF4}
 PRECISIONS = tuple(WIDTHS)
+_PACKED = ("int8", "int4")
+_NAMES = {2: "bfloat16", 4: "float32"}
 
-# the engine reads a prompt in pieces of so many tokens, and computes several prompts at once
+# the engine reads one prompt at a time, in pieces of so many tokens; a row of its cache has a
+# multiple of so many columns
 PIECE_TOKENS = 256
+# a tenth of the cache's tokens are those of common beginnings
+_ALL, _ROWS = 10, 9
+# what packing a layer's weights takes beside them, in copies of float32
+_PACKING_COPIES = 3
+# a scale for each 128 packed numbers, or fewer of them, where only the bits are known
+_SCALES = 1.05
 # modules of transformers and the tokenizer's, on a processor; cuBLAS' workspaces on a GPU
 _RUNTIME = {"cpu": 125_000_000, "cuda": 64_000_000}
 _VOCABULARY_ENTRY = 700
@@ -54,12 +66,21 @@ class Needed:
 
 
 def needed(
-    config: Mapping[str, Any], precision: str, context: int, concurrency: int, device: str
+    config: Mapping[str, Any],
+    precision: str,
+    context: int,
+    concurrency: int,
+    device: str,
+    *,
+    cache_bytes: int = 0,
+    stored: int = 0,
 ) -> Needed:
     """The memory for a model of a `config.json` that answers `concurrency` questions at once.
 
     `context` is how many tokens prompt and answer have together, at most; the window that the model
-    was made for is not looked at. `device` is a torch device, as `cpu` or `cuda:0`.
+    was made for is not looked at. `device` is a torch device, as `cpu` or `cuda:0`. `cache_bytes`
+    bounds the cache, though never below what one question takes; 0 is no bound. `stored` are the
+    bytes of the files of a checkpoint that its makers quantized, 0 where they are not here.
     Raises ModelError for a configuration of no causal language model, UsageError for another
     precision or numbers below 1.
     """
@@ -68,57 +89,114 @@ def needed(
     if not (1 <= context <= _MOST_TOKENS and 1 <= concurrency <= _MOST_TOKENS):
         raise UsageError("The context and the number of requests at once must be at least 1.")
     shape = shape_of(config)
-    width = 4 if precision == "float32" else 2
     place = device.partition(":")[0]
+    width = _compute_width(precision, place)
     runtime = _RUNTIME.get(place, _RUNTIME["cpu"])
     if place == "cpu":
         runtime += shape.vocabulary * _VOCABULARY_ENTRY
-    weights = _weights(shape, precision, width)
+    packed = precision in _PACKED
+    weights = _weights(shape, precision, width, place)
+    if not packed and (bits := packed_bits(config)):
+        weights = stored + shape.buffers if stored else _made(shape, bits, width)
+    layer = shape.hidden * shape.inner
+    if precision == "int8" and place == "cpu":  # all stays until each layer is packed
+        whole = _weights(shape, _NAMES[width], width, place)
+        packing = shape.linear + _PACKING_COPIES * 4 * layer
+        loading = whole + max(packing, 2 * shape.fused * width)
+    else:
+        loading = weights + 2 * shape.fused * width
+    unpacked = layer * width if packed else 0
     return Needed(
         precision=precision,
         parameters=shape.parameters,
         weights=weights,
-        cache=concurrency * _cache(shape, width, context),
-        overhead=runtime + concurrency * _activations(shape, width, context),
-        loading=weights + runtime + 2 * shape.fused * width,
+        cache=_cache(shape, width, context, concurrency, cache_bytes),
+        overhead=runtime + unpacked + _activations(shape, width, context, concurrency),
+        loading=loading + runtime,
     )
 
 
+def cache_tokens(context: int, concurrency: int) -> int:
+    """The tokens of an engine's cache in which so many questions of a context are answered."""
+    columns = -(-context // PIECE_TOKENS) * PIECE_TOKENS
+    return _with_heads(concurrency * columns)
+
+
 def longest(
-    config: Mapping[str, Any], precision: str, concurrency: int, device: str, free: int, most: int
+    config: Mapping[str, Any],
+    precision: str,
+    concurrency: int,
+    device: str,
+    free: int,
+    most: int,
+    *,
+    cache_bytes: int = 0,
+    stored: int = 0,
 ) -> int:
     """The longest context, up to `most` tokens, with which a model fits into `free` bytes; or 0."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
-        if needed(config, precision, middle, concurrency, device).peak <= free:
+        need = needed(
+            config, precision, middle, concurrency, device, cache_bytes=cache_bytes, stored=stored
+        )
+        if need.peak <= free:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _weights(shape: Shape, precision: str, width: int) -> int:
+def _compute_width(precision: str, place: str) -> int:
+    """Bytes of the numbers that are computed in; packed weights are as `auto` has it."""
+    if precision in _PACKED and place == "cpu":
+        from rag.models.device import pick_precision
+
+        return int(pick_precision("auto", place).itemsize)
+    return 4 if precision == "float32" else 2
+
+
+def _weights(shape: Shape, precision: str, width: int, place: str) -> int:
     single = 4 * shape.single + shape.buffers
-    if precision in ("int8", "int4"):
-        rows = 4 * shape.linear_rows if precision == "int8" else 0
+    if precision in _PACKED:
+        # a scale for each row; our own layers have it in bfloat16 too
+        scales = 2 + width if place == "cpu" else 4
+        rows = scales * shape.linear_rows if precision == "int8" else 0
         packed = int(shape.linear * WIDTHS[precision]) + rows
         return packed + (shape.parameters - shape.single - shape.linear) * width + single
     return (shape.parameters - shape.single) * width + single
 
 
-def _cache(shape: Shape, width: int, context: int) -> int:
-    """Bytes for one sequence; a window of W keeps W - 1 tokens and the piece that is read."""
-    total = 0
-    for layers in shape.cache:
-        most = layers.window - 1 + PIECE_TOKENS if layers.window else context
-        total += layers.count * (layers.each * min(context, most) * width + layers.fixed)
-    return total
+def _made(shape: Shape, bits: int, width: int) -> int:
+    """Bytes of weights whose linear layers the makers packed."""
+    packed = int(shape.linear * min(bits / 8 * _SCALES, width))
+    rest = (shape.parameters - shape.single - shape.linear) * width
+    return packed + rest + 4 * shape.single + shape.buffers
 
 
-def _activations(shape: Shape, width: int, context: int) -> int:
-    """Bytes that one piece of a prompt is computed in, and the scores of the next token."""
-    piece = min(PIECE_TOKENS, context)
+def _cache(shape: Shape, width: int, context: int, concurrency: int, bound: int) -> int:
+    """Bytes of the engine's cache, which keeps every token in every layer, whatever its window."""
+    token = sum(layers.count * layers.each * width for layers in shape.cache)
+    fixed = sum(layers.count * layers.fixed for layers in shape.cache)
+    wanted = cache_tokens(context, concurrency) * token + concurrency * fixed
+    if not bound:
+        return wanted
+    one = _with_heads(context) * token + fixed
+    return min(wanted, max(bound, one))
+
+
+def _with_heads(tokens: int) -> int:
+    return -(-tokens * _ALL // _ROWS)
+
+
+def _activations(shape: Shape, width: int, context: int, concurrency: int) -> int:
+    """Bytes that a piece of one prompt is computed in, and the scores of all next tokens.
+
+    A model that keeps something of a fixed size is in no batch: its prompts are read at once.
+    """
+    piece = max(min(PIECE_TOKENS, context), concurrency)
+    if any(layers.fixed for layers in shape.cache):
+        piece = concurrency * min(PIECE_TOKENS, context)
     inner = piece * (4 * shape.inner + 8 * shape.hidden) * width
     scores = piece * context * shape.scores * (4 + 2 * width)
-    return inner + scores + 3 * 4 * shape.vocabulary
+    return inner + scores + concurrency * 3 * 4 * shape.vocabulary

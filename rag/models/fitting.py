@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rag.memory import give_back
 from rag.models.fit import PRECISIONS, WIDTHS, Needed, longest, needed
 from rag.models.folder import EMBEDDER, list_models, model_paths
 from rag.models.hardware import Memory, memory_for
+from rag.models.quantized import loads, stored_bytes
 from rag.models.shape import CONFIG, read_config, shape_of
 from rag.settings import Settings, choices_of
 
@@ -32,15 +33,28 @@ _ONE_BY_ONE = "HF_DEACTIVATE_ASYNC_LOAD"
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How a model is to be used: in which precision, on how many tokens, by how many at once."""
+    """How a model is to be used: in which precision, on how many tokens, by how many at once.
+
+    `cache_bytes` bounds its cache, 0 does not; `stored` is that of `rag.models.fit.needed`.
+    """
 
     precision: str
     context: int
     concurrency: int
+    cache_bytes: int = 0
+    stored: int = 0
 
     def needed(self, config: Mapping[str, Any], memory: Memory) -> Needed:
         """The memory for a model that is used so. Raises ModelError, UsageError."""
-        return needed(config, self.precision, self.context, self.concurrency, memory.device)
+        return needed(
+            config,
+            self.precision,
+            self.context,
+            self.concurrency,
+            memory.device,
+            cache_bytes=self.cache_bytes,
+            stored=self.stored,
+        )
 
 
 @contextmanager
@@ -61,7 +75,8 @@ def loading(
     else:
         config = read_config(folder)
         with _one_by_one(bool(shape_of(config).fused)):
-            refuse_unfit(folder.name, config, settings, memory_for(settings.llm_device), others)
+            memory = memory_for(settings.llm_device)
+            refuse_unfit(folder.name, config, settings, memory, others, folder)
             yield
     give_back()
 
@@ -72,9 +87,13 @@ def refuse_unfit(
     settings: Settings,
     memory: Memory,
     others: Callable[[], Iterable[Named]] | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Raises ModelError where a model needs more than is free, with what would fit instead."""
-    use = use_of(settings, config, memory)
+    """Raises ModelError where a model needs more than is free, with what would fit instead.
+
+    `folder` is the model's own, where it is here.
+    """
+    use = use_of(settings, config, memory, folder)
     need = use.needed(config, memory)
     if need.peak <= memory.free:
         return
@@ -90,14 +109,21 @@ def refuse_unfit(
     )
 
 
-def use_of(settings: Settings, config: Mapping[str, Any], memory: Memory) -> Use:
-    """How the settings would use a model: the longest prompt with its answer, within its window."""
+def use_of(
+    settings: Settings, config: Mapping[str, Any], memory: Memory, folder: Path | None = None
+) -> Use:
+    """How the settings would use a model: the longest prompt with its answer, within its window.
+
+    `folder` is the model's own, where it is here.
+    """
     window = shape_of(config).window
     most = settings.llm_max_prompt_tokens + settings.llm_max_new_tokens
     return Use(
         precision_for(settings.llm_precision, memory.device),
         min(most, window) if window else most,
         settings.llm_concurrency,
+        settings.llm_cache_mb * 2**20,
+        stored_bytes(folder) if folder else 0,
     )
 
 
@@ -153,8 +179,9 @@ def _ways(use: Use, config: Mapping[str, Any], settings: Settings, memory: Memor
             yield text
     if found:
         return
-    for precision in _smaller(use.precision):
-        least = Use(precision, min(use.context, _LEAST_PROMPT + settings.llm_max_new_tokens), 1)
+    context = min(use.context, _LEAST_PROMPT + settings.llm_max_new_tokens)
+    for precision in _smaller(use.precision, config, memory.device):
+        least = replace(use, precision=precision, context=context, concurrency=1)
         if least.needed(config, memory).peak <= memory.free:
             yield (
                 f"set llm.precision to {precision}, llm.concurrency to 1 and "
@@ -167,30 +194,38 @@ def _changes(
     use: Use, config: Mapping[str, Any], settings: Settings, memory: Memory
 ) -> Iterator[tuple[str, Use]]:
     """Each a setting to change, and the use that comes of it; the mildest that fits of a kind."""
-    for precision in _smaller(use.precision):
-        smaller = Use(precision, use.context, use.concurrency)
+    for precision in _smaller(use.precision, config, memory.device):
+        smaller = replace(use, precision=precision)
         if smaller.needed(config, memory).peak <= memory.free:
             yield f"set llm.precision to {precision}", smaller
             break
     fewer = range(use.concurrency - 1, 0, -1)
     for number in fewer if use.concurrency <= 64 else (use.concurrency // 2, 8, 1):
-        one = Use(use.precision, use.context, number)
+        one = replace(use, concurrency=number)
         if one.needed(config, memory).peak <= memory.free:
             yield f"set llm.concurrency to {number}", one
             break
     tokens = longest(
-        config, use.precision, use.concurrency, memory.device, memory.free, use.context
+        config,
+        use.precision,
+        use.concurrency,
+        memory.device,
+        memory.free,
+        use.context,
+        cache_bytes=use.cache_bytes,
+        stored=use.stored,
     )
     prompt = (tokens - settings.llm_max_new_tokens) // 64 * 64
     if prompt >= _LEAST_PROMPT:
-        shorter = Use(use.precision, prompt + settings.llm_max_new_tokens, use.concurrency)
+        shorter = replace(use, context=prompt + settings.llm_max_new_tokens)
         yield f"set llm.max_prompt_tokens to {prompt}", shorter
 
 
-def _smaller(precision: str) -> list[str]:
-    """Precisions with smaller numbers that the settings know, the nearest first."""
+def _smaller(precision: str, config: Mapping[str, Any], device: str) -> list[str]:
+    """Precisions with smaller numbers that the settings know and that load here, nearest first."""
     known = [name for name in PRECISIONS if name in choices_of("llm_precision")]
-    return [name for name in known if WIDTHS[name] < WIDTHS[precision]]
+    smaller = [name for name in known if WIDTHS[name] < WIDTHS[precision]]
+    return [name for name in smaller if loads(name, device, config)]
 
 
 def _models(
@@ -204,6 +239,7 @@ def _models(
         except ModelError:
             continue
     fitting: list[str] = []
+    use = replace(use, stored=0)
     for parameters, other, config in sorted(sized, key=lambda row: (-row[0], row[1])):
         smaller = other != name and other not in fitting and parameters < need.parameters
         if smaller and use.needed(config, memory).peak <= memory.free:

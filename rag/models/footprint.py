@@ -1,6 +1,7 @@
 """How much memory a model of the catalogue takes, and how much this machine has.
 
-The one place that says so: the catalogue, its commands and its pages ask here.
+The catalogue, its commands and its pages ask here. It is a quick figure, of the parameters alone:
+`rag/models/fit.py` builds a model's shape and tells it exactly.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from functools import lru_cache
 
 from rag.memory import total_memory
 from rag.models.catalogue import Model
+from rag.models.quantized import loads
 
 # bytes a parameter at each precision, the best first
 PRECISIONS = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.5}
 GPU, RAM = "gpu", "ram"
+
+# what an answer takes beside the weights: its cache, and what does not grow with them
+_MARGIN, _FIXED = 1.2, 300_000_000
 
 _ASK_SECONDS = 10
 _MIB = 2**20
@@ -31,7 +36,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a model takes at a precision, in bytes, and whether the machine has as much."""
+    """What a model's weights take at a precision, in bytes, and whether it can be used so here.
+
+    It fits where the machine has a fifth more and 0.3 GB, and where the precision can be loaded.
+    """
 
     precision: str
     bytes: int
@@ -45,8 +53,22 @@ def needed_bytes(model: Model, precision: str) -> int:
 
 def needs(model: Model, machine: Machine) -> tuple[Need, ...]:
     """What a model takes at each precision."""
-    sizes = ((name, needed_bytes(model, name)) for name in PRECISIONS)
-    return tuple(Need(name, size, size <= machine.bytes) for name, size in sizes)
+    device = "cpu" if machine.kind == RAM else "cuda"
+    return tuple(
+        Need(
+            name,
+            needed_bytes(model, name),
+            loads(name, device, model.config) and _peak(model, name, machine) <= machine.bytes,
+        )
+        for name in PRECISIONS
+    )
+
+
+def _peak(model: Model, precision: str, machine: Machine) -> float:
+    """The bytes that must be there. 8 bits in RAM are loaded in float32, at worst, then packed."""
+    answering = needed_bytes(model, precision) * _MARGIN
+    whole = needed_bytes(model, "float32") if (precision, machine.kind) == ("int8", RAM) else 0
+    return max(answering, whole) + _FIXED
 
 
 def count_words(number: int) -> str:

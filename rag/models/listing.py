@@ -28,9 +28,10 @@ class Choice:
     """Which models are asked for: those for which all that is given here holds.
 
     `commercial`: commercial use is permitted, be it with conditions. `fits`: the machine has the
-    memory at one precision at least. `language` is a tag (BCP 47) that the makers name. `family`
-    is the beginning of a family's name. `here`: it is in the models folder. A model that the
-    catalogue does not know is commercial for nobody and speaks nothing, as far as is known.
+    memory at one precision that loads here, by the quick figure of `rag/models/footprint.py`.
+    `language` is a tag (BCP 47) that the makers name. `family` is the beginning of a family's name.
+    `here`: it is in the models folder. A model that the catalogue does not know is commercial for
+    nobody and speaks nothing, as far as is known.
     """
 
     commercial: bool = False

@@ -19,7 +19,7 @@ def needed_bytes(folder: Path, settings: Settings, device: str) -> int:
     if not settings.llm_check_fit:
         return 0
     config, place = read_config(folder), Memory(device, "", 0)
-    return use_of(settings, config, place).needed(config, place).peak
+    return use_of(settings, config, place, folder).needed(config, place).peak
 
 
 def free_bytes(device: str) -> int:

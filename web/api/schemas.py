@@ -289,7 +289,7 @@ class ModelsQuery(_Input):
     """Which models: those for which all that is given here holds.
 
     `commercial`: the licence permits commercial use, be it with conditions. `fits`: this machine
-    has the memory for its weights at one precision at least. `language` (BCP 47) is named by its
+    has the memory at one precision that loads here. `language` (BCP 47) is named by its
     makers. `family` is the beginning of a family's name. `here`: it is in the models folder.
     """
 

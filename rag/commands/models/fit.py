@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,20 +46,26 @@ def fit(
 ) -> None:
     """Tell how much memory MODEL needs in each precision, and whether it fits here.
 
-    MODEL is a name in the models folder, a model's folder, or a config.json; no weights are needed.
+    MODEL is a name in the models folder, a model's folder, a config.json, or a model of the
+    catalogue; no weights are needed.
     """
-    from rag.models.fit import needed
     from rag.models.fitting import precision_for, use_of
     from rag.models.hardware import memory_for
+    from rag.models.quantized import loads
     from rag.models.shape import shape_of
 
-    name, config = _config(settings, model)
+    name, config, folder = _config(settings, model)
     shape = shape_of(config)
     memory = memory_for(settings.llm_device)
-    use = use_of(settings, config, memory)
+    use = use_of(settings, config, memory, folder)
     context, concurrency = context or use.context, concurrency or use.concurrency
     chosen = [precision] if precision else list(_PRECISIONS)
-    needs = [needed(config, one, context, concurrency, memory.device) for one in chosen]
+    known = [
+        replace(use, precision=one, context=context, concurrency=concurrency) for one in chosen
+    ]
+    needs = [
+        (one.needed(config, memory), loads(one.precision, memory.device, config)) for one in known
+    ]
     if as_json:
         row = {
             "model": name,
@@ -69,7 +77,7 @@ def fit(
             "device": memory.device,
             "free_bytes": memory.free,
             "precision": precision_for(settings.llm_precision, memory.device),
-            "precisions": [_row(need, memory) for need in needs],
+            "precisions": [_row(need, memory, here) for need, here in needs],
         }
         click.echo(json_line(row))
         return
@@ -82,30 +90,33 @@ def fit(
     if shape.window and context > shape.window:
         click.echo(f"It was made for {shape.window:,} tokens at most.", err=True)
     click.echo(f"{'':10}{'weights':>11}{'cache':>11}{'besides':>11}{'together':>11}{'loading':>11}")
-    for need in needs:
-        click.echo(_line(need, memory))
+    for need, here in needs:
+        click.echo(_line(need, memory, here))
     click.echo(printable(f"{_size(memory.free)} of {memory.name} are free."))
 
 
-def _config(settings: Settings, model: str) -> tuple[str, dict[str, Any]]:
-    """The model's name and configuration. Raises ModelError where there is none."""
+def _config(settings: Settings, model: str) -> tuple[str, Mapping[str, Any], Path | None]:
+    """The model's name, configuration and folder. Raises ModelError where there is none."""
+    from rag.models.catalogue import entry_of
     from rag.models.folder import model_paths
     from rag.models.shape import CONFIG, read_config
 
     given = Path(model)
     if given.name == CONFIG and given.is_file():
-        return given.absolute().parent.name, read_config(given.parent)
+        return given.absolute().parent.name, read_config(given.parent), given.parent
     paths = model_paths(settings.models_path, model) if model.strip(". @") else ()
     folder = next((path for path in paths if path.is_dir()), None)
     if folder is None:
+        if entry := entry_of(model):
+            return entry.id, entry.config, None
         raise ModelError(
-            f"The model {model} is not in the models folder. `cloister models list` lists those "
-            "that are; a folder or a config.json may be named as well."
+            f"The model {model} is not in the models folder, and the catalogue does not know it. "
+            "`cloister models list` lists both; a folder or a config.json may be named as well."
         )
-    return folder.absolute().name.replace("--", "/", 1), read_config(folder)
+    return folder.absolute().name.replace("--", "/", 1), read_config(folder), folder
 
 
-def _row(need: Needed, memory: Memory) -> dict[str, Any]:
+def _row(need: Needed, memory: Memory, here: bool) -> dict[str, Any]:
     return {
         "precision": need.precision,
         "weights_bytes": need.weights,
@@ -113,13 +124,16 @@ def _row(need: Needed, memory: Memory) -> dict[str, Any]:
         "overhead_bytes": need.overhead,
         "total_bytes": need.total,
         "loading_bytes": need.loading,
-        "fits": need.peak <= memory.free,
+        "loads": here,
+        "fits": here and need.peak <= memory.free,
     }
 
 
-def _line(need: Needed, memory: Memory) -> str:
+def _line(need: Needed, memory: Memory, here: bool) -> str:
     sizes = (need.weights, need.cache, need.overhead, need.total, need.loading)
     verdict = "fits" if need.peak <= memory.free else "does not fit"
+    if not here:
+        verdict += ", but does not load here"
     return f"{need.precision:10}{''.join(f'{_size(size):>11}' for size in sizes)}  {verdict}"
 
 

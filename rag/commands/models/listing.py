@@ -67,8 +67,8 @@ def _print_catalogue(found: Listing) -> None:
     elif found.catalogue:
         memory = f"{found.machine.bytes / 1e9:.0f} GB of {_KINDS[found.machine.kind]}"
         click.echo(
-            f"Fits: the best precision whose weights this machine holds ({memory}); an answer "
-            f"takes more. {NOT_ADVICE}",
+            f"Fits: the best precision that loads here and whose weights leave this machine "
+            f"({memory}) a margin for answers; `cloister models fit ID` is exact. {NOT_ADVICE}",
             err=True,
         )
 

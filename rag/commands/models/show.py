@@ -62,7 +62,8 @@ def _lines(found: Sheet) -> Iterator[str]:
     for need in found.needs:
         fits = "fits" if need.fits else "does not fit"
         yield _fact(need.precision, f"{need.bytes / 1e9:8.1f} GB  {fits}")
-    yield f"  This machine has {found.machine.bytes / 1e9:.0f} GB of {kind}; an answer takes more."
+    yield f"  This machine has {found.machine.bytes / 1e9:.0f} GB of {kind}. Fits: it loads here, "
+    yield "  and a margin is left for answers; `cloister models fit ID` is exact."
     yield ""
     yield from _licence(f"Weights: {found.weights.name}", found.weights)
     title = f"Code of the architecture, in transformers: {found.code.name}"

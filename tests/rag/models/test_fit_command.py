@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from rag.commands.models import models
 from rag.errors import ModelError
+from rag.models import quantized
+from rag.models.fit import cache_tokens
 from rag.settings import Settings
 
 _CONFIG = {
@@ -35,6 +37,28 @@ def run(settings: Settings, *arguments: str) -> Result:
     return CliRunner().invoke(models, ["fit", *arguments], obj=settings)
 
 
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantized, "find_spec", lambda _: object())
+
+
+def test_a_model_of_the_catalogue_need_not_be_here(settings: Settings) -> None:
+    done = run(settings, "smollm2-135m-instruct", "--precision", "float32", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert said["precisions"][0]["weights_bytes"] >= 4 * said["parameters"]
+
+
+def test_a_precision_that_does_not_load_does_not_fit(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantized, "find_spec", lambda _: None)
+    rows = json.loads(run(settings, "org/tiny", "--json").stdout)["precisions"]
+    assert [row["precision"] for row in rows if not row["fits"]] == ["int4"]
+    assert run(settings, "org/tiny").stdout.count("does not load here") == 1
+
+
 def test_by_name_folder_and_file(settings: Settings) -> None:
     folder = settings.models_path / "org--tiny"
     for given in ("org/tiny", "org--tiny", str(folder), str(folder / "config.json")):
@@ -56,7 +80,7 @@ def test_by_name_folder_and_file(settings: Settings) -> None:
 def test_as_it_is_to_be_used(settings: Settings) -> None:
     given = ("--context", "1000", "--concurrency", "2", "--precision", "bfloat16", "--json")
     (row,) = json.loads(run(settings, "org/tiny", *given).stdout)["precisions"]
-    assert row["cache_bytes"] == 2 * 1000 * 2 * 2 * 64 * 2
+    assert row["cache_bytes"] == cache_tokens(1000, 2) * 2 * 2 * 64 * 2
     assert row["total_bytes"] == sum(row[f"{n}_bytes"] for n in ("weights", "cache", "overhead"))
 
 

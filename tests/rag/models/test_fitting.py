@@ -15,10 +15,13 @@ import pytest
 import rag.models.fitting as fitting
 from rag.errors import ModelError, UsageError
 from rag.generation import load_generator
+from rag.models import quantized
 from rag.models.fit import longest, needed
 from rag.models.fitting import loading, refuse_unfit, use_of
 from rag.models.hardware import Memory, may_have_gpu, memory_for
+from rag.models.writer import Writer
 from rag.settings import Settings
+from tests.rag.models.tiny_models import tiny
 
 _LLAMA: dict[str, Any] = {
     "model_type": "llama",
@@ -61,7 +64,7 @@ def test_what_fits_is_not_refused(tmp_path: Path) -> None:
 
 def test_the_refusal_says_what_is_needed_and_what_there_is(tmp_path: Path) -> None:
     said = message(4, Settings(models=tmp_path, llm_precision="float32"))
-    assert "The model big needs 41" in said
+    assert "The model big needs 43.9 GB" in said
     assert "of RAM in float32 to answer 8 questions at once with 1,664 tokens each" in said
     assert "weights 27.0 GB" in said
     assert "4.0 GB are free" in said
@@ -91,6 +94,68 @@ def test_where_one_change_is_too_little_several_are_proposed(tmp_path: Path) -> 
     settings = Settings(models=tmp_path, llm_precision="float32", llm_concurrency=32)
     said = message(15, settings)
     assert "llm.precision to bfloat16, llm.concurrency to 1 and llm.max_prompt_tokens" in said
+
+
+def test_only_a_precision_that_loads_here_is_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(models=tmp_path, llm_precision="bfloat16", llm_concurrency=1)
+    for there in (None, object()):
+        monkeypatch.setattr(quantized, "find_spec", lambda _, there=there: there)
+        said = message(9, settings)
+        assert "llm.precision to int8" not in said  # all is loaded before it is packed
+        assert ("llm.precision to int4" in said) is (there is not None)
+    packed = {**_LLAMA, "quantization_config": {"quant_method": "gptq", "bits": 8}}
+    with pytest.raises(ModelError) as raised:
+        refuse_unfit("big", packed, settings, memory(6))
+    assert "llm.precision to" not in str(raised.value)
+
+
+def test_weights_that_their_makers_packed(tmp_path: Path) -> None:
+    settings = Settings(models=tmp_path, llm_precision="bfloat16")
+    plain = use_of(settings, _LLAMA, memory(1)).needed(_LLAMA, memory(1)).weights
+
+    def weights(given: Mapping[str, Any], folder: Path | None = None) -> int:
+        config = {**_LLAMA, "quantization_config": given}
+        return use_of(settings, config, memory(1), folder).needed(config, memory(1)).weights
+
+    for given in (
+        {"quant_method": "gptq", "bits": 4, "group_size": 128},
+        {"quant_method": "bitsandbytes", "load_in_4bit": True},
+        {"quant_method": "compressed-tensors", "config_groups": {"0": {"w": {"num_bits": 4}}}},
+    ):
+        assert 0.25 * plain < weights(given) < 0.35 * plain
+    assert 0.5 * plain < weights({"quant_method": "fp8"}) < 0.6 * plain
+    assert weights({"quant_method": "mxfp4"}) == weights({"quant_method": "new"}) == plain
+    folder = model(tmp_path, "packed", _LLAMA)
+    (folder / "model.safetensors").write_bytes(bytes(12_345))
+    assert 12_345 <= weights({"quant_method": "gptq", "bits": 4}, folder) < 20_000
+    assert use_of(settings, _LLAMA, memory(1), folder).needed(_LLAMA, memory(1)).weights == plain
+
+
+def test_the_engine_s_bound_is_counted(tmp_path: Path) -> None:
+    settings = Settings(models=tmp_path, llm_precision="bfloat16", llm_cache_mb=1500)
+    need = use_of(settings, _LLAMA, memory(1)).needed(_LLAMA, memory(1))
+    assert need.cache == 1500 * 2**20
+    refuse_unfit("big", _LLAMA, settings, Memory("cpu", "RAM", need.peak))
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3"])
+@pytest.mark.parametrize(("rows", "context"), [(1, 100), (3, 300), (8, 256)])
+def test_what_is_counted_is_enough_for_the_engine(name: str, rows: int, context: int) -> None:
+    tiny_model = tiny(name)
+    config = json.loads(tiny_model.config.to_json_string())
+    cache = needed(config, "float32", context, rows, "cpu").cache
+    batch = Writer(tiny_model, rows, cache).loop
+    assert batch is not None
+    room = batch._room
+    assert room.tokens >= rows * context
+    shape = room.shape([context] * rows, (0, 0), 0)
+    assert shape == (rows, -(-context // 256) * 256)
+    least = needed(config, "float32", context, rows, "cpu", cache_bytes=1).cache
+    one = Writer(tiny_model, rows, least).loop
+    assert one is not None
+    assert one._room.ever(context)
 
 
 def test_other_models_that_fit_are_named_the_largest_first(tmp_path: Path) -> None:
@@ -160,8 +225,8 @@ def test_the_window_of_the_model_bounds_what_is_asked(tmp_path: Path) -> None:
 
 def test_the_longest_context_that_fits() -> None:
     free = needed(_SMALL, "float32", 700, 2, "cpu").peak
-    assert longest(_SMALL, "float32", 2, "cpu", free, 4096) == 700
-    assert longest(_SMALL, "float32", 2, "cpu", free - 1, 4096) == 699
+    assert longest(_SMALL, "float32", 2, "cpu", free, 4096) == 768  # columns are in blocks
+    assert longest(_SMALL, "float32", 2, "cpu", free - 1, 4096) == 512
     assert longest(_SMALL, "float32", 2, "cpu", 1, 4096) == 0
     assert longest(_SMALL, "float32", 2, "cpu", 2**50, 4096) == 4096
 

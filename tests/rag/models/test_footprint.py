@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from rag.memory import total_memory
-from rag.models import footprint
+from rag.models import footprint, quantized
 from rag.models.catalogue import entry_of
+from rag.models.fit import needed
 from rag.models.footprint import GPU, RAM, Machine, count_words, needed_bytes, needs, this_machine
 
 
@@ -21,8 +22,37 @@ def test_weights_at_each_precision() -> None:
     model = entry_of("Qwen/Qwen3-8B")
     assert model is not None
     assert needed_bytes(model, "bfloat16") == 2 * model.parameters
-    found = {need.precision: need.fits for need in needs(model, Machine(2 * model.parameters, RAM))}
-    assert found == {"float32": False, "bfloat16": True, "int8": True, "int4": True}
+
+
+@pytest.mark.parametrize("there", [None, object()])
+def test_what_fits_can_be_loaded_and_leaves_a_margin(
+    there: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantized, "find_spec", lambda _: there)
+    model = entry_of("Qwen/Qwen3-8B")
+    assert model is not None
+
+    def fits(size: float, kind: str) -> list[str]:
+        found = needs(model, Machine(int(size), kind))
+        return [need.precision for need in found if need.fits]
+
+    packed = ["int8", "int4"] if there else []
+    half = 2 * model.parameters
+    assert fits(half, GPU) == packed
+    assert fits(1.2 * half + 300_000_001, GPU) == ["bfloat16", *packed]
+    # on a processor 8 bits are packed after all was loaded
+    assert fits(1.2 * half + 300_000_001, RAM) == ["bfloat16", *packed[1:]]
+    assert fits(2 * half + 300_000_000, RAM) == ["bfloat16", "int8", *packed[1:]]
+    whole = fits(2.4 * half + 300_000_001, RAM)
+    assert whole == ["float32", "bfloat16", "int8", *packed[1:]]
+
+
+def test_the_quick_figure_is_near_the_exact_one() -> None:
+    for name in ("HuggingFaceTB/SmolLM2-1.7B-Instruct", "Qwen/Qwen3-8B"):
+        model = entry_of(name)
+        assert model is not None
+        exact = needed(model.config, "bfloat16", 1664, 1, "cuda").peak
+        assert 0.9 < footprint._peak(model, "bfloat16", Machine(0, GPU)) / exact < 1.3
 
 
 def test_counts_as_people_say_them() -> None:

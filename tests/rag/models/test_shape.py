@@ -11,7 +11,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 from rag.errors import ModelError, UsageError
-from rag.models.fit import PIECE_TOKENS, needed
+from rag.models import device
+from rag.models.fit import cache_tokens, needed
+from rag.models.int8 import to_int8
 from rag.models.shape import read_config, shape_of
 
 _TINY: dict[str, Any] = {
@@ -109,15 +111,35 @@ def test_parameters_and_cache_are_those_of_the_built_model(name: str) -> None:
         )
     # a window's layer keeps a view of all that it was given in one piece
     kept = {t.untyped_storage().data_ptr(): t for c in cache.layers for t in (c.keys, c.values)}
-    assert need.cache == sum(t.untyped_storage().nbytes() for t in kept.values())
+    taken = sum(t.untyped_storage().nbytes() for t in kept.values())
+    assert need.cache * _CONTEXT == taken * cache_tokens(_CONTEXT, 1)
 
 
-def test_a_window_bounds_the_cache() -> None:
+def test_a_window_saves_nothing_in_the_engine_s_cache() -> None:
     config = {**CONFIGS["mistral"], "sliding_window": 16}
-    long, longer = (needed(config, "bfloat16", n, 1, "cpu").cache for n in (5_000, 50_000))
-    assert long == longer == 3 * 2 * 2 * 8 * 2 * (16 - 1 + PIECE_TOKENS)
     full = {**config, "sliding_window": None}
-    assert needed(full, "bfloat16", 50_000, 1, "cpu").cache == 3 * 2 * 2 * 8 * 2 * 50_000
+    for context in (5_000, 50_000):
+        cache = needed(config, "bfloat16", context, 1, "cpu").cache
+        assert cache == needed(full, "bfloat16", context, 1, "cpu").cache
+        assert cache >= 3 * 2 * 2 * 8 * 2 * context
+
+
+def test_one_prompt_is_read_at_a_time() -> None:
+    config = {**CONFIGS["llama"], "hidden_size": 1024, "intermediate_size": 4096}
+    one, eight = (needed(config, "bfloat16", 1000, n, "cpu").overhead for n in (1, 8))
+    assert eight - one == 7 * 3 * 4 * 96
+
+
+def test_a_bound_of_the_cache_leaves_room_for_one_question() -> None:
+    free, small, large = (
+        needed(CONFIGS["llama"], "float32", 1000, 8, "cpu", cache_bytes=n).cache
+        for n in (0, 1, 2**40)
+    )
+    assert large == free > 7 * small
+    assert small >= 3 * 2 * 16 * 4 * 1000
+    between = (small + free) // 2
+    bound = needed(CONFIGS["llama"], "float32", 1000, 8, "cpu", cache_bytes=between)
+    assert bound.cache == between
 
 
 def test_the_text_model_of_one_that_sees_decides_the_cache() -> None:
@@ -144,11 +166,12 @@ def test_the_text_model_of_one_that_sees_decides_the_cache() -> None:
 
 def test_memory_grows_with_what_it_should() -> None:
     config = CONFIGS["llama"]
-    one = needed(config, "bfloat16", 100, 1, "cpu")
-    assert needed(config, "bfloat16", 200, 1, "cpu").cache == 2 * one.cache
-    assert needed(config, "bfloat16", 100, 3, "cpu").cache == 3 * one.cache
-    assert needed(config, "float32", 100, 1, "cpu").cache == 2 * one.cache
-    assert one.weights < needed(config, "float32", 100, 1, "cpu").weights
+    tokens = 9 * 256
+    one = needed(config, "bfloat16", tokens, 1, "cpu")
+    assert needed(config, "bfloat16", 2 * tokens, 1, "cpu").cache == 2 * one.cache
+    assert needed(config, "bfloat16", tokens, 3, "cpu").cache == 3 * one.cache
+    assert needed(config, "float32", tokens, 1, "cpu").cache == 2 * one.cache
+    assert one.weights < needed(config, "float32", tokens, 1, "cpu").weights
     assert one.total == one.weights + one.cache + one.overhead <= one.peak
 
 
@@ -159,8 +182,31 @@ def test_packing_leaves_embeddings_norms_and_the_output_as_they_are() -> None:
     assert shape.linear == 3 * layer
     rest = 2 * (shape.parameters - shape.linear) + shape.buffers
     rows = 3 * (32 + 16 + 16 + 32 + 48 + 48 + 32)
-    assert needed(config, "int8", 9, 1, "cpu").weights == 3 * layer + 4 * rows + rest
-    assert needed(config, "int4", 9, 1, "cpu").weights == 3 * layer * 9 // 16 + rest
+    assert needed(config, "int8", 9, 1, "cuda:0").weights == 3 * layer + 4 * rows + rest
+    bits = 4 + 8 / 64 + 32 / (64 * 256)
+    assert needed(config, "int4", 9, 1, "cuda:0").weights == int(3 * layer * bits / 8) + rest
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_eight_bits_on_a_processor_are_loaded_whole(
+    pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_bfloat16_pays", lambda: pays)
+    model = build(CONFIGS["llama"])
+    model = model if pays else model.float()
+    whole, need = _bytes(model), needed(CONFIGS["llama"], "int8", 9, 1, "cpu")
+    to_int8(model)
+    assert need.weights == _bytes(model)
+    plain = needed(CONFIGS["llama"], "bfloat16" if pays else "float32", 9, 1, "cpu")
+    assert need.cache == plain.cache
+    # to_int8 holds a layer until the last one is packed
+    packed = shape_of(CONFIGS["llama"]).linear
+    assert need.loading >= plain.loading + packed > whole + packed
+
+
+def _bytes(model: Any) -> int:
+    tensors = [*model.parameters(), *model.buffers()]
+    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def test_all_experts_are_loaded() -> None:
