@@ -155,6 +155,7 @@ def load_generator(settings: Settings) -> Generator | None:
             rows=settings.llm_concurrency,
             cache_bytes=settings.llm_cache_mb * 2**20 or None,
             graphs=settings.llm_graphs == "auto",
+            question_tokens=settings.llm_max_prompt_tokens + settings.llm_max_new_tokens,
         )
     named = adapter.id if adapter else None
     info = ModelInfo(

@@ -123,7 +123,8 @@ class Settings:
     llm_cache_mb: int = _setting(
         0,
         "Memory for what the LLM keeps of the texts that it writes at once, in MiB; 0: a quarter "
-        "of what is free once it is loaded, on a GPU most of it.",
+        "of what is free once it is loaded, or what the questions at once need, if that is more; "
+        "on a GPU what they need.",
         least=0,
     )
     llm_graphs: str = _setting(

@@ -43,7 +43,8 @@ class LocalLLM(CustomLLM):
     `rag/models/batch`. All end at their next token when the program's main thread has ended.
     `adapter` is the folder of a LoRA adapter, checked before; `precision` is that of `load_causal`;
     `template` names a chat template as `llm.template` does. `cache_bytes` is the memory for keys
-    and values, None: a share of what is free; `graphs` False records no steps on a GPU.
+    and values, None: as `cache_for` has it for questions of `question_tokens`, their answers
+    included; `graphs` False records no steps on a GPU.
     """
 
     context_tokens: int
@@ -67,6 +68,7 @@ class LocalLLM(CustomLLM):
         rows: int = 8,
         cache_bytes: int | None = None,
         graphs: bool = True,
+        question_tokens: int = 0,
     ) -> None:
         place = pick_device(device)
         loaded = load_causal(folder, place, precision, adapter)
@@ -80,7 +82,7 @@ class LocalLLM(CustomLLM):
         self._chat = chat
         self._ends = ends
         try:
-            self._writer = Writer(self._model, rows, cache_bytes, graphs)
+            self._writer = Writer(self._model, rows, cache_bytes, graphs, question_tokens)
         except (MemoryError, RuntimeError) as error:
             if is_shortage(error):
                 raise ModelError(_NO_MEMORY.format(folder.name)) from error

@@ -23,7 +23,8 @@ from rag.models.batch.trial import find_attention
 
 _log = logging.getLogger("cloister")
 # of the memory that is free once the model is loaded, keys and values may take this share
-_CPU_SHARE, _GPU_SHARE = 0.25, 0.85
+_CPU_SHARE, _MOST_SHARE = 0.25, 0.85
+_GPU_TOKENS = 8192
 # of the tokens that fit, those of common beginnings
 _HEADS_SHARE = 0.1
 # rotary positions that change for the whole batch when one row is long
@@ -34,11 +35,17 @@ class Writer:
     """Writes requests in a batch where a trial found that right, and each alone where not.
 
     `rows` run at once in the batch; `cache_bytes` is the memory for their keys and values, None: a
-    share of what is free. With `graphs` steps on a CUDA GPU are recorded where that is faster.
+    share of what is free, or what `rows` questions of `question_tokens` need; see `cache_for`. With
+    `graphs` steps on a CUDA GPU are recorded where that is faster.
     """
 
     def __init__(
-        self, model: Any, rows: int, cache_bytes: int | None = None, graphs: bool = True
+        self,
+        model: Any,
+        rows: int,
+        cache_bytes: int | None = None,
+        graphs: bool = True,
+        question_tokens: int = 0,
     ) -> None:
         changing, original = _changing_positions(model.config.get_text_config(decoder=True))
         if changing:
@@ -47,7 +54,7 @@ class Writer:
         self._alone: Alone | None = Alone(model)
         self.loop: Loop | None = None
         if attention := find_attention(model):
-            self.loop = _loop(Steps(model, attention), rows, cache_bytes, graphs)
+            self.loop = _loop(Steps(model, attention), rows, cache_bytes, graphs, question_tokens)
         else:
             _log.warning(
                 "The LLM's answers are written each alone, which is slower when many ask at once: "
@@ -79,18 +86,39 @@ class Writer:
 
 
 @torch.inference_mode()
-def _loop(steps: Steps, rows: int, cache_bytes: int | None, graphs: bool) -> Loop:
+def _loop(
+    steps: Steps, rows: int, cache_bytes: int | None, graphs: bool, question_tokens: int
+) -> Loop:
     shelf = steps.shelf
     shelf.reserve(1, 1)
     steps.read(0, [0], 0)
-    tokens = (cache_bytes or _free(steps.device)) // shelf.token_bytes
+    window = getattr(steps.model.config, "max_position_embeddings", None) or question_tokens
+    question = min(question_tokens, window)
+    if not cache_bytes:
+        gpu = steps.device.type == "cuda"
+        cache_bytes = cache_for(_free(steps.device), shelf.token_bytes, rows, question, gpu)
+    tokens = cache_bytes // shelf.token_bytes
     shelf.clear()
-    heads = int(tokens * _HEADS_SHARE)
+    heads = min(int(tokens * _HEADS_SHARE), max(0, tokens - question))
     room = Room(tokens - heads, rows)
     recorder = None
     if graphs and steps.device.type == "cuda":
         recorder = _recorder(steps, room)
     return Loop(steps, room, Heads(heads), recorder)
+
+
+def cache_for(free: int, token_bytes: int, rows: int, question: int, gpu: bool) -> int:
+    """The bytes for keys and values of `rows` questions of so many tokens, of `free` ones.
+
+    On a processor a quarter of what is free, or what the questions need where that is more. On a
+    GPU what they need, but 8,192 tokens at least, since answers may be longer than the settings'
+    own; where `question` is 0, most of what is free. Never more than 85 % of it.
+    """
+    most = int(free * _MOST_SHARE)
+    needed = int(rows * question / (1 - _HEADS_SHARE) + 1) * token_bytes
+    if not gpu:
+        return min(most, max(int(free * _CPU_SHARE), needed))
+    return min(most, max(_GPU_TOKENS * token_bytes, needed)) if question else most
 
 
 def _recorder(steps: Steps, room: Room) -> Recorder | None:
@@ -110,8 +138,8 @@ def _recorder(steps: Steps, room: Room) -> Recorder | None:
 
 def _free(device: torch.device) -> int:
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
-    return int(free_memory() * _CPU_SHARE)
+        return int(torch.cuda.mem_get_info(device)[0])
+    return free_memory()
 
 
 def _changing_positions(config: Any) -> tuple[bool, int]:

@@ -26,7 +26,7 @@ from rag.models.batch.sampling import Sampler
 from rag.models.batch.steps import Attention, Steps
 from rag.models.batch.trial import find_attention, is_right
 from rag.models.engine import LocalLLM
-from rag.models.writer import Writer
+from rag.models.writer import Writer, cache_for
 from tests.rag.models.tiny_models import CONFIGS, SIZES, VOCABULARY, tiny
 from tests.rag.tuning.tiny import make_model
 
@@ -136,6 +136,38 @@ def test_the_trial_finds_what_would_be_wrong() -> None:
     assert not is_right(tiny("gemma3"), Attention("flat", 6))
     assert not is_right(tiny("qwen3_sliding"), Attention("flat", 6))
     assert tiny("mistral").config.sliding_window == 7  # as it was
+
+
+def test_a_question_of_full_length_fits_where_there_is_memory_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token = 2 * 2 * 2 * 8 * 4  # the tiny Llama's: layers, keys and values, heads, width, float32
+    monkeypatch.setattr("rag.models.writer.free_memory", lambda: 700 * token)
+    question = Writer(tiny("llama"), rows=1, question_tokens=500)
+    assert question.loop is not None
+    assert question.loop._room.ever(500)
+    assert not question.loop._room.ever(700)
+    least = Writer(tiny("llama"), rows=1, cache_bytes=505 * token, question_tokens=500)
+    assert least.loop is not None
+    assert least.loop._room.ever(500)
+
+
+@pytest.mark.parametrize(
+    ("free", "rows", "question", "gpu", "tokens"),
+    [
+        (100_000, 1, 1000, False, 25_000),
+        (100_000, 40, 900, False, 40_001),
+        (100_000, 400, 900, False, 85_000),
+        (100_000, 40, 900, True, 40_001),
+        (100_000, 1, 900, True, 8192),
+        (100_000, 400, 900, True, 85_000),
+        (100_000, 8, 0, True, 85_000),
+    ],
+)
+def test_the_cache_is_what_the_questions_need_within_what_is_free(
+    free: int, rows: int, question: int, gpu: bool, tokens: int
+) -> None:
+    assert cache_for(free * 64, 64, rows, question, gpu) == tokens * 64
 
 
 def test_a_lack_of_memory_is_no_fault_of_the_batch(
