@@ -37,7 +37,7 @@ def run(settings: Settings, *arguments: str) -> Result:
 
 def test_by_name_folder_and_file(settings: Settings) -> None:
     folder = settings.models_path / "org--tiny"
-    for given in ("org/tiny", "org--tiny", str(folder), str(folder / "config.json")):
+    for given in ("tiny", "org/tiny", "org--tiny", str(folder), str(folder / "config.json")):
         done = run(settings, given, "--json")
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)
