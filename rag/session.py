@@ -225,6 +225,8 @@ def model_in_use(settings: Settings) -> Mapping[str, str]:
         return {}
     state = server.model_state()
     active, changing = state["active"] or {}, state["changing"] or {}
+    if active.get("device") == "server":  # an LLM server's, which is no folder here
+        active = {}
     adapter = str(active.get("adapter") or "").partition("@")[0]
     return {
         "LLM": str(active.get("id") or ""),

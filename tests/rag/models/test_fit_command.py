@@ -61,7 +61,7 @@ def test_a_precision_that_does_not_load_does_not_fit(
 
 def test_by_name_folder_and_file(settings: Settings) -> None:
     folder = settings.models_path / "org--tiny"
-    for given in ("org/tiny", "org--tiny", str(folder), str(folder / "config.json")):
+    for given in ("tiny", "org/tiny", "org--tiny", str(folder), str(folder / "config.json")):
         done = run(settings, given, "--json")
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)

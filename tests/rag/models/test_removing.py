@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from rag.models.folder import list_models
 from rag.models.footprint import RAM, Machine
 from rag.models.listing import models_here
 from rag.models.removing import remove
+from rag.session import model_in_use
 from rag.settings import Settings
 from tests.rag.models.test_folder import make_model
 
@@ -88,3 +90,14 @@ def test_a_linked_folder_stays_where_it_is(settings: Settings, tmp_path: Path) -
     assert (real / "model.safetensors").exists()
     with pytest.raises(NotFound, match="cloister models list"):
         remove(settings, "link", {})
+
+
+def test_the_model_of_an_llm_server_is_no_folder_here(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active = {"id": "a", "adapter": None, "device": "cpu"}
+    server = SimpleNamespace(model_state=lambda: {"active": active, "changing": None})
+    monkeypatch.setattr("rag.session.open_server", lambda _: server)
+    assert model_in_use(settings)["LLM"] == "a"
+    active["device"] = "server"
+    assert model_in_use(settings)["LLM"] == ""
