@@ -38,12 +38,13 @@ class Machine:
 class Need:
     """What a model's weights take at a precision, in bytes, and whether it can be used so here.
 
-    It fits where the machine has a fifth more and 0.3 GB, and where the precision can be loaded.
+    It fits where the machine has a fifth more and 0.3 GB, and where the precision loads here.
     """
 
     precision: str
     bytes: int
     fits: bool
+    loads: bool
 
 
 def needed_bytes(model: Model, precision: str) -> int:
@@ -54,14 +55,12 @@ def needed_bytes(model: Model, precision: str) -> int:
 def needs(model: Model, machine: Machine) -> tuple[Need, ...]:
     """What a model takes at each precision."""
     device = "cpu" if machine.kind == RAM else "cuda"
-    return tuple(
-        Need(
-            name,
-            needed_bytes(model, name),
-            loads(name, device, model.config) and _peak(model, name, machine) <= machine.bytes,
-        )
-        for name in PRECISIONS
-    )
+    found = []
+    for name in PRECISIONS:
+        here = loads(name, device, model.config)
+        fits = here and _peak(model, name, machine) <= machine.bytes
+        found.append(Need(name, needed_bytes(model, name), fits, here))
+    return tuple(found)
 
 
 def _peak(model: Model, precision: str, machine: Machine) -> float:

@@ -113,3 +113,13 @@ def test_names_from_a_folder_are_text(client: FlaskClient, library: FakeLibrary)
     page = client.get("/models").text
     assert "<img" not in page
     assert html.escape(name[:30], quote=False) in page
+
+
+def test_a_precision_that_does_not_load_is_not_said_to_be_too_large(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.models.footprint.loads", lambda name, *_: name != "int4")
+    page = text_of(client.get("/models/HuggingFaceTB/SmolLM2-135M-Instruct").text)
+    assert "int4 67 MB does not load here" in page
+    assert "int8 135 MB fits" in page
+    assert "too large" not in page

@@ -60,7 +60,7 @@ def _lines(found: Sheet) -> Iterator[str]:
     yield "Memory of the weights"
     kind = "GPU memory" if found.machine.kind == "gpu" else "memory"
     for need in found.needs:
-        fits = "fits" if need.fits else "does not fit"
+        fits = "fits" if need.fits else "does not fit" if need.loads else "does not load here"
         yield _fact(need.precision, f"{need.bytes / 1e9:8.1f} GB  {fits}")
     yield f"  This machine has {found.machine.bytes / 1e9:.0f} GB of {kind}. Fits: it loads here, "
     yield "  and a margin is left for answers; `cloister models fit ID` is exact."
