@@ -26,7 +26,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_the_three_ways_write_the_same_number_of_tokens(engine: Any) -> None:
-    bench = engine.Bench(tiny("llama"), None, 3, engine.Sizes(20, 4, (1, 3), 2))
+    bench = engine.Bench(tiny("llama"), None, 3, engine.Sizes(20, 4, (1, 3), 1))
     figures = {figure.name: figure for figure in engine.compare(bench)}
     assert len(figures) == 2 * (2 + 2 + 2 + 3 * 3)
     assert all(figure.value > 0 for figure in figures.values())
