@@ -1,4 +1,4 @@
-"""How far a model's download is: a bar on a terminal, a plain line now and then in a log."""
+"""What `models pull` and `models add` say: how far they are, the licence, what is here now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.models.consent import Licence
-from rag.printing import printable
+from rag.models.folder import ModelFolder
+from rag.printing import json_line, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -88,6 +89,26 @@ def ask_licence(licence: Licence) -> bool:
 def on_terminal() -> bool:
     """Whether a person can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def report(folder: ModelFolder, as_json: bool) -> None:
+    """Say which model is here now."""
+    if as_json:
+        row = {
+            "name": folder.name,
+            "folder": folder.path.name,
+            "task": folder.task,
+            "revision": folder.revision,
+            "licence": folder.licence,
+        }
+        click.echo(json_line({"models": [row]}))
+        return
+    use = f" Use it: cloister models use {folder.path.name}" if folder.task == "llm" else ""
+    click.echo(
+        printable(
+            f"{folder.name} is here, revision {folder.revision}, licence {folder.licence}.{use}"
+        )
+    )
 
 
 def _make_bar() -> Bar:

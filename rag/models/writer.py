@@ -129,8 +129,8 @@ def _recorder(steps: Steps, room: Room) -> Recorder | None:
         with torch.cuda.device(steps.device):
             if pays(steps, cuda_graph):
                 return Recorder(steps, cuda_graph)
-    except Exception:  # noqa: BLE001 - whatever it raises, steps can be run as they are
-        pass
+    except Exception as error:  # noqa: BLE001 - whatever it raises, steps can be run as they are
+        _log.info("The LLM's steps are not recorded as CUDA graphs: %s", error)
     steps.shelf.clear()
     torch.cuda.empty_cache()
     return None

@@ -21,7 +21,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import engine as module
 
     yield module
-    for name in ("engine", "_common"):
+    for name in ("engine", "_common", "_random_llama"):
         sys.modules.pop(name, None)
 
 

@@ -29,18 +29,12 @@ from rag.testing import FakeLLM, fake_library, fake_settings
 from tests.ingest.reading import add_text, read_all
 from tests.rag.tuning.tiny import make_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LEAVE = "Up to five unused days of leave may be carried over until 31 March."
 ASKED = Question(
     "How many unused days of leave may be carried over?", parameters={"max_new_tokens": 8}
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

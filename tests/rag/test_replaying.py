@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import CliRunner
 from sqlalchemy import select, update
 
@@ -29,18 +28,12 @@ from rag.testing import FakeLLM, fake_library, fake_settings
 from tests.ingest.reading import add_text, read_all
 from tests.rag.tuning.tiny import make_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LEAVE = "Up to five unused days of leave may be carried over until 31 March."
 TEXT = f"Welcome to us all.\n\n{LEAVE}\n\nTea is in the kitchen."
 ASKED = Question("How many unused days of leave may be carried over?")
 REPLY = "You may carry over up to five unused days of leave until 31 March [1]."
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from rag.commands.models.pull import report
-from rag.commands.transfer import ask_licence, on_terminal
+from rag.commands.transfer import ask_licence, on_terminal, report
 from rag.printing import json_line, printable
 from rag.settings import Settings
 

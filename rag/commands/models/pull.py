@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rag.commands.transfer import Shown, ask_licence, on_terminal
-from rag.models.folder import ModelFolder
-from rag.printing import json_line, printable
+from rag.commands.transfer import Shown, ask_licence, on_terminal, report
 from rag.settings import Settings
 
 
@@ -41,23 +39,3 @@ def pull(
     with Shown() as shown:
         folder = run(settings, wanted, shown, ask_licence if on_terminal() else None)
     report(folder, as_json)
-
-
-def report(folder: ModelFolder, as_json: bool) -> None:
-    """Say which model is here now."""
-    if as_json:
-        row = {
-            "name": folder.name,
-            "folder": folder.path.name,
-            "task": folder.task,
-            "revision": folder.revision,
-            "licence": folder.licence,
-        }
-        click.echo(json_line({"models": [row]}))
-        return
-    use = f" Use it: cloister models use {folder.path.name}" if folder.task == "llm" else ""
-    click.echo(
-        printable(
-            f"{folder.name} is here, revision {folder.revision}, licence {folder.licence}.{use}"
-        )
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import random
@@ -115,11 +116,9 @@ def _once(
 def _error_body(exchange: Exchange, stop: threading.Event) -> bytes:
     """What comes with an error, as far as it comes soon and is short."""
     body, until = b"", time.monotonic() + 5
-    try:
+    with contextlib.suppress(Late, BrokenOff):  # what came before is told
         while len(body) < _LONGEST_ERROR and (data := exchange.take(until, stop)):
             body += data
-    except (Late, BrokenOff):
-        pass
     return body[:_LONGEST_ERROR]
 
 

@@ -14,7 +14,7 @@ _NAMES = {
     "model.norm.weight": "output_norm.weight",
     "lm_head.weight": "output.weight",
 }
-_LAYER = {
+OF_LAYER = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
     "self_attn.q_proj": "attn_q",
@@ -69,7 +69,7 @@ def _name(name: str) -> str:
     if name in _NAMES:
         return _NAMES[name]
     _, _, number, rest = name.split(".", 3)
-    return f"blk.{number}.{_LAYER[rest.removesuffix('.weight')]}.weight"
+    return f"blk.{number}.{OF_LAYER[rest.removesuffix('.weight')]}.weight"
 
 
 def _weight(name: str, weight: np.ndarray, config: Any) -> np.ndarray:

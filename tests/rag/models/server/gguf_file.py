@@ -8,18 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.rag.models.tiny_gguf import OF_LAYER
+
 _CONTROL, _NORMAL = 3, 1
-_OF_LAYER = {
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
 _OF_MODEL = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
@@ -81,7 +72,7 @@ def _tensors(folder: Path, config: dict[str, Any]) -> Any:
                     array = pairs.swapaxes(1, 2).reshape(rows, columns)
             if name.startswith("model.layers."):
                 _, _, number, part = name.split(".", 3)
-                name = f"blk.{number}.{_OF_LAYER[part]}"
+                name = f"blk.{number}.{OF_LAYER[part]}"
             else:
                 name = _OF_MODEL[name]
             plain = array.ndim == 1
