@@ -169,11 +169,7 @@ class Exchange:
         try:
             plain = self._keep(_reach(address.hosts, address.port, limits.connect))
             if self._access.tls is not None:
-                encrypted = self._access.tls.wrap_socket(
-                    plain, server_hostname=address.host, do_handshake_on_connect=False
-                )
-                self._keep(encrypted)
-                encrypted.do_handshake()
+                self._encrypt(plain, self._access.tls)
         except ssl.SSLCertVerificationError as error:
             raise NotTrusted(error.verify_message) from error
         except (OSError, UnicodeError) as error:
@@ -187,6 +183,19 @@ class Exchange:
             self._socket.settimeout(limits.answer + 10)
             connection.sock = self._socket
         return connection
+
+    def _encrypt(self, plain: socket.socket, tls: ssl.SSLContext) -> None:
+        """Go on encrypted. Raises NotReached where that does not come about."""
+        encrypted = tls.wrap_socket(
+            plain, server_hostname=self._access.address.host, do_handshake_on_connect=False
+        )
+        self._keep(encrypted)
+        try:
+            encrypted.do_handshake()
+        except ssl.SSLCertVerificationError:
+            raise
+        except OSError as error:  # a server without encryption answers, waits, or breaks off
+            raise NotReached(f"no encrypted connection came about ({_reason(error)})") from error
 
     def _keep(self, made: socket.socket) -> socket.socket:
         """Let `close` end this socket; where it was called already, that is done now."""
@@ -216,6 +225,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
     if isinstance(error, ssl.SSLError):
-        return f"no encrypted connection came about ({error.reason or error})"
+        return str(error.reason or error)
     text = error.strerror if isinstance(error, OSError) else None
     return text or str(error) or type(error).__name__

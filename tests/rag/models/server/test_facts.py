@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -271,11 +273,27 @@ def test_a_certificate_of_another_name_is_refused() -> None:
         assert played.asked == []
 
 
-def test_a_server_without_encryption_is_told_when_https_is_set() -> None:
-    with playing() as played:
-        access = read_access(Settings(llm_url=played.url.replace("http:", "https:")))
-        with pytest.raises(Busy, match="no encrypted connection"):
+@pytest.mark.parametrize("does", ["answers", "waits", "breaks off"])
+def test_a_server_without_encryption_is_told_when_https_is_set(does: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def serve() -> None:
+            taken, _ = listener.accept()
+            with taken:
+                taken.recv(4096)
+                if does == "answers":
+                    taken.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                while does == "waits" and taken.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        access = read_access(Settings(llm_url=f"https://{address}", llm_connect_seconds=0.5))
+        with pytest.raises(Busy, match=rf"{address} cannot be reached: no encrypted connection"):
             read_facts(access, "m")
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_every_kind_of_reply_has_its_own_shape() -> None:
