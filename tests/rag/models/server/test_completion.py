@@ -207,7 +207,11 @@ def test_retry_after_is_respected() -> None:
         assert 1.0 <= time.monotonic() - started < 3
 
 
-@pytest.mark.parametrize("after", ["600", format_datetime(datetime.now(UTC) + timedelta(hours=1))])
+@pytest.mark.parametrize(
+    "after",
+    ["600", format_datetime(datetime.now(UTC) + timedelta(hours=1))],
+    ids=["seconds", "date"],
+)
 def test_a_long_retry_after_is_told_instead(after: str) -> None:
     with playing([value({}, 429, Retry_After=after)]) as played:
         with pytest.raises(Busy, match=r"asks to wait \d{3,4} s"):
