@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 120.0
 _SETTING = "llm.model"
+# what `llm.adapter` is where it names none
+_NO_NAME = ("", "auto", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,11 @@ def load_generator(settings: Settings) -> Generator | None:
     if settings.llm_url and not none:
         return _of_server(settings)
     plugged_in = ":" in settings.llm_model
-    if settings.llm_adapter and (none or plugged_in):
+    named = settings.llm_adapter not in _NO_NAME
+    if named and (none or plugged_in):
         raise ModelError(
             f"“{settings.llm_model}” is no model folder, so no adapter can be put on it. Set "
-            "llm.adapter to nothing."
+            "llm.adapter to none."
         )
     if none:
         return None
@@ -133,7 +136,7 @@ def load_generator(settings: Settings) -> Generator | None:
             raise ModelError(f"“{settings.llm_model}” is not a LlamaIndex LLM. {advice(_SETTING)}")
         info = ModelInfo(settings.llm_model, "", "elsewhere")
         return Generator(plugged, info, lambda text: len(text) // 3 + 1, settings)
-    from rag.models.adapter import check_adapter, find_adapter
+    from rag.models.adapter import pick_adapter
     from rag.models.engine import LocalLLM
     from rag.models.fitting import loading
     from rag.models.folder import find_model, verify
@@ -141,10 +144,7 @@ def load_generator(settings: Settings) -> Generator | None:
     with loading(settings):
         folder = find_model(settings.models_path, settings.llm_model)
         verify(folder)
-        adapter = None
-        if settings.llm_adapter:
-            adapter = find_adapter(settings.models_path, settings.llm_adapter)
-            check_adapter(adapter, folder)
+        adapter = pick_adapter(settings.models_path, settings.llm_adapter, folder)
         path = adapter.path if adapter else None
         llm = LocalLLM(
             folder.path,
@@ -157,9 +157,13 @@ def load_generator(settings: Settings) -> Generator | None:
             graphs=settings.llm_graphs == "auto",
             question_tokens=settings.llm_max_prompt_tokens + settings.llm_max_new_tokens,
         )
-    named = adapter.id if adapter else None
     info = ModelInfo(
-        folder.name, folder.revision, llm.device, named, llm.quantization, precision=llm.precision
+        folder.name,
+        folder.revision,
+        llm.device,
+        adapter.id if adapter else None,
+        llm.quantization,
+        precision=llm.precision,
     )
     return Generator(llm, info, llm.count, settings)
 
@@ -167,10 +171,10 @@ def load_generator(settings: Settings) -> Generator | None:
 def _of_server(settings: Settings) -> Generator:
     from rag.models.remote import RemoteLLM
 
-    if settings.llm_adapter:
+    if settings.llm_adapter not in _NO_NAME:
         raise ModelError(
             "llm.adapter is set, but the LLM runs on the server at llm.url. Put the adapter on the "
-            "model there, and set llm.adapter to nothing."
+            "model there, and set llm.adapter to none."
         )
     llm = RemoteLLM(settings)
     return Generator(llm, llm.info, llm.count, settings)

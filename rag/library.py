@@ -114,10 +114,10 @@ class Library:
         """What answers from the documents. Raises Busy before it is there."""
         return _loaded(self._answerer, "The LLM")
 
-    def use_model(self, model: str, adapter: str = "") -> None:
-        """Begin to change the LLM to one of the models folder. Raises as `ModelChange.begin`.
+    def use_model(self, model: str, adapter: str = "auto") -> None:
+        """Begin to change the LLM to one of the models folder, and `llm.adapter`.
 
-        Raises Busy too while the library is being loaded.
+        Raises as `ModelChange.begin`, and Busy too while the library is being loaded.
         """
         _loaded(self._retriever, "The index")
         if self._state["llm"] == "loading" and self.model_change.state.changing is None:

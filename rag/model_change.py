@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from rag.current_llm import CurrentLLM, Seat
 from rag.errors import Busy, CloisterError, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
+from rag.models.adapter import AUTO, NONE, is_shipped
 from rag.models.consent import now
 from rag.models.room import free_bytes, give_back, needed_bytes
 from rag.models.smoke import SECONDS, smoke_test
@@ -34,7 +35,7 @@ _NAMES = {"llm.model": "CLOISTER_LLM_MODEL", "llm.adapter": "CLOISTER_LLM_ADAPTE
 
 @dataclass(frozen=True, slots=True)
 class Changing:
-    """A change under way: to which model and adapter (empty: none), how far, since when."""
+    """A change under way: to which model and adapter (`auto`, `none`), how far, since when."""
 
     model: str
     adapter: str
@@ -103,14 +104,14 @@ class ModelChange:
         active = self._keeper.current_llm.info if seat else None
         return ModelState(active, self._changing, self._last)
 
-    def begin(self, model: str, adapter: str = "") -> None:
+    def begin(self, model: str, adapter: str = AUTO) -> None:
         """Check a model's name and begin to change to it.
 
         Raises UsageError and NotFound for what cannot be used by name, or a settings file that
         cannot be changed by machine, Busy while another change is under way.
         """
         new = chosen(self._keeper.settings, model, adapter)
-        values = {"llm.model": new.llm_model, "llm.adapter": adapter}
+        values = _values(new)
         changed(read_settings_text(new.home), values)
         with self._lock:
             if self._stopping.is_set():
@@ -120,7 +121,7 @@ class ModelChange:
                     f"The LLM is being changed to {self._changing.model} already. Wait until that "
                     "has ended: cloister models use shows how far it is."
                 )
-            self._changing = Changing(model, adapter, "checking", now())
+            self._changing = Changing(model, new.llm_adapter, "checking", now())
         # a daemon would be cut off inside torch when the interpreter ends
         self._thread = threading.Thread(
             target=self._run, args=(new, values, model), name="change-llm"
@@ -138,7 +139,6 @@ class ModelChange:
         return self._changing is None
 
     def _run(self, new: Settings, values: dict[str, str], model: str) -> None:
-        adapter = values["llm.adapter"]
         problem: str | None = None
         notes: tuple[str, ...] = ()
         try:
@@ -150,7 +150,7 @@ class ModelChange:
         except Exception:  # a thread's boundary
             problem = f"{model} could not be used; see logs/server.log."
             log.exception("The LLM was not changed to %s", model)
-        self._last = Changed(model, adapter, problem is None, now(), problem, notes)
+        self._last = Changed(model, new.llm_adapter, problem is None, now(), problem, notes)
         self._changing = None
 
     def _change(self, new: Settings, values: dict[str, str]) -> tuple[str, ...]:
@@ -250,7 +250,7 @@ def use_here(
     The library's lock must be held. Raises as a change in the server does.
     """
     new = chosen(settings, model, adapter)
-    values = {"llm.model": new.llm_model, "llm.adapter": adapter}
+    values = _values(new)
     changed(read_settings_text(new.home), values)
     needed, device = _needed(new)
     if needed > (free := free_bytes(device)):
@@ -287,9 +287,9 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
             "cloister.toml and start again, or set llm.url to nothing first."
         )
     if model == "none":
-        if adapter:
+        if adapter not in ("", AUTO, NONE):
             raise UsageError("none is no model, so no adapter can be put on it.")
-        return replace(settings, llm_model=model, llm_adapter="")
+        return replace(settings, llm_model=model, llm_adapter=adapter or NONE)
     from rag.models.folder import EMBEDDER, find_model, of_an_organisation
 
     name, at, revision = model.partition("@")
@@ -298,7 +298,7 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
             name = path.name.replace("--", "/", 1)
             model = f"{name}{at}{revision}"
     for what, wanted in (("model", name.replace("/", "--", 1)), ("adapter", adapter)):
-        if not wanted and what == "adapter":
+        if what == "adapter" and (wanted in ("", AUTO, NONE) or is_shipped(wanted)):
             continue
         plain = wanted and "/" not in wanted and ":" not in wanted and wanted[0] != "."
         if not plain or not (settings.models_path / wanted).is_dir():
@@ -309,7 +309,13 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
             )
     if find_model(settings.models_path, model).task == EMBEDDER:
         raise UsageError(f"{model} is an embedder, no LLM; embedder.model names it.")
-    return replace(settings, llm_model=model, llm_adapter=adapter)
+    return replace(settings, llm_model=model, llm_adapter=adapter or NONE)
+
+
+def _values(new: Settings) -> dict[str, str]:
+    """What is written of the settings; an adapter that is chosen by itself is not."""
+    adapter = "" if new.llm_adapter == AUTO else new.llm_adapter
+    return {"llm.model": new.llm_model, "llm.adapter": adapter}
 
 
 def _needed(settings: Settings) -> tuple[int, str]:
@@ -334,7 +340,7 @@ def _written(settings: Settings, values: dict[str, str]) -> tuple[str, ...]:
     notes += [
         f"The variable {variable} is set and stands above {FILE}: at the next start it decides."
         for name, variable in _NAMES.items()
-        if (given := os.environ.get(variable)) and given != values[name]
+        if (given := os.environ.get(variable)) and given != (values[name] or AUTO)
     ]
     return tuple(notes)
 

@@ -99,7 +99,9 @@ class Settings:
         3, "Further tries before the first token, where the server is busy or not there.", least=0
     )
     llm_adapter: str = _setting(
-        "", "LoRA adapter of the LLM: a name in the models folder, or a folder; empty: none."
+        "auto",
+        "LoRA adapter of the LLM: auto takes Cloister's own where there is one for it; none; a "
+        "name in the models folder, or a folder.",
     )
     llm_template: str = _setting(
         "auto",

@@ -29,6 +29,11 @@ RECORD = "cloister-adapter.json"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
+# adapters that come with Cloister, each a folder
+SHIPPED = Path(__file__).parent / "adapters"
+# in place of a name: the one that comes with Cloister for the model, if there is one; or none
+AUTO, NONE = "auto", "none"
+
 # what `usable` may be
 BETTER, FORCED, NO = "better", "forced", "no"
 
@@ -69,32 +74,65 @@ class Adapter:
         """Its name and revision, as an answer names it."""
         return f"{self.name}@{self.revision}"
 
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with Cloister."""
+        return self.path.parent == SHIPPED
+
 
 def find_adapter(models_path: Path, name_or_path: str) -> Adapter:
-    """The adapter of a name in the models folder, or of a path; its files are as they were made.
+    """The adapter of a name in the models folder or of one that comes with Cloister, or of a path.
 
-    Raises ModelError where there is none, or where a file of it is missing or was changed.
+    Its files are as they were made. Raises ModelError where there is none, or where a file of it is
+    missing or was changed.
     """
-    for path in (models_path / name_or_path, Path(name_or_path)):
+    for path in (models_path / name_or_path, SHIPPED / name_or_path, Path(name_or_path)):
         if path.is_dir():
             return _described(path)
     raise ModelError(
         f"The adapter {name_or_path} is not in the models folder. Set llm.adapter to an adapter's "
-        "folder, or to nothing; `cloister models finetune` makes one."
+        "folder, to auto or to none; `cloister models finetune` makes one."
     )
 
 
-def list_adapters(models_path: Path, damaged: Callable[[ModelError], None]) -> list[Adapter]:
-    """Every adapter in the models folder, by name; nothing is hashed.
+def pick_adapter(models_path: Path, wanted: str, base: ModelFolder) -> Adapter | None:
+    """The adapter that `llm.adapter` names, made for `base`; None for `none` or nothing.
 
-    `damaged` hears of each whose record is damaged, and which is left out.
+    `auto`: the one that comes with Cloister for exactly these weights, None without one. Raises
+    ModelError where it is missing, altered, of another model or may not be used.
+    """
+    if wanted in ("", NONE):
+        return None
+    if wanted != AUTO:
+        adapter = find_adapter(models_path, wanted)
+        check_adapter(adapter, base)
+        return adapter
+    for path, record in _shipped():
+        if record.base_weights == weights_fingerprint(base):
+            return _described(path)
+    return None
+
+
+def is_shipped(name: str) -> bool:
+    """Whether an adapter of this name comes with Cloister."""
+    return any(path.name == name for path, _ in _shipped())
+
+
+def list_adapters(models_path: Path, damaged: Callable[[ModelError], None]) -> list[Adapter]:
+    """Every adapter in the models folder, by name, then those of Cloister; nothing is hashed.
+
+    `damaged` hears of each whose record is damaged, and which is left out. One in the models folder
+    stands for one of Cloister's of the same name.
     """
 
     def recorded(path: Path) -> Adapter | None:
         record = read_record(path)
         return _as_recorded(path, record) if record else None
 
-    return each_folder(models_path, recorded, damaged)
+    found = each_folder(models_path, recorded, damaged)
+    names = {adapter.path.name for adapter in found}
+    shipped = [_as_recorded(path, record) for path, record in _shipped() if path.name not in names]
+    return [*found, *shipped]
 
 
 def check_adapter(adapter: Adapter, base: ModelFolder) -> None:
@@ -104,13 +142,13 @@ def check_adapter(adapter: Adapter, base: ModelFolder) -> None:
         raise ModelError(
             f"The adapter {adapter.name} was made for {record.base} (revision "
             f"{record.base_revision}), not for the weights of {base.name} (revision "
-            f"{base.revision}). Set llm.adapter to one that was made for this model, or to nothing."
+            f"{base.revision}). Set llm.adapter to one that was made for this model, or to none."
         )
     if record.usable not in (BETTER, FORCED):
         raise ModelError(
             f"The adapter {adapter.name} may not be used: on what was held out from its training "
             "it was not better than its base. To use it nevertheless, give its command again with "
-            "--force; else set llm.adapter to nothing."
+            "--force; else set llm.adapter to none."
         )
 
 
@@ -183,7 +221,7 @@ def put_adapter(model: Any, path: Path, merge: bool = True) -> Any:
         reason = str(error).replace(str(path), path.name).strip()[:300]
         raise ModelError(
             f"The adapter {path.name} cannot be loaded: {reason}. {_AGAIN}, or set llm.adapter to "
-            "nothing."
+            "none."
         ) from error
 
 
@@ -197,6 +235,12 @@ def quiet_peft() -> Iterator[None]:
         warnings.filterwarnings("ignore", "Found missing adapter keys")
         warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match")
         yield
+
+
+def _shipped() -> Iterator[tuple[Path, AdapterRecord]]:
+    for path in sorted(SHIPPED.glob("*/")):
+        if record := read_record(path):
+            yield path, record
 
 
 def _described(path: Path) -> Adapter:

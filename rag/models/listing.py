@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import ModelError
-from rag.models.adapter import list_adapters
+from rag.models.adapter import AUTO, Adapter, list_adapters
 from rag.models.catalogue import Model, catalogue, entry_of
 from rag.models.catalogue.records import EMBEDDER, LLM
 from rag.models.folder import list_models, model_paths
@@ -135,10 +135,17 @@ def models_here(
             revision=adapter.revision,
             licence=f"for {adapter.record.base}",
             bytes=_size(adapter.path),
-            in_use=settings.llm_adapter in (adapter.name, str(adapter.path)),
+            in_use=_adapts(adapter, settings, chosen),
             catalogue=base.id if base else None,
             fits=_fits(base, machine) if base else None,
         )
+
+
+def _adapts(adapter: Adapter, settings: Settings, chosen: set[str]) -> bool:
+    """Whether an adapter is in use."""
+    if settings.llm_adapter == AUTO:
+        return adapter.shipped and adapter.record.base in chosen
+    return settings.llm_adapter in (adapter.name, str(adapter.path))
 
 
 def _entry(model: Model, here: tuple[Here, ...], machine: Machine) -> Entry:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rag.errors import Busy, NotFound, UsageError
+from rag.models.adapter import is_shipped
 from rag.models.downloading import full
 from rag.models.folder import model_paths
 from rag.models.pulling import unfinished
@@ -27,6 +28,10 @@ def remove(settings: Settings, name: str, serving: Mapping[str, str]) -> int:
         raise UsageError(f"“{name}” is no name in the models folder: cloister models list")
     target = settings.models_path / folder
     left = unfinished(settings.models_path, name)
+    if is_shipped(folder) and not target.exists():
+        raise UsageError(
+            f"{name} is part of Cloister and stays. Set llm.adapter to none to do without it."
+        )
     if not target.exists() and not target.is_symlink() and not left:
         raise NotFound(f"There is no model and no adapter {name} here: cloister models list")
     if target.exists():

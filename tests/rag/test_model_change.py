@@ -61,7 +61,7 @@ def ask(library: Library) -> dict[str, Any]:
     return answer
 
 
-def change(library: Library, model: str, adapter: str = "") -> Any:
+def change(library: Library, model: str, adapter: str = "auto") -> Any:
     library.use_model(model, adapter)
     assert library.model_change.wait(60)
     return library.model_change.state.last
@@ -421,3 +421,15 @@ def test_the_model_of_a_server_is_not_changed_here(tmp_path: Path) -> None:
     # `use` could not take it back
     with pytest.raises(UsageError, match=r"Set llm\.model to none in cloister\.toml"):
         chosen(settings, "none", "")
+
+
+def test_to_answer_without_an_adapter_is_written_and_to_leave_it_open_is_not(
+    library: Library,
+) -> None:
+    path = library.settings.home / "cloister.toml"
+    assert change(library, "tiny", "none").ok
+    assert tomllib.loads(path.read_text())["llm"] == {"model": "tiny", "adapter": "none"}
+    assert change(library, "tiny", "").ok
+    assert library.settings.llm_adapter == "none"
+    assert change(library, "tiny").ok
+    assert tomllib.loads(path.read_text())["llm"] == {"model": "tiny"}

@@ -149,9 +149,12 @@ class ModelPath(BaseModel):
 
 
 class ActivateInput(_Input):
-    """With which adapter of the models folder the model is to answer; empty: with none."""
+    """With which adapter of the models folder the model is to answer.
 
-    adapter: Text = Field("", max_length=200)
+    `auto`: with the one that comes with Cloister for it, where there is one; `none`: with none.
+    """
+
+    adapter: Text = Field("auto", max_length=200)
 
 
 class Problem(BaseModel):

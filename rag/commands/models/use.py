@@ -25,7 +25,13 @@ _TOLD = {
 
 @click.command(epilog="Example: cloister models use SmolLM2-360M-Instruct")
 @click.argument("model", metavar="[ID]", required=False)
-@click.option("--adapter", default="", metavar="NAME", help="A LoRA adapter that was made for it.")
+@click.option(
+    "--adapter",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="A LoRA adapter that was made for it; auto: Cloister's own, if any; none: without.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 @click.pass_obj
 def use(settings: Settings, model: str | None, adapter: str, as_json: bool) -> None:
@@ -96,7 +102,7 @@ def _show(settings: Settings, state: Mapping[str, Any], served: bool, as_json: b
         click.echo(json_line(row))
         return
     if not served:
-        adapter = f", adapter {settings.llm_adapter}" if settings.llm_adapter else ""
+        adapter = f", adapter {settings.llm_adapter or 'none'}"
         click.echo(printable(f"No server runs. The setting is {settings.llm_model}{adapter}."))
         return
     click.echo(printable(f"{_told(state['active'])} answers."))

@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from rag.catalog.answers import read_answer
 from rag.cli import main
 from rag.commands.ask import _show
-from rag.errors import ModelError
+from rag.errors import ModelError, UsageError
 from rag.generation import load_generator
+from rag.model_change import chosen
 from rag.models.adapter import (
     CONFIG,
     RECORD,
@@ -32,6 +33,9 @@ from rag.models.adapter import (
     read_record,
     write_record,
 )
+from rag.models.footprint import Machine
+from rag.models.listing import models_here
+from rag.models.removing import remove
 from rag.prompting import build_prompt
 from rag.records import Question
 from rag.settings import Settings
@@ -154,6 +158,30 @@ def test_an_adapter_of_another_base_is_refused(trained: tuple[Path, Result]) -> 
         load_generator(settings(home, llm_adapter="nowhere"))
     with pytest.raises(ModelError, match="is no adapter's folder"):
         load_generator(settings(home, llm_adapter="other"))
+
+
+def test_one_that_comes_with_cloister_is_taken_for_its_model_only(
+    trained: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _ = trained
+    shutil.copytree(home / "models" / "tiny-adapter", tmp_path / "shipped" / "cited")
+    monkeypatch.setattr("rag.models.adapter.SHIPPED", tmp_path / "shipped")
+    info = load_generator(settings(home)).info
+    assert (info.adapter or "").startswith("cited@")
+    assert load_generator(settings(home, llm_adapter="")).info.adapter is None
+    assert load_generator(settings(home, llm_adapter="cited")).info.adapter == info.adapter
+    other = replace(settings(home), llm_model="other")
+    assert load_generator(other).info.adapter is None
+    with pytest.raises(ModelError, match="was made for tiny"):
+        load_generator(replace(other, llm_adapter="cited"))
+    assert load_generator(replace(other, llm_model="none")) is None
+    assert chosen(settings(home), "tiny", "cited").llm_adapter == "cited"
+    listed = {
+        one.name: one for one in models_here(settings(home), Machine(1, "memory"), pytest.fail)
+    }
+    assert (listed["cited"].in_use, listed["tiny-adapter"].in_use) == (True, False)
+    with pytest.raises(UsageError, match="is part of Cloister"):
+        remove(settings(home), "cited", {})
 
 
 def test_what_was_changed_or_is_of_another_kind_is_refused(home: Path) -> None:
