@@ -5,11 +5,11 @@
 
 FOLDER holds one folder for each set (`rag/evaluation/sets.py`). The documents of a set are taken
 into a library as any folder is, and its test questions are asked, half of them such as the
-documents do not answer where the set has those. *Quotes* is Cloister without an LLM
-(`llm.model none`). The engines are asked `--stock` of the same questions, since each answer of
-theirs takes a small computer many seconds. `--kept` keeps vectors for the next run and `--answers`
-every answer, so that a run that broke off goes on; those of another program are not taken.
-`--write` puts the table into docs/quality.md.
+documents do not answer where the set has those. *Without adapter* is Cloister with the starter LLM
+as it comes (`llm.adapter none`), *quotes* without an LLM (`llm.model none`). The engines are asked
+`--stock` of the same questions, since each answer of theirs takes a small computer many seconds.
+`--kept` keeps vectors for the next run and `--answers` every answer, so that a run that broke off
+goes on; those of another program are not taken. `--write` puts the table into docs/quality.md.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ from rag.settings import Settings, load_settings
 
 PAGE = ROOT / "docs" / "quality.md"
 _BEGIN, _END = "<!-- answers -->", "<!-- /answers -->"
-_OWN = {"Cloister": {}, "quotes": {"llm_model": "none"}}
+_OWN = {
+    "Cloister": {},
+    "without adapter": {"llm_adapter": "none"},
+    "quotes": {"llm_model": "none"},
+}
 _STOCK = ("LlamaIndex", "LlamaIndex, citing")
 _SYSTEMS = (*_OWN, *_STOCK)
 
