@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rag.current_llm import LOOK_SECONDS, CurrentLLM
 from rag.errors import Busy, CloisterError, ModelError
 from rag.generation import WAIT_SECONDS, Generator, load_beside, load_generator
-from rag.llm_room import Need, adapter_need, model_need, no_room
-from rag.model_pick import NONE, Pick, find_pick, joined, name_in_use, resolve
-from rag.models.room import free_bytes, give_back
+from rag.llm_groups import Group, Groups
+from rag.llm_room import Need, adapter_need, model_need
+from rag.model_pick import NONE, Pick, find_pick, name_in_use, resolve
 from rag.records import NO_MODEL, ModelInfo
 from rag.settings import Settings
 
@@ -42,22 +42,6 @@ class Keeper(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Group:
-    """LLMs on one base's weights, by the name that a question gives each.
-
-    `own` is whether the weights are held by this group alone; else they are those of the LLM in
-    use. `bytes` is what it takes; `used` counts up with each use of any group.
-    """
-
-    base: str
-    own: bool
-    engines: dict[str, Generator] = field(default_factory=dict)
-    users: int = 0
-    bytes: int = 0
-    used: int = 0
-
-
-@dataclass(slots=True, eq=False)
 class _Load:
     """A model that is being loaded, and how many wait for it."""
 
@@ -72,35 +56,47 @@ class LLMShelf:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._changed = threading.Condition()
-        self._groups: list[_Group] = []
-        self._retired: list[_Group] = []
+        self._groups = Groups()
+        self._changed = self._groups.changed
         self._load: _Load | None = None
         self._thread: threading.Thread | None = None
-        self._uses = 0
         self._closed = False
 
-    def resolve(self, text: str) -> str:
-        """The whole name of a model that a question chooses. Raises as `model_pick.resolve`."""
-        return resolve(self._keeper.settings, text, self._keeper.current_llm.info)
+    @property
+    def in_use(self) -> ModelInfo:
+        """The LLM in use; until it is loaded, what the settings name."""
+        current, settings = self._keeper.current_llm, self._keeper.settings
+        if current.info == NO_MODEL and current.wanted:
+            return ModelInfo(settings.llm_model or NONE, "", "", settings.llm_adapter or None)
+        return current.info
 
     @property
     def loaded(self) -> tuple[str, ...]:
         """The names of what is loaded beside the LLM in use."""
-        with self._changed:
-            return tuple(name for group in self._groups for name in group.engines)
+        return self._groups.names
+
+    @property
+    def bytes(self) -> int:
+        """The memory of what is loaded beside the LLM in use, which can be freed for another."""
+        return self._groups.bytes
+
+    def resolve(self, text: str) -> str:
+        """The whole name of a model that a question chooses. Raises as `model_pick.resolve`."""
+        return resolve(self._keeper.settings, text, self.in_use)
+
+    def holds(self, base: str) -> bool:
+        """Whether a model's weights are loaded so that adapters can be put beside them."""
+        return self._groups.of_base(base) is not None or self._in_use_is(base)
 
     def info(self, name: str) -> ModelInfo:
         """What is known of a model that is chosen, before it has answered; empty: the one in use.
 
         Raises as `find_pick` where it is not here any more.
         """
-        in_use = self._keeper.current_llm.info
-        if name in ("", name_in_use(in_use)):
-            return in_use
-        with self._changed:
-            if found := self._find(name):
-                return found[1].info
+        if name == "" or self._in_use_is(name):
+            return self._keeper.current_llm.info
+        if found := self._groups.find(name):
+            return found[1].info
         pick = find_pick(self._keeper.settings, name)
         if pick.folder is None:
             return NO_MODEL
@@ -112,10 +108,8 @@ class LLMShelf:
 
     def must_load(self, name: str) -> bool:
         """Whether who uses this model now waits until it is loaded."""
-        if name in ("", NONE, name_in_use(self._keeper.current_llm.info)):
-            return False
-        with self._changed:
-            return self._find(name) is None
+        here = name in ("", NONE) or self._in_use_is(name)
+        return not here and self._groups.find(name) is None
 
     @contextmanager
     def use(self, name: str, stop: threading.Event) -> Iterator[Generator | None]:
@@ -124,9 +118,8 @@ class LLMShelf:
         None where answers are quotes, and where `stop` was set meanwhile. Raises Busy where the
         wait is too long, ModelError where there is no room for it or it does not load.
         """
-        current = self._keeper.current_llm
-        if name in ("", name_in_use(current.info)):
-            with current.use(stop) as generator:
+        if name == "" or self._in_use_is(name):
+            with self._keeper.current_llm.use(stop) as generator:
                 if not name or stop.is_set() or name == _named(generator):
                     yield generator
                     return
@@ -138,33 +131,19 @@ class LLMShelf:
             yield taken[1] if taken else None
         finally:
             if taken:
-                self._leave(taken[0])
+                self._groups.leave(taken[0])
 
     def free_unused(self) -> None:
         """Free every model that no answer is using."""
-        with self._changed:
-            gone = [group for group in self._groups if not group.users]
-            self._groups = [group for group in self._groups if group.users]
-        _free(gone)
+        self._groups.free_unused()
 
     def retire(self) -> None:
         """Give none of the models out any more; each is freed when its last answer has left it."""
-        with self._changed:
-            gone = [group for group in self._groups if not group.users]
-            self._retired += [group for group in self._groups if group.users]
-            self._groups = []
-        _free(gone)
+        self._groups.retire()
 
     def wait_until_left(self, seconds: float, stop: threading.Event) -> bool:
         """Whether nothing that was retired is in use, within so many seconds and before `stop`."""
-        until = time.monotonic() + seconds
-        with self._changed:
-            while self._retired:
-                left = until - time.monotonic()
-                if left <= 0 or stop.is_set():
-                    return False
-                self._changed.wait(min(left, LOOK_SECONDS))
-        return True
+        return self._groups.wait_until_left(seconds, stop)
 
     def close(self) -> None:
         """Free all, and wait a few seconds for what is being loaded; nothing is given out then."""
@@ -176,14 +155,11 @@ class LLMShelf:
             thread.join(_CLOSE_SECONDS)
         self.retire()
 
-    def _find(self, name: str) -> tuple[_Group, Generator] | None:
-        for group in self._groups:
-            if name in group.engines:
-                return group, group.engines[name]
-        return None
+    def _in_use_is(self, name: str) -> bool:
+        return name == name_in_use(self._keeper.current_llm.info)
 
-    def _take(self, name: str, stop: threading.Event) -> tuple[_Group, Generator] | None:
-        """The model, with its group's users counted up; it is loaded once, whoever waits for it."""
+    def _take(self, name: str, stop: threading.Event) -> tuple[Group, Generator] | None:
+        """The model, of which the group is entered; it is loaded once, whoever waits for it."""
         until = time.monotonic() + WAIT_SECONDS
         load: _Load | None = None
         with self._changed:
@@ -191,8 +167,8 @@ class LLMShelf:
                 while not stop.is_set():
                     if self._closed:
                         raise Busy("Cloister is stopping. Ask again when it is back.")
-                    if found := self._find(name):
-                        self._use(found[0])
+                    if found := self._groups.find(name):
+                        self._groups.enter(found[0])
                         return found
                     if load is not None and load.ended:
                         if load.problem is not None:
@@ -220,22 +196,6 @@ class LLMShelf:
         self._load.wanted += 1
         return self._load
 
-    def _use(self, group: _Group) -> None:
-        self._uses += 1
-        group.users += 1
-        group.used = self._uses
-
-    def _leave(self, group: _Group) -> None:
-        with self._changed:
-            group.users -= 1
-            gone = not group.users and group in self._retired
-            self._changed.notify_all()
-        if gone:
-            _free([group])
-            with self._changed:
-                self._retired.remove(group)
-                self._changed.notify_all()
-
     def _run(self, load: _Load) -> None:
         problem: CloisterError | None = None
         try:
@@ -259,98 +219,59 @@ class LLMShelf:
     def _bring(self, load: _Load) -> None:
         """Load a model, or put an adapter on a base that is loaded, or is then."""
         settings = self._keeper.settings
-        # the names that are resolved may not mean the same by now
-        pick = find_pick(settings, resolve(settings, load.name, self._keeper.current_llm.info))
+        # what is here and allowed may have changed since the question came
+        pick = find_pick(settings, resolve(settings, load.name, self.in_use))
         if pick.adapter is None or _packed(settings):
             self._add(load, pick)
-            return
-        if self._on_base(load, pick):
-            return
-        self._add(load, Pick(pick.folder))
-        self._on_base(load, pick)
+        elif not self._on_base(load, pick):
+            self._add(load, Pick(pick.folder))
+            self._on_base(load, pick)
 
     def _add(self, load: _Load, pick: Pick) -> None:
-        own = _settings_for(self._keeper.settings, pick)
+        """Load a model with weights of its own."""
+        own = settings_for(self._keeper.settings, pick)
         need = model_need(own)
         self._make_room(load, need, weights=True)
         generator = load_generator(own)
         if generator is None:
             raise ModelError(f"{pick.name} is no model.")
         log.info("The LLM %s is loaded beside the one in use.", pick.name)
-        base = pick.folder.name if pick.folder and pick.adapter is None else ""
-        group = _Group(base, own=True, engines={pick.name: generator}, bytes=need.bytes)
-        with self._changed:
-            self._uses += 1
-            group.used = self._uses
-            self._groups.append(group)
+        base = pick.name if pick.adapter is None and not _packed(own) else ""
+        self._groups.put(Group(base, own=True), pick.name, generator, need.bytes)
 
     def _on_base(self, load: _Load, pick: Pick) -> bool:
         """Put an adapter on the weights of its base; False where those are not loaded."""
-        if pick.folder is None:
+        base = Pick(pick.folder).name
+        own = settings_for(self._keeper.settings, pick)
+        group = self._groups.of_base(base)
+        if group is None and not self._in_use_is(base):
             return False
-        name, current = pick.folder.name, self._keeper.current_llm
-        own = _settings_for(self._keeper.settings, pick)
         need = adapter_need(own, pick)
-        with self._changed:
-            group = next((group for group in self._groups if group.base == name), None)
-            base = group.engines.get(name) if group else None
-            if group is not None:
-                group.users += 1  # so that making room does not take it
-        try:
-            if base is None and name_in_use(current.info) != name:
-                return False
+        with self._groups.using(group):
             self._make_room(load, need, weights=False)
-            if base is not None:
-                generator = load_beside(own, base)
+            if group is not None and base in group.engines:
+                generator = load_beside(own, group.engines[base])
             else:
-                with current.use(threading.Event()) as in_use:
-                    if in_use is None or _named(in_use) != name:
+                with self._keeper.current_llm.use(threading.Event()) as in_use:
+                    if in_use is None or _named(in_use) != base:
                         return False
                     generator = load_beside(own, in_use)
-            with self._changed:
-                if group is None:
-                    group = _Group(name, own=False, users=1)
-                    self._groups.append(group)
-                group.engines[pick.name] = generator
-                group.bytes += need.bytes
-                self._uses += 1
-                group.used = self._uses
-            return True
-        finally:
-            if group is not None:
-                self._leave(group)
+            group = group or Group(base, own=False)
+            self._groups.put(group, pick.name, generator, need.bytes)
+        return True
 
     def _make_room(self, load: _Load, need: Need, weights: bool) -> None:
-        """Free what was used longest ago until a model fits; nothing where that would not help.
-
-        Raises ModelError where it never fits beside the LLM in use, Busy where all that would have
-        to go is in use for too long.
-        """
-        most, until = self._keeper.settings.llm_others, time.monotonic() + WAIT_SECONDS
-        while True:
-            gone: list[_Group] = []
-            with self._changed:
-                many = weights and sum(group.own for group in self._groups) >= most
-                short = need.bytes - free_bytes(need.device) if need.bytes else 0
-                if not many and short <= 0:
-                    return
-                if short > sum(group.bytes for group in self._groups):
-                    raise no_room(self._keeper.settings, load.name, need, -short + need.bytes)
-                unused = [g for g in self._groups if not g.users and (g.own or short > 0)]
-                if unused and short <= sum(group.bytes for group in unused):
-                    gone = [min(unused, key=lambda group: group.used)]
-                    self._groups.remove(gone[0])
-                elif time.monotonic() > until or self._unwanted(load):
-                    raise Busy(
-                        f"{load.name} is not loaded: what would have to make room for it is "
-                        "answering. Ask again in a moment, or leave the model out."
-                    )
-                else:
-                    self._changed.wait(LOOK_SECONDS)
-            _free(gone)
+        self._groups.make_room(
+            self._keeper.settings,
+            load.name,
+            need,
+            weights,
+            WAIT_SECONDS,
+            lambda: self._unwanted(load),
+        )
 
 
-def _settings_for(settings: Settings, pick: Pick) -> Settings:
+def settings_for(settings: Settings, pick: Pick) -> Settings:
     """The settings with another LLM, by the names of its folders."""
     folder = pick.folder.path.name if pick.folder else NONE
     adapter = pick.adapter.path.name if pick.adapter else ""
@@ -365,17 +286,4 @@ def _packed(settings: Settings) -> bool:
 
 
 def _named(generator: Generator | None) -> str:
-    return name_in_use(generator.info) if generator else joined(NONE, "")
-
-
-def _free(groups: list[_Group]) -> None:
-    """Give the memory of models back that nothing uses any more."""
-    if not groups:
-        return
-    while groups:
-        group = groups.pop()
-        while group.engines:
-            _, generator = group.engines.popitem()
-            generator.close()
-            del generator
-    give_back()
+    return name_in_use(generator.info) if generator else NONE

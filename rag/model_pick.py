@@ -70,6 +70,12 @@ def resolve(settings: Settings, text: str, in_use: ModelInfo) -> str:
     return pick.name
 
 
+def resolve_by_settings(settings: Settings, text: str) -> str:
+    """As `resolve`, where no LLM is loaded: in use is what the settings name."""
+    in_use = ModelInfo(settings.llm_model or NONE, "", "", settings.llm_adapter or None)
+    return resolve(settings, text, in_use)
+
+
 def find_pick(settings: Settings, text: str) -> Pick:
     """The folders of what is chosen. Raises NotFound and UsageError."""
     if text == NONE:

@@ -100,9 +100,14 @@ class CollectionPath(BaseModel):
 
 
 class CollectionChange(_Input):
-    """What is to be set; null forgets a parameter, what is left out stays."""
+    """What is to be set; null forgets a parameter or the model, what is left out stays."""
 
-    parameters: Parameters
+    parameters: Parameters | None = None
+    model: Text | None = Field(
+        None,
+        max_length=300,
+        description="Which model writes the answers, as a question names one.",
+    )
 
 
 class SearchInput(_Input):
