@@ -11,7 +11,7 @@ import http.client
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from rag.errors import Busy, CloisterError
@@ -19,6 +19,9 @@ from rag.identity import is_proof, new_challenge
 from rag.lock import find_holder, in_use, take_library_lock
 from rag.records import NO_FILTERS, Filters, Question, to_json
 from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from rag.library import Library
 
 TIMEOUT_SECONDS = 300.0
 # a server that has just been started takes a moment before it says anything
@@ -47,12 +50,17 @@ class Session(Protocol):
 
 @contextmanager
 def open_session(
-    settings: Settings, what: str, llm: bool = True, indexes: bool = True
+    settings: Settings,
+    what: str,
+    llm: bool = True,
+    indexes: bool = True,
+    question: Question | None = None,
 ) -> Iterator[Session]:
     """A session for the command `what`. Raises Busy where another command has the library.
 
     Where this process opens the library, `llm` False leaves the LLM out, and `indexes` False
-    all that takes time: then it answers from the catalog only.
+    all that takes time: then it answers from the catalog only. The LLM that is loaded is the one
+    that `question` chooses, where it or its collection does.
     """
     holder = find_holder(settings)
     if holder is not None and holder.address:
@@ -63,11 +71,24 @@ def open_session(
     with take_library_lock(settings, what):
         library = Library(settings)
         try:
+            if indexes and llm and question is not None:
+                library.settings = _chosen_for(library, question)
             if indexes:
                 library.load(llm=llm)
             yield LocalSession(library)
         finally:
             library.close()
+
+
+def _chosen_for(library: Library, question: Question) -> Settings:
+    """The library's settings with the LLM that a question chooses. Raises as `Library.ask`."""
+    from rag.llm_shelf import settings_for
+    from rag.model_pick import find_pick, name_in_use
+
+    name = library.model_for(question)
+    if name in ("", name_in_use(library.other_llms.in_use)):
+        return library.settings
+    return settings_for(library.settings, find_pick(library.settings, name))
 
 
 class LocalSession:
@@ -127,6 +148,7 @@ class RemoteSession:
             "history": to_json(question.history),
             "parameters": dict(question.parameters),
             "stream": True,
+            **({"model": question.model} if question.model else {}),
             **_given(question.collections, question.filters),
         }
         with self._post("/api/v1/ask", body) as response:

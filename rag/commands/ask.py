@@ -22,6 +22,11 @@ _LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported
 @click.command(epilog='Example: cloister ask "How many unused days of leave may I carry over?"')
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
+@click.option(
+    "--model",
+    default="",
+    help="Model of the models folder that writes the answer: NAME, NAME+ADAPTER, or none.",
+)
 @filter_options
 @parameter_options
 @click.option("--json", "as_json", is_flag=True, help="Print the answer record as one JSON line.")
@@ -31,12 +36,19 @@ def ask(
     /,
     question: str,
     collections: tuple[str, ...],
+    model: str,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Answer QUESTION from the documents, with citations that can be checked."""
     parameters = chosen_parameters(options)
-    asked = Question(question, collections or None, parameters=parameters, filters=chosen(options))
+    asked = Question(
+        question,
+        collections or None,
+        parameters=parameters,
+        filters=chosen(options),
+        model=model,
+    )
     answer: Mapping[str, Any] = {}
     about_library = None if asked.filters.documents else catalog_question(question)
     if not as_json:
@@ -45,8 +57,10 @@ def ask(
     # what has no topic is answered from the catalog alone, if it is sure to be about the library
     llm = about_library is None or not about_library.settled
     indexes = llm or bool(about_library and about_library.topic)
-    with open_session(settings, "cloister ask", llm, indexes) as session:
+    with open_session(settings, "cloister ask", llm, indexes, asked) as session:
         for name, data in session.ask(asked):
+            if name == "loading" and not as_json:
+                click.echo(f"Loading {printable(data['model'])} …", err=True)
             if name == "done":
                 answer = data
     if as_json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -133,6 +133,12 @@ def list_adapters(models_path: Path, damaged: Callable[[ModelError], None]) -> l
     names = {adapter.path.name for adapter in found}
     shipped = [_as_recorded(path, record) for path, record in _shipped() if path.name not in names]
     return [*found, *shipped]
+
+
+def adapters_of(adapters: Iterable[Adapter], base: ModelFolder) -> list[Adapter]:
+    """Those that were made for a model of this name and may be used; no weights are compared."""
+    names = (base.name, base.path.name)
+    return [one for one in adapters if one.record.usable != NO and one.record.base in names]
 
 
 def check_adapter(adapter: Adapter, base: ModelFolder) -> None:

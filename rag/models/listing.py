@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import ModelError
-from rag.models.adapter import AUTO, Adapter, list_adapters
+from rag.models.adapter import AUTO, Adapter, adapters_of, list_adapters
 from rag.models.catalogue import Model, catalogue, entry_of
 from rag.models.catalogue.records import EMBEDDER, LLM
 from rag.models.folder import list_models, model_paths
@@ -47,7 +47,11 @@ class Here:
     """A model or adapter in the models folder.
 
     `catalogue` is the id of its entry, or that of its base's; None where there is none. `fits`
-    names the precisions at which it fits; None where it is not known.
+    names the precisions at which it fits; None where it is not known. `adapters` are those that
+    were made for it and may be used.
+
+    Only a running server knows whether it is `loaded`, and whether a question that chooses it can
+    have it beside what is in use (`fits_beside`); both are None else, and where none may choose it.
     """
 
     name: str
@@ -58,6 +62,9 @@ class Here:
     in_use: bool
     catalogue: str | None
     fits: tuple[str, ...] | None
+    adapters: tuple[str, ...] = ()
+    loaded: bool | None = None
+    fits_beside: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,7 @@ def models_here(
         for used in (llm, settings.embedder_model)
         for name in (used, used.partition("@")[0], _found(settings, used))
     }
+    adapters = list_adapters(settings.models_path, damaged)
     for folder in list_models(settings.models_path, damaged):
         entry = entry_of(folder.name)
         yield Here(
@@ -126,8 +134,9 @@ def models_here(
             in_use=bool({folder.name, folder.path.name, str(folder.path)} & chosen),
             catalogue=entry.id if entry else None,
             fits=_fits(entry, machine) if entry else None,
+            adapters=tuple(one.name for one in adapters_of(adapters, folder)),
         )
-    for adapter in list_adapters(settings.models_path, damaged):
+    for adapter in adapters:
         base = entry_of(adapter.record.base)
         yield Here(
             name=adapter.name,

@@ -275,12 +275,14 @@ def test_the_commands_list_and_set(tmp_path: Path) -> None:
 
     done = run("set", "default", "--temperature", "0.2", "--top-k", "20", "--json")
     assert json.loads(done.stdout) == {
-        **{"name": "default", "parameters": {"temperature": 0.2, "top_k": 20}}
+        **{"name": "default", "parameters": {"temperature": 0.2, "top_k": 20}, "model": ""}
     }
     assert "temperature 0.2, top-k 20" in run("list").stdout
     assert run("set", "default", "--unset", "top-k").stdout == "default: temperature 0.2\n"
     (row,) = json.loads(run("list", "--json").stdout)["collections"]
-    assert row == {"name": "default", "documents": 0, "parameters": {"temperature": 0.2}}
+    assert row == {
+        **{"name": "default", "documents": 0, "parameters": {"temperature": 0.2}, "model": ""}
+    }
     for arguments, told in (
         (("set", "default", "--temperature", "0.9"), "0..0.5 is allowed"),
         (("set", "nowhere", "--top-k", "2"), "no collection “nowhere”"),

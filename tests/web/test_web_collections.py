@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from rag.catalog.collections import asked_parameters, change_parameters, create_collection
+from rag.catalog.collections import (
+    asked_parameters,
+    change_model,
+    change_parameters,
+    create_collection,
+)
 from rag.ranges import Range
 from tests.web.fakes import FakeLibrary
 
@@ -19,10 +24,11 @@ def test_collections_are_listed(client: FlaskClient, library: FakeLibrary) -> No
     library.add()
     create_collection(library.catalog, "legal")
     change_parameters(library.catalog, "legal", {"temperature": 0.2})
+    change_model(library.catalog, "legal", "none")
     assert client.get("/api/v1/collections").get_json() == {
         "collections": [
-            {"name": "default", "documents": 1, "parameters": {}},
-            {"name": "legal", "documents": 0, "parameters": {"temperature": 0.2}},
+            {"name": "default", "documents": 1, "parameters": {}, "model": ""},
+            {"name": "legal", "documents": 0, "parameters": {"temperature": 0.2}, "model": "none"},
         ]
     }
 
@@ -33,7 +39,7 @@ def test_a_collections_parameters_are_set_and_forgotten(
     given = {"parameters": {"temperature": 0.2, "system_prompt": "Be brief."}}
     reply = client.patch(COLLECTION, json=given)
     assert reply.status_code == 200
-    assert reply.get_json() == {"name": "default", "documents": 0, **given}
+    assert reply.get_json() == {"name": "default", "documents": 0, **given, "model": ""}
     reply = client.patch(COLLECTION, json={"parameters": {"temperature": None, "seed": 7}})
     assert reply.get_json()["parameters"] == {"system_prompt": "Be brief.", "seed": 7}
     assert asked_parameters(library.catalog, ["default"]) == reply.get_json()["parameters"]

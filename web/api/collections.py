@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from rag.catalog.collections import change_parameters, list_collections
+from rag.catalog.collections import change_model, change_parameters, list_collections
+from rag.errors import UsageError
 from rag.parameters import check_limits
 from rag.records import to_json
 from web.api.described import problems
@@ -34,14 +35,19 @@ def listing() -> Response:
 
 @api.patch("/collections/<name>", responses={200: CollectionOutput, **problems(404, 415)})
 def change(path: CollectionPath, body: CollectionChange) -> Response:
-    """Set what answers from a collection are generated with, where a question does not say.
+    """Set which model writes the answers from a collection, and how, where a question does not say.
 
-    A parameter that is left out stays as it is; null forgets it. It holds from the next question
-    on, where that collection alone is asked.
+    What is left out stays as it is; null forgets it. It holds from the next question on, where that
+    collection alone is asked.
     """
+    if not body.model_fields_set:
+        raise UsageError("Nothing is to be set. Give parameters, a model, or both.")
     library = served().library
-    changes = body.parameters.model_dump(exclude_unset=True)
+    changes = body.parameters.model_dump(exclude_unset=True) if body.parameters else {}
     check_limits(changes, library.settings, of_collection=True)
+    model = library.other_llms.resolve(body.model) if body.model else ""
     change_parameters(library.catalog, path.name, changes)
+    if "model" in body.model_fields_set:
+        change_model(library.catalog, path.name, model)
     found = next(c for c in list_collections(library.catalog) if c.name == path.name)
     return jsonify(to_json(found))

@@ -84,6 +84,12 @@ class AskInput(_Input):
     filters: FiltersInput = FiltersInput()
     history: list[TurnInput] = Field([], max_length=20)
     parameters: Parameters = Parameters.model_construct()
+    model: Text = Field(
+        "",
+        max_length=300,
+        description="Which model of the models folder is to write it: `NAME`, `NAME+ADAPTER`, or "
+        "`none` for quotes alone. Without it the collection's, else the LLM in use.",
+    )
     stream: bool = False
 
 
@@ -94,9 +100,14 @@ class CollectionPath(BaseModel):
 
 
 class CollectionChange(_Input):
-    """What is to be set; null forgets a parameter, what is left out stays."""
+    """What is to be set; null forgets a parameter or the model, what is left out stays."""
 
-    parameters: Parameters
+    parameters: Parameters | None = None
+    model: Text | None = Field(
+        None,
+        max_length=300,
+        description="Which model writes the answers, as a question names one.",
+    )
 
 
 class SearchInput(_Input):

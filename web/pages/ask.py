@@ -16,6 +16,7 @@ from rag.questions import checked
 from rag.records import NO_FILTERS, Document, Filters, Question
 from web.answering import Answering
 from web.asker import asker
+from web.pages.model_options import model_options
 from web.pages.parameters import parameter_fields
 from web.problems import problem
 from web.served import served
@@ -74,6 +75,7 @@ def _answer(
         parameters=parameters,
         filters=Filters(documents=(only.id,)) if only else NO_FILTERS,
         asker=asker(),
+        model=request.form.get("model", "").strip(),
     )
     answering = Answering(here, question)
     try:
@@ -89,7 +91,13 @@ def _page(only: Document | None, **values: Any) -> str:
     states = count_states(served().library.catalog)
     searchable = states.pop("live", 0)
     waiting = sum(states.get(name, 0) for name in ("pending", "parsing", "embedding"))
-    fields = list(parameter_fields(served().library.settings, request.form))
+    library = served().library
     return render_template(
-        "ask.html", only=only, searchable=searchable, waiting=waiting, fields=fields, **values
+        "ask.html",
+        only=only,
+        searchable=searchable,
+        waiting=waiting,
+        fields=list(parameter_fields(library.settings, request.form)),
+        models=model_options(library, request.form.get("model", "")),
+        **values,
     )

@@ -51,6 +51,7 @@ fresh.addEventListener("click", () => {
   source.close();
   turns.replaceChildren();
   document.body.classList.remove("has-turns");
+  if (form.elements.model) form.elements.model.value = "";
   fresh.hidden = true;
   box.focus();
 });
@@ -66,7 +67,7 @@ async function answer(question) {
   const turn = new Turn(question);
   const request = new AbortController();
   begin(turn, request);
-  const body = { question, history, parameters: parameters(), ...scope() };
+  const body = { question, history, parameters: parameters(), ...scope(), ...model() };
   let record = null;
   let ended = false;
   try {
@@ -91,6 +92,12 @@ function scope() {
   const { document: only, collection } = form.elements;
   if (only) return { filters: { documents: [only.value] } };
   return collection?.value ? { collections: [collection.value] } : {};
+}
+
+// Which model is to write the answer, where one is chosen; it stays for the conversation.
+function model() {
+  const value = form.elements.model?.value;
+  return value ? { model: value } : {};
 }
 
 // How the answer is to be generated, where something is said of it.

@@ -19,6 +19,7 @@ export class Turn {
   apply({ name, data }) {
     if (name === "sources") this.showPassages(data.passages);
     else if (name === "evidence") this.showEvidence(data);
+    else if (name === "loading") this.showLoading(data.model);
     else if (name === "token") this.addDraft(data.text);
     else if (name === "sentence") this.addSentence(data);
     else if (name === "done") this.finish(data);
@@ -41,6 +42,12 @@ export class Turn {
     this.evidence.append(words, " ", make("span", { class: "support" }, "best quote so far"));
     this.evidence.hidden = false;
     this.progress("The best quote is below; writing, and checking each sentence");
+  }
+
+  // The model that was chosen is not loaded yet, which takes a while.
+  showLoading(model) {
+    const quote = this.evidence.hidden ? "" : "The best quote is below; ";
+    this.progress(quote ? `${quote}loading ${model}` : `Loading ${model}`);
   }
 
   dropEvidence() {
