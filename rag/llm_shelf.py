@@ -19,7 +19,7 @@ from rag.errors import Busy, CloisterError, ModelError
 from rag.generation import WAIT_SECONDS, Generator, load_beside, load_generator
 from rag.llm_groups import Group, Groups
 from rag.llm_room import Need, adapter_need, model_need
-from rag.model_pick import NONE, Pick, find_pick, name_in_use, resolve
+from rag.model_pick import NONE, Pick, find_pick, name_in_use, named_by, resolve
 from rag.records import NO_MODEL, ModelInfo
 from rag.settings import Settings
 
