@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.beside import BESIDE
 from rag.catalog.answers import read_answer
 from rag.catalog.pages import read_page
 from rag.errors import Busy, CloisterError, ModelError, NotFound, UsageError
@@ -31,8 +32,6 @@ _SENTENCE_ENDS = (". ", "? ", "! ", "] ")
 # the device of a model that a server has; how that draws by a seed is its own affair
 _SERVER = "server"
 _MODEL_PARTS = ("id", "revision", "adapter", "quantization", "precision", "device")
-# one model is loaded for a replay at a time
-_ASIDE = threading.Lock()
 _JUDGES = ("cloister", "calibration", "reader", "embedder", "prompt_tokens")
 
 
@@ -166,7 +165,7 @@ def _generator(
         return
     from rag.models.room import give_back
 
-    if library.model_change.state.changing or not _ASIDE.acquire(blocking=False):
+    if library.model_change.state.changing or not BESIDE.acquire(blocking=False):
         raise Busy("Another model is being loaded. Try again in a few minutes.")
     try:
         try:
@@ -184,7 +183,7 @@ def _generator(
             del generator
             give_back()
     finally:
-        _ASIDE.release()
+        BESIDE.release()
 
 
 def settings_for(settings: Settings, record: Mapping[str, Any]) -> Settings:
