@@ -112,7 +112,10 @@ def differences(values: Mapping[str, Sequence[Mapping[str, float]]]) -> tuple[Di
         for measure in MEASURES
         if (pairs := _pairs(measure, values[first], values[second]))
     ]
-    adjusted = holm([change.p for _, _, change in found])
+    # what is the same throughout could not have come out otherwise (Tarone 1990): it does not count
+    parted = [place for place, (_, _, change) in enumerate(found) if not _same(change)]
+    corrected = dict(zip(parted, holm([found[place][2].p for place in parted]), strict=True))
+    adjusted = [corrected.get(place, 1.0) for place in range(len(found))]
     return tuple(
         Difference(
             measure=change.name,
@@ -152,8 +155,13 @@ def _pairs(
     ]
 
 
+def _same(change: Change) -> bool:
+    """Whether no question tells the two apart."""
+    return change.before == change.now and not change.difference.low and not change.difference.high
+
+
 def _told(change: Change, p: float) -> Told:
-    if change.before == change.now and not change.difference.low and not change.difference.high:
+    if _same(change):
         return "the same"
     if p >= SURE:
         return "may be chance"

@@ -94,8 +94,8 @@ class Difference:
     """The second model against the first in one measure, over the questions that both have.
 
     `low` and `high` bound the difference (95 %). `p` is that of the paired permutation test, and
-    `adjusted` is it after Holm's correction (1979) for all differences of the comparison; only that
-    below .05 tells `better` or `worse`.
+    `adjusted` is it after Holm's correction (1979) for all measures and pairs of the comparison in
+    which any question differs; only that below .05 tells `better` or `worse`.
     """
 
     measure: str

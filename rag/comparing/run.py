@@ -161,7 +161,9 @@ class _Runner:
         took = round((time.perf_counter() - started) * 1000)
         digest = _digest(passages)
         used = used_parameters({}, settings, self._of_collection)
-        if "seed" in used and "seed" not in self._of_collection:  # of all models the same, also where it goes on after a stop
+        if (
+            "seed" in used and "seed" not in self._of_collection
+        ):  # of all models the same, also where it goes on after a stop
             limit = settings.limits_seed
             drawn = int(hashlib.sha256(item.id.encode()).hexdigest()[:8], 16) % _SEEDS
             used["seed"] = int(limit.nearest(drawn))
@@ -201,9 +203,7 @@ class _Runner:
             **{stage: asked.retrieve_ms + ms for stage, ms in answer.timings_ms.items()},
         }
         record: dict[str, Any] = to_json(replace(answer, timings_ms=timings))
-        scored = score(
-            Result(asked.item, tuple(record["passages"]), record), self._library.catalog
-        )
+        scored = score(Result(asked.item, tuple(record["passages"]), record), self._library.catalog)
         self._ledger.add(
             Row(
                 model=entry.name,
@@ -254,7 +254,7 @@ class _Runner:
         means = {name: sum(some) / len(some) for name, some in self._seconds.items()}
         if entry.name not in means:
             return None
-        answered = {name: 0 for name in (one.name for one in self._plan.entries)}
+        answered = dict.fromkeys((one.name for one in self._plan.entries), 0)
         for name, _ in self._ledger.rows:
             answered[name] = answered.get(name, 0) + 1
         slowest = max(means.values())

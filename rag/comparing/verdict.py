@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rag.comparing.entries import NONE
 from rag.comparing.records import MEASURES, MILLISECONDS
 from rag.models.licences import ANSWERS
 
@@ -38,7 +39,11 @@ class Line:
 
 def summary(result: Result) -> list[str]:
     """The verdict in a few sentences."""
-    return [sentence for make in (_rightly, _speed, _choice, _permitted, _few) for sentence in make(result)]
+    return [
+        sentence
+        for make in (_rightly, _speed, _choice, _permitted, _few)
+        for sentence in make(result)
+    ]
 
 
 def lines(result: Result) -> list[Line]:
@@ -64,8 +69,11 @@ def lines(result: Result) -> list[Line]:
         Line(label, about, tuple(_share_cell(result, model, name) for model in models))
         for name, label, about in measured
     ]
-    for name, label in (("first_token", "Until the first word"), ("total", "Until the whole answer")):
-        about = "the median; in brackets what 95 % stay below"
+    for name, label in (
+        ("first_token", "Until the first word"),
+        ("total", "Until the whole answer"),
+    ):
+        about = "half of the answers, and below what 95 % stay"
         found.append(Line(label, about, tuple(_time_cell(result, m, name) for m in models)))
     found += [
         Line(
@@ -104,24 +112,24 @@ def not_differing(result: Result) -> list[str]:
     """For each two models a sentence on what may be chance, and one on what is the same."""
     found = []
     for first, second in _couples(result):
-        for told, words in ((_CHANCE, "may be chance"), (_SAME, "is the same")):
+        for told, words in (
+            (_CHANCE, "differ, but no more than by chance"),
+            (_SAME, "came out the same"),
+        ):
             some = [
                 MEASURES[one["measure"]].words
                 for one in result["differences"]
                 if (one["first"], one["second"], one["told"]) == (first, second, told)
             ]
             if some:
-                found.append(f"{first} and {second}: what {words} is {_listed(some)}.")
+                found.append(f"{said(first)} and {said(second)} {words}: {_listed(some)}.")
     return found
 
 
 def table(result: Result) -> Iterator[str]:
     """The verdict for a terminal."""
     names = [model["name"] for model in result["models"]]
-    rows = [
-        (line.label, [" ".join(filter(None, (c.text, "*" if c.best else ""))) for c in line.cells])
-        for line in lines(result)
-    ]
+    rows = [(line.label, [_plain(cell) for cell in line.cells]) for line in lines(result)]
     widths = [
         max(len(name), *(len(cells[place]) for _, cells in rows))
         for place, name in enumerate(names)
@@ -132,6 +140,11 @@ def table(result: Result) -> Iterator[str]:
         yield f"{label:{first}}  {'  '.join(told)}"
     yield ""
     yield from summary(result)
+
+
+def said(name: str) -> str:
+    """A model's name within a sentence."""
+    return "Quotes alone (none)" if name == NONE else name
 
 
 def value(measure: str, given: float | None) -> str:
@@ -162,40 +175,33 @@ def number(given: float | None) -> str:
     return _UNKNOWN if given is None else f"{given:,.1f}"
 
 
+def _plain(cell: Cell) -> str:
+    more = f" ({cell.more})" if cell.more else ""
+    return f"{'* ' if cell.best else ''}{cell.text}{more}"
+
+
 def _rightly(result: Result) -> Iterator[str]:
-    ordered = _ordered(result)
-    if len(ordered) == 1:
-        yield f"Only {ordered[0]['name']} could be asked, so there is nothing to compare it with."
+    best, *others = sorted(result["models"], key=_right, reverse=True)
+    name, share = said(best["name"]), value("right", _right(best))
+    if not others:
+        yield f"Only {name} could be asked, so there is nothing to compare it with."
         return
-    best, *others = ordered
-    share = value("right", _right(best))
     beaten = [one for one in others if _beats(result, best["name"], one["name"], "right")]
     level = [one for one in others if one not in beaten]
-    if not level:
-        yield (
-            f"{best['name']} handled the most questions rightly, {share}, and beyond chance more "
-            f"than {_listed([one['name'] for one in others])}."
-        )
-    elif not beaten:
-        shares = _listed([f"{one['name']} {value('right', _right(one))}" for one in ordered])
-        yield f"No model is beyond chance the best in what it handles rightly: {shares}."
-    else:
-        yield (
-            f"{best['name']} handled the most questions rightly, {share}: beyond chance more than "
-            f"{_listed([one['name'] for one in beaten])}; its lead over "
-            f"{_listed([one['name'] for one in level])} may be chance."
-        )
+    if not beaten:
+        shares = [f"{said(one['name'])} {value('right', _right(one))}" for one in (best, *others)]
+        yield f"No model is beyond chance the best in what it handles rightly: {_listed(shares)}."
+        return
+    told = f"{name} handled the most questions rightly, {share}: beyond chance more than"
+    told = f"{told} {_names(beaten)}"
+    yield f"{told}; its lead over {_names(level)} may be chance." if level else f"{told}."
 
 
 def _speed(result: Result) -> Iterator[str]:
-    ordered = sorted(result["models"], key=lambda model: model["p50"]["total"])
+    ordered = sorted(result["models"], key=lambda model: float(model["p50"]["total"]))
     if len(ordered) > 1:
-        first, *others = ordered
-        told = _listed([f"{one['name']} {time(one['p50']['total'])}" for one in others])
-        yield (
-            f"{first['name']} is the fastest: half of its answers took no longer than "
-            f"{time(first['p50']['total'])}, with {told}."
-        )
+        told = _listed([f"{said(one['name'])} {time(one['p50']['total'])}" for one in ordered])
+        yield f"Half of the answers took no longer than this, the fastest first: {told}."
 
 
 def _choice(result: Result) -> Iterator[str]:
@@ -215,11 +221,11 @@ def _choice(result: Result) -> Iterator[str]:
         )
     ]
     if sound:
-        fastest = min(sound, key=lambda model: model["p50"]["total"])
+        fastest = said(min(sound, key=lambda model: float(model["p50"]["total"]))["name"])
+        several = ", and of those for which that holds it is the fastest" if len(sound) > 1 else ""
         yield (
-            f"If nothing else decides: {fastest['name']}. No other model is beyond chance better "
-            "at answering rightly, or at declining"
-            f"{', and it is the fastest of which that holds' if len(sound) > 1 else ''}."
+            f"If nothing else decides, take {fastest}: no other model is beyond chance better at "
+            f"answering rightly or at declining{several}."
         )
 
 
@@ -229,7 +235,7 @@ def _permitted(result: Result) -> Iterator[str]:
         ("conditions", "may be used commercially under conditions"),
         ("unknown", "is not known to the catalogue, so look its licence up yourself"),
     ):
-        some = [model["name"] for model in result["models"] if model["commercial"] == answer]
+        some = [said(model["name"]) for model in result["models"] if model["commercial"] == answer]
         if some:
             yield f"{_listed(some)} {words}."
 
@@ -250,14 +256,15 @@ def _differs(one: Mapping[str, Any]) -> str:
     winner, loser = reversed(means) if second_wins else means
     kind = "is faster" if measure.unit == MILLISECONDS else "is better"
     return (
-        f"{names[0]} {kind} than {names[1]}: {measure.words}, "
+        f"{said(names[0])} {kind} than {said(names[1])}: {measure.words}, "
         f"{value(one['measure'], winner)} against {value(one['measure'], loser)}."
     )
 
 
 def _beats(result: Result, winner: str, loser: str, measure: str) -> bool:
     return any(
-        (one["first"], one["second"], one["told"]) in ((loser, winner, _BETTER), (winner, loser, _WORSE))
+        (one["first"], one["second"], one["told"])
+        in ((loser, winner, _BETTER), (winner, loser, _WORSE))
         for one in result["differences"]
         if one["measure"] == measure
     )
@@ -281,10 +288,8 @@ def _share_cell(result: Result, model: Mapping[str, Any], measure: str) -> Cell:
 def _time_cell(result: Result, model: Mapping[str, Any], stage: str) -> Cell:
     if stage not in model["p50"]:
         return Cell(_UNKNOWN)
-    return Cell(
-        f"{time(model['p50'][stage])} ({time(model['p95'][stage])})",
-        best=_best(result, model["name"], stage),
-    )
+    most = f"95 %: {time(model['p95'][stage])}"
+    return Cell(time(model["p50"][stage]), most, _best(result, model["name"], stage))
 
 
 def _price_words(result: Result) -> str:
@@ -299,8 +304,8 @@ def _price(cost: float | None, currency: str) -> str:
     return _UNKNOWN if cost is None else f"{cost:,.2f} {currency}".strip()
 
 
-def _ordered(result: Result) -> list[Mapping[str, Any]]:
-    return sorted(result["models"], key=_right, reverse=True)
+def _names(models: Sequence[Mapping[str, Any]]) -> str:
+    return _listed([said(model["name"]) for model in models])
 
 
 def _right(model: Mapping[str, Any]) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rag.commands.stopping import INTERRUPTED, stop_signals
+from rag.durations import duration
 from rag.errors import CloisterError, UsageError
 from rag.printing import json_line, printable
 from rag.settings import Settings
@@ -90,9 +91,13 @@ def compare(
     server = open_server(settings)
     with _progress() as tell, stop_signals() as stop:
         if server is None:
-            result = _here(settings, models, items, questions, collections or None, again, tell, stop)
+            result = _here(
+                settings, models, items, questions, collections or None, again, tell, stop
+            )
         else:
-            result = _there(server, models, items, questions, collections or None, again, tell, stop)
+            result = _there(
+                server, models, items, questions, collections or None, again, tell, stop
+            )
     if result is None:
         click.echo(
             "Stopped; nothing is lost but the answer under way. Give the same command to go on.",
@@ -138,9 +143,7 @@ def _here(
     with take_library_lock(settings, "cloister models compare"):
         library = Library(settings)
         try:
-            plan = make_plan(
-                settings, library.catalog, models, items, questions.name, collections
-            )
+            plan = make_plan(settings, library.catalog, models, items, questions.name, collections)
             for one in plan.skipped:
                 click.echo(printable(f"Left out: {one.name}. {one.reason}"), err=True)
             overview = begin(library, plan, again)
@@ -175,25 +178,22 @@ def _there(
         **({} if collections is None else {"collections": list(collections)}),
     }
     state = server.begin_comparison(body)
-    name = state["id"]
-    asked_to_stop = False
-    while state["state"] in ("running", "stopping"):
-        if stop.is_set() and not asked_to_stop:
-            server.stop_comparison(name)
-            asked_to_stop = True
-        tell(
-            Step(
-                state["stage"], state["model"], state["done"], state["total"], state["seconds_left"]
-            )
-        )
-        stop.wait(_LOOK_SECONDS) if not asked_to_stop else time.sleep(_LOOK_SECONDS)
-        state = server.comparison(name)
-    if state["state"] == "done":
-        found: Mapping[str, Any] = state["result"]
-        return found
+    told_to_stop = False
+    while True:
+        found = server.comparison(state["id"])
+        state = found["progress"]
+        if state["state"] not in ("running", "stopping"):
+            break
+        if stop.is_set() and not told_to_stop:
+            server.stop_comparison(state["id"])
+            told_to_stop = True
+        done = state["done"], state["total"], state["seconds_left"]
+        tell(Step(state["stage"], state["model"], *done))
+        time.sleep(_LOOK_SECONDS)
     if state["state"] == "failed":
         raise CloisterError(state["problem"])
-    return None
+    result: Mapping[str, Any] | None = found["result"]
+    return result
 
 
 @contextmanager
@@ -224,17 +224,9 @@ def _progress() -> Iterator[Any]:
 
 
 def _line(step: Step) -> str:
-    if step.stage == "searching":
+    if not step.model:
         return f"Searching passages: {step.done} of {step.total} questions"
     if step.stage == "loading":
         return f"{step.model}: loading ({step.done} of {step.total} answers are there)"
-    left = "" if step.seconds_left is None else f", {_time(step.seconds_left)} left"
+    left = "" if step.seconds_left is None else f", {duration(step.seconds_left)} left"
     return f"{step.model}: {step.done} of {step.total} answers{left}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"about {round(seconds / 60)} min"
-    return f"about {seconds / 3600:.1f} h"
