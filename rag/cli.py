@@ -29,7 +29,7 @@ SHORT_HELPS = {
     "collections": "List the collections, and set how answers from them are generated.",
     "evaluate": "Measure retrieval, answers, citations and abstention on labelled questions.",
     "ingest": "Add, sync, list and remove documents.",
-    "models": "Choose, fetch, change and tune the open models.",
+    "models": "Choose, fetch, compare, change and tune the open models.",
     "replay": "Ask a recorded question again, and tell whether the answer is the same.",
     "search": "Find passages in the documents.",
     "serve": "Serve the web pages and the REST interface.",

@@ -181,6 +181,21 @@ class RemoteSession:
         with self._post("/api/v1/models/active", None) as response:
             return _object(response)
 
+    def begin_comparison(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have models compared, as `POST /api/v1/comparisons` takes it; how far that is."""
+        with self._post("/api/v1/comparisons", body) as response:
+            return _object(response)
+
+    def comparison(self, name: str) -> Mapping[str, Any]:
+        """How far a comparison is, and what came out."""
+        with self._post(f"/api/v1/comparisons/{quote(name, safe='')}", None) as response:
+            return _object(response)
+
+    def stop_comparison(self, name: str) -> None:
+        """Stop a comparison; what it answered is kept."""
+        with self._post(f"/api/v1/comparisons/{quote(name, safe='')}/stop", {}) as response:
+            response.read()
+
     @contextmanager
     def _post(
         self, path: str, body: Mapping[str, Any] | None

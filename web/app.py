@@ -15,6 +15,7 @@ from web import problems, security
 from web.api import (
     ask,
     collections,
+    comparisons,
     contents,
     described,
     documents,
@@ -24,6 +25,7 @@ from web.api import (
 )
 from web.api.schemas import Problem
 from web.pages import ask as ask_page
+from web.pages import comparisons as comparisons_page
 from web.pages import document as document_page
 from web.pages import library as library_page
 from web.pages import models as models_page
@@ -70,9 +72,25 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
     attach(app, library or Library(settings or load_settings()))
     security.install(app)
     problems.install(app)
-    for api in (ask, collections, documents, contents, models, model_in_use, health):
+    for api in (
+        ask,
+        collections,
+        documents,
+        contents,
+        models,
+        model_in_use,
+        comparisons,
+        health,
+    ):
         app.register_api(api.api)
-    for pages in (described, ask_page, library_page, document_page, models_page):
+    for pages in (
+        described,
+        ask_page,
+        library_page,
+        document_page,
+        models_page,
+        comparisons_page,
+    ):
         app.register_blueprint(pages.pages)
     shared.install(app)
     return app

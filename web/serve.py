@@ -192,6 +192,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             return
         here = self._served()
         here.stop_answers(_GRACE_SECONDS)
+        here.comparisons.close(_GRACE_SECONDS)
         if self._worker is not None:
             self._worker.stop()
         here.library.close()

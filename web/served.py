@@ -9,6 +9,7 @@ from typing import Protocol
 
 from flask import Flask, current_app
 
+from rag.comparing.service import Comparisons
 from rag.library import Library
 
 _KEY = "cloister"
@@ -36,6 +37,7 @@ class Served:
 
     def __init__(self, library: Library) -> None:
         self.library = library
+        self.comparisons = Comparisons(library)
         self.worker: Wakes | None = None
         self.identity: Identity | None = None
         self.stopping = threading.Event()

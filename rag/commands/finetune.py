@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rag.commands.stopping import INTERRUPTED, stop_signals
 from rag.printing import json_line, printable
 from rag.settings import Settings
 from rag.tuning.recipe import Recipe
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from rag.tuning.finetune import Job, Outcome
 
 _DEFAULT = Recipe()
-_INTERRUPTED = 130
 _SHOWN = {
     "loss": "loss",
     "exact": "exact",
@@ -168,7 +164,7 @@ def finetune(
             tell("Stopping; what was done is kept …")
         return heard
 
-    with _signals() as asked:
+    with stop_signals() as asked:
         outcome = run(job, settings, tell, stop)
     if as_json:
         click.echo(json_line(_row(job, outcome)))
@@ -180,7 +176,7 @@ def finetune(
             "Give the same command to go on."
         )
         if asked.is_set():
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
 
 
 def _command(base: str, data: Path, licence: str, recipe: Recipe) -> str:
@@ -190,25 +186,6 @@ def _command(base: str, data: Path, licence: str, recipe: Recipe) -> str:
         if (value := getattr(recipe, name)) is not None:
             words += [f"--{name.replace('_', '-')}", f"{value}"]
     return shlex.join(words)
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one ends the process at once."""
-    asked = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, _: Any) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _row(job: Job, outcome: Outcome) -> dict[str, Any]:

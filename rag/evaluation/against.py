@@ -96,6 +96,15 @@ def read_rows(path: Path, items: Sequence[Item]) -> Mapping[str, Mapping[str, An
     return rows
 
 
+def change_of(name: str, pairs: Sequence[tuple[float, float]]) -> Change:
+    """The change of a measure between values of the same questions, each as (before, now)."""
+    first, second = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    difference = [after - earlier for earlier, after in pairs]
+    if not any(difference):
+        return Change(name, len(pairs), first, second, Interval(0.0, 0.0, 0.0), 1.0)
+    return Change(name, len(pairs), first, second, interval(difference), p_value(difference))
+
+
 def compare(scored: Sequence[Scored], before: Mapping[str, Mapping[str, Any]]) -> Comparison:
     """This run beside an earlier one, over the questions that both have."""
     both = [(s, before[s.result.item.id]) for s in scored if s.result.item.id in before]
@@ -107,12 +116,7 @@ def compare(scored: Sequence[Scored], before: Mapping[str, Mapping[str, Any]]) -
             if name in now.scores and name in then["scores"]
         ]
         if pairs:
-            first, second = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-            difference = [after - earlier for earlier, after in pairs]
-            change = Change(
-                name, len(pairs), first, second, interval(difference), p_value(difference)
-            )
-            changes.append(change)
+            changes.append(change_of(name, pairs))
     return Comparison(
         len(both),
         changes,

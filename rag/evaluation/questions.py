@@ -59,6 +59,11 @@ def read_questions(path: Path) -> list[Item]:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise NotFound(f"{path} cannot be read: {reason}.") from error
+    return parse_questions(text, path)
+
+
+def parse_questions(text: str, path: Path) -> list[Item]:
+    """As `read_questions`, of the text of a file that is called so. Raises UsageError."""
     table = path.suffix.lower() in (".csv", ".tsv")
     items: dict[str, Item] = {}
     for number, line in _rows(path, text) if table else _objects(path, text):

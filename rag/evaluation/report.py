@@ -8,19 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from rag.evaluation.against import Comparison
-from rag.evaluation.intervals import Interval
 from rag.evaluation.metrics import mean
+from rag.evaluation.pages import LEAST, SIDE, pages, place
 from rag.evaluation.reliability import Bin, Cut, bins, calibration_error, cut, cuts
 from rag.evaluation.scoring import MEASURES, Scored, intervals, judged_answers, latency
-from rag.printing import printable
-
-# the side of a square chart, in its own units
-_SIDE = 100.0
-# of fewer questions an interval says nothing
-_LEAST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +28,38 @@ def render(
     name: str, scored: Sequence[Scored], threshold: float, comparison: Comparison | None = None
 ) -> str:
     """The page; `name` is that of the questions' file, `threshold` where Cloister declines."""
-    pages = Environment(
-        loader=PackageLoader("rag.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters["share"] = _share
-    pages.filters["printable"] = lambda text: printable(" ".join(str(text).split()))
     answered = judged_answers(scored)
     parts = bins(answered)
     answerable = [s.chance for s in scored if s.result.item.answerable]
     unanswerable = [s.chance for s in scored if not s.result.item.answerable]
     declining = cuts(answerable, unanswerable)
-    return pages.get_template("report.html").render(
-        name=name,
-        today=date.today().isoformat(),
-        scored=scored,
-        model=_model(scored),
-        measures=[
-            (key, *MEASURES[key], found, sum(key in s.scores for s in scored))
-            for key, found in intervals(scored).items()
-        ],
-        groups=_groups(scored),
-        abstention=_curve(declining),
-        here=cut(threshold, answerable, unanswerable) if declining else None,
-        threshold=threshold,
-        least=_LEAST,
-        bins=parts,
-        dots=_dots(parts),
-        error=calibration_error(answered),
-        right=mean(float(answer.right) for answer in answered),
-        latency=_stages(latency(scored)),
-        failed=sum(bool(one.failure) for one in scored),
-        failures=_by_reason(scored),
-        comparison=comparison,
-        side=_SIDE,
+    return (
+        pages()
+        .get_template("report.html")
+        .render(
+            name=name,
+            today=date.today().isoformat(),
+            scored=scored,
+            model=_model(scored),
+            measures=[
+                (key, *MEASURES[key], found, sum(key in s.scores for s in scored))
+                for key, found in intervals(scored).items()
+            ],
+            groups=_groups(scored),
+            abstention=_curve(declining),
+            here=cut(threshold, answerable, unanswerable) if declining else None,
+            threshold=threshold,
+            least=LEAST,
+            bins=parts,
+            dots=_dots(parts),
+            error=calibration_error(answered),
+            right=mean(float(answer.right) for answer in answered),
+            latency=_stages(latency(scored)),
+            failed=sum(bool(one.failure) for one in scored),
+            failures=_by_reason(scored),
+            comparison=comparison,
+            side=SIDE,
+        )
     )
 
 
@@ -81,15 +68,6 @@ def _model(scored: Sequence[Scored]) -> Any:
     answers = [one.result.answer for one in scored]
     asked = [answer for answer in answers if answer.get("answered_from") != "catalog"]
     return (asked or answers)[0]["model"]
-
-
-def _share(value: float | Interval | None) -> str:
-    """A share in per cent."""
-    if value is None:
-        return "–"
-    if isinstance(value, Interval):
-        return f"{_share(value.low)} to {_share(value.high)}"
-    return f"{100 * value:.1f} %"
 
 
 def _groups(scored: Sequence[Scored]) -> list[_Group]:
@@ -110,14 +88,9 @@ def _groups(scored: Sequence[Scored]) -> list[_Group]:
     ]
 
 
-def _at(x: float, y: float) -> tuple[float, float]:
-    """A place in a square chart whose axes run from 0 to 1, y upwards."""
-    return round(x * _SIDE, 2), round((1 - y) * _SIDE, 2)
-
-
 def _curve(declining: Sequence[Cut]) -> str:
     """The places of a line: answerable questions declined, against unanswerable ones."""
-    places = (_at(cut.answerable_declined, cut.unanswerable_declined) for cut in declining)
+    places = (place(cut.answerable_declined, cut.unanswerable_declined) for cut in declining)
     return " ".join(f"{x},{y}" for x, y in places)
 
 
@@ -125,7 +98,7 @@ def _dots(parts: Sequence[Bin]) -> list[tuple[float, float, float]]:
     """Of each bin the place, as x and y, and the radius of a dot that grows with its answers."""
     most = max((part.count for part in parts), default=1)
     return [
-        (*_at(part.confidence, part.right), 1.2 + 2.4 * math.sqrt(part.count / most))
+        (*place(part.confidence, part.right), 1.2 + 2.4 * math.sqrt(part.count / most))
         for part in parts
     ]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, render_template, request
 
+from rag.comparing.entries import choices
 from rag.errors import ModelError
 from rag.models.catalogue import catalogue, families
 from rag.models.catalogue.records import CRITERIA, GATED
@@ -22,9 +25,15 @@ _FLAGS = ("commercial", "fits", "here")
 @pages.get("/models")
 def models() -> str:
     """The models that are here and those of the catalogue; a form chooses among them."""
+    return models_page()
+
+
+def models_page(**values: Any) -> str:
+    """The page, with what a form on it led to."""
     choice = _choice()
     damaged: list[ModelError] = []
-    found = choose(served().library.settings, choice, damaged.append)
+    settings = served().library.settings
+    found = choose(settings, choice, damaged.append)
     return render_template(
         "models.html",
         found=found,
@@ -36,6 +45,10 @@ def models() -> str:
         task_labels=_TASK_LABELS,
         memory=_memory(found.machine),
         not_advice=NOT_ADVICE,
+        choices=list(choices(settings)),
+        chosen_models=request.form.getlist("models"),
+        comparisons=served().comparisons.all(),
+        **values,
     )
 
 

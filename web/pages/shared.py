@@ -10,6 +10,7 @@ from flask import Flask, redirect
 from werkzeug.wrappers import Response
 
 from rag.catalog.collections import collection_names
+from rag.durations import duration
 from rag.errors import ModelError
 from rag.models.footprint import count_words
 from rag.models.server.address import read_address
@@ -49,6 +50,7 @@ STATE_LABELS = {
 def install(app: Flask) -> None:
     """Give the templates their filters and values."""
     app.jinja_env.filters["by_page"] = by_page
+    app.jinja_env.filters["duration"] = duration
     app.jinja_env.filters["count_words"] = count_words
     app.jinja_env.filters["human_bytes"] = human_bytes
     app.jinja_env.filters["newer_versions"] = newer_versions

@@ -6,6 +6,7 @@ import click
 
 from rag.commands.finetune import finetune
 from rag.commands.models.add import add
+from rag.commands.models.compare import compare
 from rag.commands.models.cost import cost
 from rag.commands.models.fit import fit
 from rag.commands.models.listing import list_
@@ -17,8 +18,8 @@ from rag.commands.models.use import use
 
 @click.group()
 def models() -> None:
-    """Choose, fetch, change and tune the open models."""
+    """Choose, fetch, compare, change and tune the open models."""
 
 
-for _command in (add, cost, finetune, fit, list_, pull, remove, show, use):
+for _command in (add, compare, cost, finetune, fit, list_, pull, remove, show, use):
     models.add_command(_command)
