@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.comparing.entries import Entry
-from rag.errors import Busy, ModelError
+from rag.errors import ModelError
 from rag.generation import Generator, load_generator
 from rag.models.peak import Peak
 from rag.models.smoke import smoke_test
