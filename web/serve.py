@@ -25,6 +25,7 @@ from rag.errors import Busy, CloisterError, Refused, UsageError
 from rag.home import be_private
 from rag.library import Library
 from rag.lock import announce, take_library_lock
+from rag.model_choices import model_choices
 from rag.settings import Settings
 from web.app import create_app
 from web.served import Identity, Served, served_by
@@ -166,6 +167,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """
         try:
             here.library.load()
+            model_choices(here.library)  # else the first page would wait for what models need
         except CloisterError as error:
             if str(error) != self._reason:
                 _log.error("Cloister cannot answer questions: %s", error)
