@@ -6,6 +6,7 @@ and models live in the worker alone. The lock is taken before, by the parent, an
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -159,6 +160,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             later = self._loaded_later(here)
         if here.library.ready:
             click.echo(f"Cloister is ready at {self._identity.address}", err=True)
+            # else the first page would wait until it is known what each model needs
+            with contextlib.suppress(CloisterError, OSError):
+                model_choices(here.library)
 
     def _loaded_later(self, here: Served) -> bool:
         """Load what is not loaded; whether it is worth another try, as with an LLM server's start.
@@ -167,7 +171,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """
         try:
             here.library.load()
-            model_choices(here.library)  # else the first page would wait for what models need
         except CloisterError as error:
             if str(error) != self._reason:
                 _log.error("Cloister cannot answer questions: %s", error)
