@@ -186,6 +186,7 @@ def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) 
         adapter.id if adapter else None,
         llm.quantization,
         precision=llm.precision,
+        merged=llm.merged if adapter else None,
     )
     return Generator(llm, info, llm.count, settings)
 

@@ -224,14 +224,15 @@ class LLMShelf:
         if pick.adapter is None or _packed(settings):
             self._add(load, pick)
         elif not self._on_base(load, pick):
-            self._add(load, Pick(pick.folder))
+            more = adapter_need(settings_for(settings, pick), pick).bytes
+            self._add(load, Pick(pick.folder), more)
             self._on_base(load, pick)
 
-    def _add(self, load: _Load, pick: Pick) -> None:
-        """Load a model with weights of its own."""
+    def _add(self, load: _Load, pick: Pick, more: int = 0) -> None:
+        """Load a model with weights of its own; so many bytes `more` are needed soon after it."""
         own = settings_for(self._keeper.settings, pick)
         need = model_need(own)
-        self._make_room(load, need, weights=True)
+        self._make_room(load, Need(need.bytes + more, need.device), weights=True)
         generator = load_generator(own)
         if generator is None:
             raise ModelError(f"{pick.name} is no model.")

@@ -45,14 +45,15 @@ class Keeper(Protocol):
         """The LLM in use and those beside it."""
 
 
-def model_choices(library: Keeper) -> list[ModelChoice]:
+def model_choices(library: Keeper, compared: bool = True) -> list[ModelChoice]:
     """The one in use first, then those of the models folder, last `none` for quotes alone.
 
-    Only the one in use where no other may be chosen.
+    Only the one in use where no other may be chosen. With `compared` False what they need is not
+    compared with the memory, for which torch has to be there.
     """
     settings, shelf = library.settings, library.other_llms
     used = name_in_use(shelf.in_use)
-    found = [_choice(settings, shelf, pick) for pick in _picks(settings)]
+    found = [_choice(settings, shelf, pick, compared) for pick in _picks(settings)]
     mine = [one for one in found if one.name == used]
     if not mine:
         mine = [ModelChoice(used, 0, "", used == NONE or bool(shelf.in_use.device), True)]
@@ -73,7 +74,7 @@ def _picks(settings: Settings) -> Iterator[Pick]:
     yield Pick(None)
 
 
-def _choice(settings: Settings, shelf: LLMShelf, pick: Pick) -> ModelChoice:
+def _choice(settings: Settings, shelf: LLMShelf, pick: Pick, compared: bool) -> ModelChoice:
     used = name_in_use(shelf.in_use)
     if pick.folder is None:
         return ModelChoice(NONE, 0, "", True, used == NONE)
@@ -85,7 +86,7 @@ def _choice(settings: Settings, shelf: LLMShelf, pick: Pick) -> ModelChoice:
         pick.folder.licence,
         loaded,
         pick.name == used,
-        "" if loaded else _problem(settings, shelf, pick),
+        "" if loaded or not compared else _problem(settings, shelf, pick),
     )
 
 

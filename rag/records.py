@@ -240,7 +240,9 @@ class Sentence:
 class ModelInfo:
     """Which model wrote an answer; `adapter` is its adapter's name and revision, as `name@…`.
 
-    `precision` is what it computed in (bfloat16, …); None where that is not known.
+    `precision` is what it computed in (bfloat16, …); None where that is not known. `merged` is
+    whether the adapter was added to the weights, or else computed beside them, which rounds
+    otherwise; None without an adapter, or where that is not known.
     """
 
     id: str
@@ -249,6 +251,7 @@ class ModelInfo:
     adapter: str | None = None
     quantization: str | None = None
     precision: str | None = None
+    merged: bool | None = None
 
 
 # an answer that no model wrote

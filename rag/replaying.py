@@ -19,6 +19,7 @@ from rag.catalog.answers import read_answer
 from rag.catalog.pages import read_page
 from rag.errors import Busy, CloisterError, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
+from rag.model_pick import name_in_use
 from rag.prompting import PROMPT_VERSION
 from rag.records import NO_MODEL, MadeWith, ModelInfo, Passage, Question, Twin
 from rag.settings import Settings, choices_of
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 _SENTENCE_ENDS = (". ", "? ", "! ", "] ")
 # the device of a model that a server has; how that draws by a seed is its own affair
 _SERVER = "server"
-_MODEL_PARTS = ("id", "revision", "adapter", "quantization", "precision", "device")
+_MODEL_PARTS = ("id", "revision", "adapter", "merged", "quantization", "precision", "device")
+_OF_PRECISION = ("merged", "quantization", "precision")
 _JUDGES = ("cloister", "calibration", "reader", "embedder", "prompt_tokens")
 
 
@@ -162,11 +164,18 @@ def _generator(
         with library.current_llm.use(stop) as generator:
             yield generator
         return
+    others, name = library.other_llms, name_in_use(model)
+    # one that questions choose has its adapter beside its weights
+    if name in others.loaded or (model.merged is False and library.settings.llm_others):
+        with others.use(name, stop) as chosen:
+            if chosen is not None and not _other_precision(model, chosen.info):
+                yield chosen
+                return
     from rag.models.room import give_back
 
     with library.current_llm.loads(lambda: True):
         try:
-            generator = _load_once(library.settings, model)
+            generator = _load_once(library, model)
         except (ModelError, NotFound, UsageError):
             if not in_use:
                 raise
@@ -205,18 +214,20 @@ def _as_recorded(settings: Settings, model: ModelInfo) -> Settings:
 
 def _other_precision(recorded: ModelInfo, now: ModelInfo) -> bool:
     """Whether a model computes otherwise now, as far as it was recorded how it did."""
-    return any(one.what in ("precision", "quantization") for one in _of_model(recorded, now))
+    return any(one.what in _OF_PRECISION for one in _of_model(recorded, now))
 
 
-def _load_once(settings: Settings, model: ModelInfo) -> Generator:
+def _load_once(library: Library, model: ModelInfo) -> Generator:
     from rag.models.device import pick_device
     from rag.models.folder import find_model
     from rag.models.room import free_bytes, needed_bytes
 
-    own = _as_recorded(settings, model)
+    own = _as_recorded(library.settings, model)
     device = pick_device(own.llm_device)
     folder: Path = find_model(own.models_path, own.llm_model).path
     needed = needed_bytes(folder, own, device)
+    if needed > free_bytes(device):
+        library.other_llms.free_unused()
     if needed > (free := free_bytes(device)):
         raise ModelError(
             f"{model.id} is here, but not in use, and needs about {needed / 1e9:.1f} GB; "
@@ -234,8 +245,11 @@ def _of_model(recorded: ModelInfo, now: ModelInfo) -> Iterator[Difference]:
         before, after = getattr(recorded, name), getattr(now, name)
         # without a quantization, a known precision is that of the weights
         unknown = before is None and (
-            name == "precision" or (name == "quantization" and recorded.precision is None)
+            name in ("precision", "merged")
+            or (name == "quantization" and recorded.precision is None)
         )
+        # one that was chosen, and not asked, was not looked at
+        unknown = unknown or (name == "revision" and not before)
         if before != after and not unknown:
             yield Difference("model" if name == "id" else name, str(before), str(after))
 

@@ -6,6 +6,7 @@ and models live in the worker alone. The lock is taken before, by the parent, an
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -25,6 +26,7 @@ from rag.errors import Busy, CloisterError, Refused, UsageError
 from rag.home import be_private
 from rag.library import Library
 from rag.lock import announce, take_library_lock
+from rag.model_choices import model_choices
 from rag.settings import Settings
 from web.app import create_app
 from web.served import Identity, Served, served_by
@@ -158,6 +160,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             later = self._loaded_later(here)
         if here.library.ready:
             click.echo(f"Cloister is ready at {self._identity.address}", err=True)
+            # else the first page would wait until it is known what each model needs
+            with contextlib.suppress(CloisterError, OSError):
+                model_choices(here.library)
 
     def _loaded_later(self, here: Served) -> bool:
         """Load what is not loaded; whether it is worth another try, as with an LLM server's start.

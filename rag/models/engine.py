@@ -126,6 +126,11 @@ class LocalLLM(CustomLLM):
         """In which numbers it computes, as `bfloat16`."""
         return str(self._model.dtype).removeprefix("torch.")
 
+    @property
+    def merged(self) -> bool:
+        """Whether no adapter is computed beside the weights."""
+        return not any(name.endswith("lora_A") for name, _ in self._model.named_modules())
+
     def count(self, text: str) -> int:
         """How many tokens the model reads for a text."""
         return self._chat.count(text)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from rag import llm_shelf
 from rag.current_llm import CurrentLLM
@@ -19,20 +18,9 @@ from rag.errors import Busy, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
 from rag.llm_room import model_need
 from rag.llm_shelf import LLMShelf
-from rag.models.adapter import (
-    CONFIG,
-    FORCED,
-    WEIGHTS,
-    AdapterRecord,
-    hash_adapter,
-    quiet_peft,
-    weights_fingerprint,
-    write_record,
-)
-from rag.models.folder import find_model
 from rag.models.room import give_back
 from rag.settings import Settings
-from tests.rag.tuning.tiny import make_model
+from tests.rag.tuning.tiny import make_adapter, make_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -58,27 +46,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate(("x", "y"), 7):
         make_adapter(base / name, base / "tiny", seed)
     return base
-
-
-def make_adapter(folder: Path, base: Path, seed: int) -> None:
-    """An adapter over all linear layers of a model that changes what it writes."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
-    with quiet_peft():
-        model = AutoModelForCausalLM.from_pretrained(base)
-        get_peft_model(model, config).save_pretrained(folder)
-    torch.random.set_rng_state(state)
-    found = find_model(base.parent, base.name)
-    record = AdapterRecord(
-        found.name, found.revision, weights_fingerprint(found), FORCED, "1", hash_adapter(folder)
-    )
-    write_record(folder, record)
-    assert (folder / CONFIG).is_file()
-    assert (folder / WEIGHTS).is_file()
 
 
 @pytest.fixture

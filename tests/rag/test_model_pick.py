@@ -22,7 +22,7 @@ from rag.records import Question
 from rag.replaying import replay
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.reading import add_text, read_all
-from tests.rag.tuning.tiny import make_model
+from tests.rag.tuning.tiny import make_adapter, make_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,6 +38,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     FakeLLM.replies, FakeLLM.pause = [], 0.0
     for seed, name in enumerate(("tiny", "org--other")):
         make_model(home / "models" / name, seed=seed)
+    make_adapter(home / "models" / "x", home / "models" / "tiny", seed=7)
     library = fake_library(home, llm_device="cpu", llm_max_new_tokens=8)
     add_text(library, "handbook.txt", f"Welcome to us all.\n\n{LEAVE}\n\nTea is in the kitchen.")
     create_collection(library.catalog, "empty")
@@ -84,6 +85,20 @@ def test_the_question_comes_before_the_collection_and_that_before_what_is_in_use
     assert asked(library)["model"]["id"] == FAKE
 
 
+def test_an_answer_by_an_adapter_beside_the_weights_is_made_again_so(library: Library) -> None:
+    answer = asked(library, "tiny+x")
+    model = answer["model"]
+    assert (model["id"], model["adapter"][:2], model["merged"]) == ("tiny", "x@", False)
+    assert library.other_llms.loaded == ("tiny", "tiny+x")
+    library.other_llms.free_unused()
+    found = replay(library, answer["id"])
+    assert (found.same, found.differences) == (True, ())
+    library.other_llms.free_unused()
+    library.settings = replace(library.settings, llm_others=0)
+    found = replay(library, answer["id"])
+    assert [(one.what, one.now) for one in found.differences][:1] == [("merged", "True")]
+
+
 def test_quotes_alone_need_no_model(library: Library) -> None:
     events = list(library.ask(Question(TEXT, model="none")))
     assert {event.name for event in events} == {"sources", "sentence", "done"}
@@ -114,7 +129,7 @@ def test_what_may_be_chosen_is_listed(library: Library, monkeypatch: pytest.Monk
     library.other_llms.free_unused()
     asked(library, "tiny")
     rows = {one.name: one for one in model_choices(library)}
-    assert list(rows) == [FAKE, "org/other", "tiny", "none"]
+    assert list(rows) == [FAKE, "org/other", "tiny", "tiny+x", "none"]
     assert [one.name for one in rows.values() if one.in_use] == [FAKE]
     assert [one.name for one in rows.values() if one.loaded] == [FAKE, "tiny", "none"]
     assert rows["tiny"].bytes > 100_000

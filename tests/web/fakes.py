@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +211,8 @@ class FakeLibrary(Library):
             answer = _answer(question, passages, self)
             for citation in answer.citations[:1]:
                 yield Event("evidence", {"text": QUOTE, "citation": to_json(citation)})
+            if question.model:
+                yield Event("loading", {"model": question.model})
             for n in range(10_000 if "slow" in question.text else 3):
                 time.sleep(0.02 if "slow" in question.text else self.pause)
                 yield Event("token", {"text": f"draft{n} "})
@@ -322,6 +326,22 @@ class FakeWorker:
         path = original_path(self._library.settings, task.bytes_hash)
         text = path.read_text("utf-8", errors="replace") or "empty"
         go_live(catalog, task, (page_of(text),))
+
+
+def add_models(library: FakeLibrary) -> None:
+    """Two models in the models folder, of which one is in use; nothing is loaded."""
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    config = {
+        **{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 100},
+        **{"num_attention_heads": 4, "num_key_value_heads": 2, **sizes},
+    }
+    for name in ("tiny", "org--other"):
+        folder = library.settings.models_path / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "model.safetensors").write_bytes(bytes(2_000_000))
+    library.settings = replace(library.settings, llm_model="tiny", llm_device="cpu")
+    library.current_llm._info = ModelInfo("tiny", "0123", "cpu")
 
 
 def make_pdf(path: Path) -> bytes:

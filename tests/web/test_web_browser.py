@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
+from rag.model_choices import model_choices
 from rag.records import Block, BlockKind, Place
 from rag.records import Page as PageRecord
-from tests.web.fakes import HOSTILE, FakeLibrary, make_pdf, page_of
+from tests.web.fakes import HOSTILE, FakeLibrary, add_models, make_pdf, page_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -64,6 +65,27 @@ def page(
 def ask(page: Page, question: str) -> None:
     page.fill("#question", question)
     page.keyboard.press("Enter")
+
+
+def test_the_choice_of_a_model_stays_for_the_conversation(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    add_models(library)
+    model_choices(library)  # as the server does when it has loaded
+    page.goto("/")
+    page.select_option("select[name=model]", "org/other")
+    library.pause = 0.5
+    ask(page, "How many days?")
+    expect(page.locator(".progress").last).to_contain_text("loading org/other")
+    expect(page.locator(".meta")).to_have_count(1)
+    library.pause = 0.0
+    ask(page, "Until when?")
+    expect(page.locator(".meta")).to_have_count(2)
+    assert [question.model for question in library.asked] == ["org/other", "org/other"]
+    page.click("#fresh")
+    expect(page.locator("select[name=model]")).to_have_value("")
+    ask(page, "How many days?")
+    expect(page.locator(".meta")).to_have_count(1)
+    assert library.asked[-1].model == ""
 
 
 def test_an_answer_streams_and_its_source_opens(page: Page, library: FakeLibrary) -> None:

@@ -9,22 +9,15 @@ import pytest
 from flask.testing import FlaskClient
 
 from rag.catalog.collections import change_model
-from rag.records import ModelInfo
-from tests.rag.models.small import FAMILIES
-from tests.web.fakes import FakeLibrary
+from tests.web.fakes import FakeLibrary, add_models
 
 QUESTION = "How many days?"
 
 
 @pytest.fixture
 def models(library: FakeLibrary) -> FakeLibrary:
-    """Two models in the models folder, of which one is in use; nothing is loaded."""
-    for name in ("tiny", "org--other"):
-        folder = library.settings.models_path / name
-        FAMILIES["open_llama_3b"].config(100).save_pretrained(folder)
-        (folder / "model.safetensors").write_bytes(bytes(2_000_000))
-    library.settings = replace(library.settings, llm_model="tiny", llm_device="cpu")
-    library.current_llm._info = ModelInfo("tiny", "0123", "cpu")
+    """Two models in the models folder, of which one is in use."""
+    add_models(library)
     return library
 
 

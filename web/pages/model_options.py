@@ -26,7 +26,7 @@ def model_options(library: Library, chosen: str) -> list[ModelOption]:
 
     None where there is only one; `chosen` is what was chosen before.
     """
-    choices = model_choices(library)
+    choices = model_choices(library, compared=library.ready)
     if len(choices) < 2:
         return []
     own = any(item.model for item in list_collections(library.catalog))

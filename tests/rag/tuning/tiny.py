@@ -7,9 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
+from rag.models.adapter import (
+    FORCED,
+    AdapterRecord,
+    hash_adapter,
+    quiet_peft,
+    weights_fingerprint,
+    write_record,
+)
+from rag.models.folder import find_model
 from rag.prompting import NOT_SAID, SYSTEM
 
 TEMPLATE = (
@@ -67,6 +82,22 @@ def make_model(folder: Path, seed: int = 0) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def make_adapter(folder: Path, base: Path, seed: int) -> None:
+    """An adapter over all linear layers of a model that changes what it writes."""
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    with quiet_peft():
+        model = AutoModelForCausalLM.from_pretrained(base)
+        get_peft_model(model, config).save_pretrained(folder)
+    torch.random.set_rng_state(state)
+    found = find_model(base.parent, base.name)
+    record = AdapterRecord(
+        found.name, found.revision, weights_fingerprint(found), FORCED, "1", hash_adapter(folder)
+    )
+    write_record(folder, record)
 
 
 def rows(document: str) -> list[dict[str, Any]]:
