@@ -73,7 +73,7 @@ def lines(result: Result) -> list[Line]:
         ("first_token", "Until the first word"),
         ("total", "Until the whole answer"),
     ):
-        about = "half of the answers, and below what 95 % stay"
+        about = "half of the answers take no longer; below, 95 % of them"
         found.append(Line(label, about, tuple(_time_cell(result, m, name) for m in models)))
     found += [
         Line(

@@ -35,6 +35,8 @@ def interval(values: Sequence[float]) -> Interval:
     if not values:
         raise ValueError("A mean needs at least one value.")
     array = np.asarray(values, dtype=np.float64)
+    if array.min() == array.max():
+        return Interval(*[float(array[0])] * 3)
     random = np.random.default_rng(_SEED)
     means = np.array(
         [array[random.integers(0, len(array), len(array))].mean() for _ in range(_ROUNDS)]

@@ -1,0 +1,81 @@
+"""`cloister models compare` by itself: what it writes, and what it says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rag.cli import main
+from rag.comparing import holding
+from rag.lock import take_library_lock
+from rag.testing import fake_settings
+from tests.rag.comparing.scripted import DECLINING, FACTS, GOOD, Loader, make_library
+
+
+@pytest.fixture(autouse=True)
+def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of intervals, which take seconds and are tested where they are made."""
+    monkeypatch.setattr("rag.evaluation.intervals._ROUNDS", 50)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    make_library(home).close()
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    shutil.copytree(made, home)
+    settings = fake_settings(home)
+    monkeypatch.setattr("rag.settings.load_settings", lambda *_: settings)
+    real, loader = holding.alone, Loader({"one": GOOD, "two": DECLINING})
+    monkeypatch.setattr(holding, "alone", lambda: real(loader))
+    rows = [{"question": q, "answers": [hour]} for q, (_, hour) in FACTS.items()]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return home
+
+
+def run(home: Path, *words: str) -> Any:
+    questions = str(home.parent / "q.jsonl")
+    return CliRunner().invoke(main, ["models", "compare", *words, "--questions", questions])
+
+
+def test_one_line_of_json_and_a_page(home: Path) -> None:
+    page = home.parent / "page.html"
+    done = run(home, "one", "two", "absent", "--json", "--report", str(page), "--per-hour", "2")
+    assert done.exit_code == 1, done.output  # one could not be compared
+    (line,) = done.stdout.splitlines()
+    found: Mapping[str, Any] = json.loads(line)
+    assert found["report"] == str(page)
+    assert [one["name"] for one in found["models"]] == ["one", "two"]
+    assert [one["name"] for one in found["skipped"]] == ["absent"]
+    assert all(one["cost"] > 0 for one in found["models"])
+    assert "Not compared: absent. There is no model" in done.stderr
+    assert "one: loading" in done.stderr
+    text = page.read_text("utf-8")
+    assert "one handled the most questions rightly, 100.0 %: beyond chance more than two" in text
+    assert "When does the ferry Auk leave?" in text
+
+    told = run(home, "one", "two", "absent", "--limit", "12")
+    assert "Handled rightly" in told.stdout
+    assert "loading" not in told.stderr  # the answers are there
+
+
+def test_what_cannot_be_is_refused_before_anything_is_loaded(home: Path) -> None:
+    assert run(home, "one").exit_code == 2
+    assert run(home, "one", "absent").exit_code == 2
+    assert run(home, "one", "two", "--report", "/nowhere/x.html").exit_code == 2
+    assert run(home, "one", "two", "--split", "dev").exit_code == 2
+    with take_library_lock(fake_settings(home), "cloister ingest sync"):
+        busy = run(home, "one", "two")
+    assert busy.exit_code == 75
+    assert not (home / "comparisons").exists()
