@@ -249,6 +249,26 @@ class ModelInfo:
     precision: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """What another version says where the citation's document says something else.
+
+    `older` tells whether the other one is the older version or else the newer one; None where
+    nothing tells. `dated` is the day, month or year (ISO 8601) in its name, else its file's day.
+    """
+
+    citation: int
+    document_id: str
+    title: str
+    source: str
+    page: int
+    start: int
+    end: int
+    quote: str
+    older: bool | None
+    dated: str = ""
+
+
 # an answer that no model wrote
 NO_MODEL = ModelInfo("none", "", "none")
 
@@ -340,6 +360,7 @@ class Answer:
     `confidence` is how likely it is right, from 0 to 1: how often answers like it were, or, where
     it declines, how likely the passages hold no answer. `answerable` is how likely they hold one.
     One that was `answered_from` the catalog is about the library itself: no model was asked.
+    `disagreements` are what other versions of the cited documents say instead.
     """
 
     id: str
@@ -362,6 +383,7 @@ class Answer:
     filters: Filters = NO_FILTERS
     answered_from: Literal["documents", "catalog"] = "documents"
     made_with: MadeWith | None = None
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
