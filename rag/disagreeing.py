@@ -17,6 +17,7 @@ from rag.answerability import Evidence
 from rag.catalog import Catalog
 from rag.catalog.pages import read_page
 from rag.catalog.passages import passage_at
+from rag.disagreement import Disagreement
 from rag.editions import (
     Age,
     age,
@@ -29,7 +30,7 @@ from rag.editions import (
 )
 from rag.errors import NotFound
 from rag.evidence import Span, passage_sentences
-from rag.records import Citation, Disagreement, Passage
+from rag.records import Citation, Passage
 from rag.statements import conflict, likeness
 from rag.tables import labelled_row
 from rag.twins import twin

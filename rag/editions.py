@@ -7,8 +7,7 @@ What describes a time, as a report or minutes do, is another document for anothe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from rag.records import Passage
 
@@ -48,9 +47,11 @@ _OF_A_TIME = re.compile(
 )
 _OF_RULES = re.compile(
     r"policy|guideline|procedure|handbook|manual|rules|regulation|instruction|terms|template|"
-    r"richtlinie|handbuch|anweisung|ordnung|vorlage|directive|manuel|r[eè]glement",
+    r"richtlinie|handbuch|anweisung|ordnung|vorlage|directive|manuel|r[eè]glement|price|tariff|fees|"
+    r"preis|tarif",
     re.IGNORECASE,
 )
+_MAILS, _TABLES = (".eml", ".msg"), (".csv", ".tsv", ".xlsx", ".xls", ".ods")
 # who a contract is with: names before a legal form
 _PARTY = re.compile(
     r"((?:[A-ZÀ-Þ][\w&'’-]*,? ){1,4})"
@@ -64,31 +65,44 @@ _NAMED = re.compile(r"\b[A-ZÀ-Þ][\w&'’-]+")
 
 
 def same_work(passage: Passage, other: Passage) -> bool:
-    """Whether two documents are called the same but for what tells an edition or a time."""
+    """Whether two documents are called the same but for what tells an edition or a time.
+
+    Those in two folders, each named by something else, are not.
+    """
     titles = _words(passage.title), _words(other.title)
-    if _foreign(*titles) or not (titles[0] & titles[1] or _path_words(passage, other)):
+    if _foreign(*titles) or not (
+        titles[0] & titles[1] or _words(_file(passage)) & _words(_file(other))
+    ):
+        return False
+    if _foreign(_words(_folder(passage)), _words(_folder(other))):
         return False
     ids = _ids(passage), _ids(other)
     return not (ids[0] and ids[1] and not ids[0] & ids[1])
 
 
 def of_another_time(passage: Passage, other: Passage) -> bool:
-    """Whether two documents of one name describe different times, as yearly reports do."""
+    """Whether two documents of one name describe different times, as yearly reports do.
+
+    So do two mails, and tables whose names have different dates.
+    """
     names = f"{passage.title} {passage.source}", f"{other.title} {other.source}"
-    if not all(_OF_A_TIME.search(name) and not _OF_RULES.search(name) for name in names):
+    if any(_OF_RULES.search(name) for name in names):
         return False
-    return date_in_name(passage) != date_in_name(other)
+    if all(name.lower().endswith(_MAILS) for name in names):
+        return True
+    timely = all(_OF_A_TIME.search(n) or n.lower().endswith(_TABLES) for n in names)
+    return timely and date_in_name(passage) != date_in_name(other)
 
 
 def same_subject(passage: Passage, text: str, other: Passage, its_text: str) -> bool:
     """Whether two documents of one name are about the same, by how they begin (`text`).
 
-    Contracts with two parties are not: they name other parties, or lie in folders named by them.
+    Contracts with two parties are not: they name other parties, or their files are named by them.
     """
     mine, its = _parties(text), _parties(its_text)
     if mine - its and its - mine:
         return False
-    paths = _words(_path(passage)), _words(_path(other))
+    paths = _words(_file(passage)), _words(_file(other))
     if not _foreign(*paths):
         return True
     said, its_said = _words(text), _words(its_text)
@@ -120,8 +134,7 @@ def age(passage: Passage, other: Passage) -> Age | None:
 
 def date_in_name(passage: Passage) -> str:
     """The latest day, month or year (ISO 8601) in title and file name, else in the folders."""
-    path = _path(passage)
-    return _date(f"{passage.title} {path.rpartition('/')[2]}") or _date(path)
+    return _date(f"{passage.title} {_file(passage)}") or _date(_folder(passage))
 
 
 def years_in_name(passage: Passage) -> set[str]:
@@ -134,16 +147,6 @@ def years_asked(question: str) -> set[str]:
     return set(_YEAR.findall(question))
 
 
-def introduced(disagreement: Mapping[str, Any]) -> str:
-    """What a `Disagreement`, as JSON values, is told with: “An older version, … of 2024, says”."""
-    name, dated = disagreement["title"], disagreement["dated"]
-    if dated and dated not in name:
-        name = f"{name} of {dated}"
-    if disagreement["older"] is None:
-        return f"Two versions differ: {name} says"
-    return f"{'An older' if disagreement['older'] else 'A newer'} version, {name}, says"
-
-
 def _date(name: str) -> str:
     found = [f"{y}-{int(m):02}-{int(d):02}" for d, m, y in _DOTTED.findall(name)]
     for match in _DATE.finditer(name):
@@ -152,7 +155,7 @@ def _date(name: str) -> str:
 
 
 def _version(passage: Passage) -> tuple[int, ...]:
-    found = _VERSION.search(f"{passage.title} {_path(passage).rpartition('/')[2]}")
+    found = _VERSION.search(f"{passage.title} {_file(passage)}")
     # longer figures than a version has are cut, as int() would refuse the longest
     return tuple(int(part[:9]) for part in found.group(1).split(".")) if found else ()
 
@@ -165,13 +168,18 @@ def _path(passage: Passage) -> str:
     return passage.source.rpartition(".")[0] or passage.source
 
 
+def _file(passage: Passage) -> str:
+    """The file's name without what tells its kind."""
+    return _path(passage).rpartition("/")[2]
+
+
+def _folder(passage: Passage) -> str:
+    return _path(passage).rpartition("/")[0]
+
+
 def _words(name: str) -> set[str]:
     """The words of a name that say what a document is about."""
     return set(_WORD.findall(name.casefold())) - _EDITION
-
-
-def _path_words(passage: Passage, other: Passage) -> set[str]:
-    return _words(_path(passage).rpartition("/")[2]) & _words(_path(other).rpartition("/")[2])
 
 
 def _foreign(mine: set[str], its: set[str]) -> bool:
@@ -182,7 +190,7 @@ def _foreign(mine: set[str], its: set[str]) -> bool:
 def _ids(passage: Passage) -> set[str]:
     """The figures in a document's names that are no date and no version: those of an invoice."""
     found: set[str] = set()
-    for name in (passage.title, _path(passage).rpartition("/")[2]):
+    for name in (passage.title, _file(passage)):
         bare = _VERSION.sub(" ", _DATE.sub(" ", _DOTTED.sub(" ", name)))
         # “policy (1)” is a copy
         bare = re.sub(r"\(\d\)", " ", bare)

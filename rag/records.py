@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rag.disagreement import Disagreement
+
 Box = tuple[float, float, float, float]
 BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
 State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
@@ -247,26 +249,6 @@ class ModelInfo:
     adapter: str | None = None
     quantization: str | None = None
     precision: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """What another version says where the citation's document says something else.
-
-    `older` tells whether the other one is the older version or else the newer one; None where
-    nothing tells. `dated` is the day, month or year (ISO 8601) in its name, else its file's day.
-    """
-
-    citation: int
-    document_id: str
-    title: str
-    source: str
-    page: int
-    start: int
-    end: int
-    quote: str
-    older: bool | None
-    dated: str = ""
 
 
 # an answer that no model wrote

@@ -198,7 +198,7 @@ def _stands_for(one: str, other: str) -> bool:
 
 def _capitals(text: str) -> float:
     words = re.findall(r"[^\W\d_]+", text)[1:]
-    return sum(word[0].isupper() for word in words) / max(1, len(words))
+    return len([word for word in words if word[0].isupper()]) / max(1, len(words))
 
 
 def _bounded_otherwise(one: str, other: str) -> bool:
@@ -237,5 +237,4 @@ def _without(frame: Counter[str], text: str) -> Counter[str]:
 
 def _dice(one: Counter[str], other: Counter[str]) -> float:
     total = one.total() + other.total()
-    shared: float = 2 * (one & other).total() / total if total else 0.0
-    return shared
+    return 2 * (one & other).total() / total if total else 0.0

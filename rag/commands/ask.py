@@ -11,7 +11,7 @@ import click
 from rag.catalog_questions import catalog_question
 from rag.commands.filtering import chosen, filter_options
 from rag.commands.parameters import chosen_parameters, parameter_options
-from rag.editions import introduced
+from rag.disagreement import introduced
 from rag.printing import json_line, printable
 from rag.records import Question
 from rag.session import open_session

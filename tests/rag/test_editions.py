@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.editions import age, introduced, of_another_time, same_subject, same_work
+from rag.disagreement import introduced
+from rag.editions import age, of_another_time, same_subject, same_work
 from rag.records import Passage
 
 # title, source and the day of the file, twice; what the second one is to the first
@@ -40,6 +41,7 @@ SAME = {
 OTHERS = {
     "two parties": (("Contract Alpha", "alpha.docx"), ("Contract Beta", "beta.docx")),
     "two numbers": (("Invoice", "invoice_00123.pdf"), ("Invoice", "invoice_00124.pdf")),
+    "two folders": (("Budget", "sales/budget.xlsx"), ("Budget", "finance/budget.xlsx")),
     "two subjects": (("Travel Policy", "travel.pdf"), ("Backup Policy", "backup.pdf")),
 }
 TIMES = {
@@ -47,6 +49,9 @@ TIMES = {
     "minutes": ("Minutes 2025-01-22", "Minutes 2025-05-21", True),
     "one report twice": ("Annual report 2024", "Annual report 2024 final", False),
     "rules for reports": ("Expense report policy 2023", "Expense report policy 2024", False),
+    "tables of two months": ("sales 2024-01.csv", "sales 2024-02.csv", True),
+    "price lists": ("price list 2024.csv", "price list 2025.csv", False),
+    "two mails": ("Status.eml", "Status.eml", True),
     "policies": ("Travel Policy 2024", "Travel Policy 2025", False),
 }
 
@@ -82,10 +87,10 @@ def test_what_describes_a_time_is_another_document_for_another_time(
     assert of_another_time(passage(one, one), passage(other, other)) is expected
 
 
-def test_parties_and_their_folders_make_another_subject() -> None:
-    one = passage("Service agreement", "clients/acme/contract.docx")
-    other = passage("Service agreement", "clients/bolt/contract.docx")
-    moved = passage("Service agreement", "old_place/agreement.docx")
+def test_parties_and_files_named_by_them_make_another_subject() -> None:
+    one = passage("Service agreement", "contract_acme.docx")
+    other = passage("Service agreement", "contract_bolt.docx")
+    moved = passage("Service agreement", "agreement_signed.docx")
     text = "This agreement is made between Kestrel Weir and {}. The fee is due within 30 days."
     acme, bolt = text.format("Acme"), text.format("Bolt")
     assert not same_subject(one, acme, other, bolt)

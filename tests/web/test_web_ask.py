@@ -13,8 +13,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from rag.disagreement import Disagreement
 from rag.errors import Busy
-from rag.records import Answer, Disagreement, Filters, Passage, Question, Turn
+from rag.records import Answer, Filters, Passage, Question, Turn
 from tests.web import fakes
 from tests.web.fakes import FakeLibrary
 from web.served import served_by

@@ -10,7 +10,7 @@ from flask import Flask, redirect
 from werkzeug.wrappers import Response
 
 from rag.catalog.collections import collection_names
-from rag.editions import introduced
+from rag.disagreement import introduced
 from rag.errors import ModelError
 from rag.models.footprint import count_words
 from rag.models.server.address import read_address
