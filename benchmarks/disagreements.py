@@ -14,8 +14,19 @@ from collections.abc import Sequence
 from typing import Any
 from unittest.mock import patch
 
-from _common import QUESTIONS, SAMPLES, Figure, Options, bench_settings, run_benchmark, say, scratch
-from _indexed import indexed
+from _common import (
+    QUESTIONS,
+    SAMPLES,
+    Figure,
+    Options,
+    bench_settings,
+    command,
+    environment,
+    run_benchmark,
+    run_quietly,
+    say,
+    scratch,
+)
 
 from rag.disagreeing import Versions
 from rag.evaluation.questions import Item, read_questions
@@ -28,14 +39,14 @@ def measure(options: Options) -> Sequence[Figure]:
     items = [item for item in read_questions(QUESTIONS) if item.split == "dev"]
     with scratch() as folder:
         settings = bench_settings(folder / "home", llm_model="none")
-        tokens, overlap = settings.chunk_tokens, settings.chunk_overlap
-        kept = folder / "vectors"
-        with indexed(settings.home, SAMPLES, kept, tokens, overlap, llm_model="none") as (
-            library,
-            _,
-        ):
+        run_quietly(command("ingest", "sync", str(SAMPLES), "--wait"), environment(settings))
+        say("the sample library is taken in")
+        library = Library(settings)
+        try:
             library.load()
             return asked(library, items[:5] if options.small else items)
+        finally:
+            library.close()
 
 
 def asked(library: Library, items: Sequence[Item]) -> Sequence[Figure]:

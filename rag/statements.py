@@ -16,12 +16,15 @@ from rag.days import take_days
 from rag.kinds import is_date_word
 from rag.names import codes, name_places
 from rag.numbers import WORD_NUMBERS, measured
-from rag.qualifiers import bounds, limits, modals, negations
+from rag.qualifiers import bounds, modals, negations
 from rag.words import telling_terms
 
 Conflict = Literal["number", "date", "interval", "name", "negation", "limit"]
 
-_NUMBERING = re.compile(r"^\s*(?:[(\[]?(?:\d{1,3}(?:\.\d+)*|[a-zA-Z])[.)\]]\s+|[-*•#]+\s+)")
+_NUMBERING = re.compile(
+    r"^\s*(?:[-*•#]+\s+)?(?:[(\[]?(?:\d{1,3}(?:\.\d+)*|[a-zA-Z])[.)\]]\s+|"
+    r"\d{1,2}(?:\.\d{1,2})*\s+(?=[A-ZÀ-Þ]))?"
+)
 # where a text points to itself or to another one
 _REFERENCE = re.compile(
     r"(?:\b(?:sections?|sec|clauses?|articles?|art|annex|appendix|pages?|chapters?|figures?|fig|"
@@ -203,8 +206,7 @@ def _capitals(text: str) -> float:
 
 def _bounded_otherwise(one: str, other: str) -> bool:
     mine, its = bounds(one), bounds(other)
-    narrowed = limits(one)["only"] != limits(other)["only"]
-    return bool(mine - its and its - mine) or narrowed
+    return bool(mine - its and its - mine)
 
 
 def _allowed_otherwise(one: str, other: str) -> bool:

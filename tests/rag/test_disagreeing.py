@@ -11,6 +11,7 @@ import pytest
 from rag.catalog.answers import read_answer
 from rag.catalog.documents import remove
 from rag.catalog.pages import read_page
+from rag.commands.ask import _show
 from rag.errors import NotFound
 from rag.library import Library
 from rag.records import Filters, Question
@@ -99,6 +100,17 @@ def test_a_newer_version_that_was_ranked_too_low_is_read_as_well(tmp_path: Path)
     assert "145 euros" in answer["text"]
     assert [p["source"] for p in answer["passages"]] == ["guide_2025.txt", "guide_2024.txt"]
     assert [told["source"] for told in answer["disagreements"]] == ["guide_2024.txt"]
+
+
+def test_the_command_tells_it_below_the_citations(
+    library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(library, policy_2024=OLD, policy_2025=NEW)
+    _show(ask(library, LIMIT))
+    assert (
+        "  An older version, policy_2024, says: “The hotel limit is 120 euros per night including "
+        "breakfast.” (policy_2024.txt, page 1)"
+    ) in capsys.readouterr().out
 
 
 def test_the_newest_of_three_answers_and_both_others_are_told(library: Library) -> None:

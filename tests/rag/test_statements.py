@@ -104,6 +104,11 @@ ALIKE = {
         "Exceptions are decided by the board as described in section 7.",
         "Exceptions are decided by the board as described in section 9.",
     ),
+    "another number of a heading": ("3 Hotels and lodging abroad", "5 Hotels and lodging abroad"),
+    "a condition in other words": (
+        "Private cars are used only when no pool car is free.",
+        "A private car may be used if no pool car is free.",
+    ),
     "an abbreviation": (
         "Requests for parental leave are sent to HR in writing.",
         "Requests for parental leave are sent to Human Resources in writing.",
