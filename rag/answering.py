@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from rag.answer_events import (
@@ -28,6 +29,7 @@ from rag.catalog.collections import asked_parameters
 from rag.citing import Citations
 from rag.condensing import condense
 from rag.current_llm import CurrentLLM
+from rag.disagreeing import Versions
 from rag.drafting import Draft, is_refusal
 from rag.evidence import Span, coverage, held_terms
 from rag.generation import Generator
@@ -71,11 +73,14 @@ class _Run:
     started: float
     parameters: Mapping[str, Any]
     made_with: MadeWith
+    versions: Versions
     model: ModelInfo = NO_MODEL
     evidence: Evidence = field(default_factory=lambda: Evidence((), (), {}))
     answerable: float = 0.0
     refused: bool = False
     sentences: list[Sentence] = field(default_factory=list)
+    cited: dict[int, Span] = field(default_factory=dict)
+    outdated: frozenset[str] = frozenset()
     timings: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
 
@@ -168,6 +173,7 @@ class Answerer:
             started=time.perf_counter(),
             parameters=question.parameters,
             made_with=replace(self._made_with, prompt_passages=known.prompt_passages),
+            versions=Versions(self._catalog, standalone, passages),
             model=generator.info if generator else NO_MODEL,
         )
         self._weigh(run)
@@ -198,6 +204,7 @@ class Answerer:
             started=started,
             parameters=parameters,
             made_with=replace(self._made_with, threshold=self.threshold),
+            versions=Versions(self._catalog, standalone, passages),
             model=self._others.info(question.model),
         )
         run.mark("retrieve")
@@ -208,6 +215,9 @@ class Answerer:
         run.evidence = self._judge.evidence(run.standalone, run.passages)
         if run.evidence.spans:
             run.answerable = self._calibration.probability(run.evidence.features)
+            judge = partial(self._judge.evidence, run.standalone)
+            newest = run.versions.newest(run.evidence, judge)
+            run.evidence, run.passages, run.outdated = newest
         run.mark("weigh")
 
     def _generate(self, run: _Run, generator: Generator, stop: threading.Event) -> Iterator[Event]:
@@ -259,6 +269,8 @@ class Answerer:
         verdict = self._verifier.verify(text, prompt.passages)
         if verdict.evidence is None or not self._answers(run, verdict.evidence):
             return None
+        if run.versions.outdated(verdict.evidence):
+            return None
         if _leaves_out(run.standalone, text, verdict.evidence):
             return None
         if any(sentence.text == text for sentence in run.sentences):
@@ -301,6 +313,7 @@ class Answerer:
         citation = run.citations.cite(span)
         if citation is None:
             return None
+        run.cited.setdefault(citation.n, span)
         sentence = Sentence(text, verdict.support, verdict.score, (citation.n,))
         run.sentences.append(sentence)
         return sentence_event(len(run.sentences) - 1, sentence, run.citations.all[known:])
@@ -334,17 +347,22 @@ class Answerer:
             timings_ms=run.timings,
             filters=run.question.filters,
             made_with=run.made_with,
+            disagreements=run.versions.told_of(run.citations.all, run.cited),
         )
 
 
 def _in_order(run: _Run) -> list[Passage]:
-    """The passages in the order that the prompt had the first time, else of their best evidence."""
+    """The passages in the order that the prompt had the first time, else of their best evidence.
+
+    Those in which an outdated version says something else than the best evidence are left out.
+    """
     known = run.made_with.prompt_passages
-    if sorted(known) == list(range(len(run.passages))):
+    if known and max(known) < len(run.passages):
         return [run.passages[place] for place in known]
     spans = reversed(list(enumerate(run.evidence.spans)))
     order = {span.passage.chunk_id: -i for i, span in spans}
-    return sorted(run.passages, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
+    current = [passage for passage in run.passages if passage.chunk_id not in run.outdated]
+    return sorted(current, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
 
 
 def _leaves_out(question: str, text: str, evidence: Span) -> bool:

@@ -9,6 +9,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
+from unicodedata import combining, normalize
 
 _WEEKDAYS = (
     "monday montag lundi lunes lunedi",
@@ -80,6 +81,13 @@ _DAY_FIRST = re.compile(
 _MONTH_FIRST = re.compile(rf"{_MONTH_NAME} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?{_YEAR}")
 _WHOLE_MONTH = re.compile(rf"{_MONTH_NAME}{_YEAR}")
 _WHOLE_YEAR = re.compile(r"(?:the year |dem jahr )?((?:19|20)\d\d)")
+# days within a text
+_NAMED_DAYS = (
+    re.compile(r"\b(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)\b"),
+    re.compile(r"\b(?P<day>\d{1,2})\. ?(?P<month>\d{1,2})\. ?(?P<year>(?:19|20)\d\d)\b"),
+    re.compile(rf"\b{_DAY_FIRST.pattern}\b"),
+    re.compile(rf"\b{_MONTH_FIRST.pattern}\b"),
+)
 _LONGEST = 100_000
 # a 29 February is sought so many years back, as 1900 was no leap year
 _MOST_YEARS = 8
@@ -120,6 +128,27 @@ def find_days(text: str, today: date) -> Days | None:
             int(found["n"] or found["n2"]), _UNITS[found["unit"] or found["unit2"]], today
         )
     return _dated(text, today)
+
+
+def take_days(text: str) -> tuple[str, set[str]]:
+    """A text in lower case and without accents, without the days in it, and those (ISO 8601).
+
+    A day without a year is “--03-31”. What looks like a day and is none, as 31 February, stays.
+    """
+    folded = "".join(c for c in normalize("NFKD", text.lower()) if not combining(c))
+    days: set[str] = set()
+
+    def taken(found: re.Match[str]) -> str:
+        day, month = int(found["day"]), _MONTH.get(found["month"]) or int(found["month"])
+        year = found["year"]
+        if not 1 <= month <= 12 or not 1 <= day <= monthrange(int(year or 2000), month)[1]:
+            return found.group()
+        days.add(f"{year or '-'}-{month:02}-{day:02}")
+        return " "
+
+    for pattern in _NAMED_DAYS:
+        folded = pattern.sub(taken, folded)
+    return folded, days
 
 
 def _dated(text: str, today: date) -> Days | None:

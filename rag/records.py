@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rag.disagreement import Disagreement
+
 Box = tuple[float, float, float, float]
 BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
 State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
@@ -348,6 +350,7 @@ class Answer:
     `confidence` is how likely it is right, from 0 to 1: how often answers like it were, or, where
     it declines, how likely the passages hold no answer. `answerable` is how likely they hold one.
     One that was `answered_from` the catalog is about the library itself: no model was asked.
+    `disagreements` are what other versions of the cited documents say instead.
     """
 
     id: str
@@ -370,6 +373,7 @@ class Answer:
     filters: Filters = NO_FILTERS
     answered_from: Literal["documents", "catalog"] = "documents"
     made_with: MadeWith | None = None
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

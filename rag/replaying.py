@@ -87,6 +87,8 @@ def replay(library: Library, answer_id: str, stop: threading.Event | None = None
         parameters["temperature"] = 0.0
     made = record.get("made_with")
     made_with = MadeWith(**_known(MadeWith, made)) if made else None
+    if made_with and len(passages) < len(record["passages"]):
+        made_with = replace(made_with, prompt_passages=())
     try:
         with _generator(library, model, stop) as generator:
             now = generator.info if generator else NO_MODEL

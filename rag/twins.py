@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
+from rag.editions import age
 from rag.records import Passage, Twin
 
 # share of word pairs that two passages have in common: of any two documents, and of two whose
@@ -22,7 +23,6 @@ SIMILAR, SIMILAR_NAMESAKES = 0.4, 0.17
 # shorter texts, such as headings, are alike by chance
 _LEAST_WORDS = 12
 _WORD = re.compile(r"\w+")
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _Shingles = frozenset[tuple[str, str]]
 
@@ -68,7 +68,7 @@ def twin(passage: Passage, other: Passage, relation: Literal["same", "similar"])
         start=other.start,
         end=other.end,
         relation=relation,
-        age=_age(passage, other),
+        age=age(passage, other),
     )
 
 
@@ -112,18 +112,3 @@ def _names(passage: Passage) -> set[str]:
     path = passage.source.rpartition(".")[0] or passage.source
     bare = {re.sub(r"[\d\W_]+", " ", name).strip().casefold() for name in (passage.title, path)}
     return bare - {""}
-
-
-def _age(passage: Passage, other: Passage) -> Literal["older", "newer"] | None:
-    """Whether the other's document is the older or the newer one; None where nothing tells.
-
-    The latest year in title and path counts before the date of the file, which a copy may change.
-    """
-    for mine, its in ((_year(passage), _year(other)), (passage.dated, other.dated)):
-        if mine and its and mine != its:
-            return "older" if its < mine else "newer"
-    return None
-
-
-def _year(passage: Passage) -> str:
-    return max(_YEAR.findall(f"{passage.title} {passage.source}"), default="")

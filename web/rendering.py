@@ -97,13 +97,18 @@ def by_page(passages: Sequence[Mapping[str, Any]]) -> list[PagesRead]:
 
 
 def newer_versions(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Newer documents that nearly say what the answer cites, each once, by where they say it."""
+    """Newer documents that nearly say what the answer cites, each once, by where they say it.
+
+    One that says something else is told as that.
+    """
     cited = {citation["chunk_id"] for citation in answer["citations"]}
+    told = {other["document_id"] for other in answer.get("disagreements", ())}
     found: dict[str, Mapping[str, Any]] = {}
     for passage in answer["passages"]:
         if passage["chunk_id"] in cited:
             for twin in passage.get("twins", ()):
-                if twin["relation"] == "similar" and twin["age"] == "newer":
+                newer = twin["relation"] == "similar" and twin["age"] == "newer"
+                if newer and twin["document_id"] not in told:
                     found.setdefault(twin["document_id"], twin)
     return list(found.values())
 

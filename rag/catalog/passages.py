@@ -67,6 +67,14 @@ def passages_of(catalog: Catalog, chosen: Mapping[str, str]) -> Mapping[str, Pas
     return found
 
 
+def passage_at(catalog: Catalog, document_id: str, page: int, start: int) -> Passage | None:
+    """The chunk of a live document that begins there; None where there is none (any more)."""
+    those = (documents.c.id == document_id, chunks.c.page == page, chunks.c.start == start)
+    with catalog.read() as connection:
+        row = connection.execute(_live().where(*those)).first()
+    return _passage(row) if row else None
+
+
 def live_size(
     catalog: Catalog, collections: Sequence[str] | None = None, filters: Filters = NO_FILTERS
 ) -> int:

@@ -11,6 +11,7 @@ import click
 from rag.catalog_questions import catalog_question
 from rag.commands.filtering import chosen, filter_options
 from rag.commands.parameters import chosen_parameters, parameter_options
+from rag.disagreement import introduced
 from rag.printing import json_line, printable
 from rag.records import Question
 from rag.session import open_session
@@ -82,6 +83,9 @@ def _show(answer: Mapping[str, Any]) -> None:
     for citation in answer["citations"]:
         quote = printable(" ".join(citation["quote"].split()))
         click.echo(f"  [{citation['n']}] {_where(citation)}: “{quote}”")
+    for other in answer.get("disagreements", ()):
+        quote = printable(" ".join(other["quote"].split()))
+        click.echo(f"  {printable(introduced(other))}: “{quote}” ({_where(other)})")
     seconds = answer["timings_ms"]["total"] / 1000
     if answer.get("answered_from") == "catalog":
         click.secho(f"  from the catalog, {seconds:.1f} s", dim=True)

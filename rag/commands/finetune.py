@@ -1,25 +1,36 @@
-"""`cloister models finetune`: a LoRA adapter for an open model, from examples."""
+"""`cloister models finetune`: an adapter for an LLM, or a tuned embedder, from examples."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import click
 
 from rag.commands.stopping import INTERRUPTED, stop_signals
+from rag.errors import UsageError
 from rag.printing import json_line, printable
 from rag.settings import Settings
-from rag.tuning.recipe import Recipe
+from rag.tuning.recipe import EmbedderRecipe, Recipe
 
-if TYPE_CHECKING:
-    from rag.models.adapter import AdapterRecord
-    from rag.tuning.finetune import Job, Outcome
+R = TypeVar("R", Recipe, EmbedderRecipe)
 
-_DEFAULT = Recipe()
+_DEFAULT, _OF_EMBEDDERS = Recipe(), EmbedderRecipe()
+_OPTIONS = (
+    *("seed", "epochs", "rank", "learning_rate", "batch", "max_tokens", "negatives", "held_out"),
+)
+_SHOWN_OF_EMBEDDERS = {
+    "recall@1": "recall@1",
+    "recall@5": "recall@5",
+    "mrr@10": "MRR@10",
+    "ndcg@10": "nDCG@10",
+    "loss": "loss",
+}
 _SHOWN = {
     "loss": "loss",
     "exact": "exact",
@@ -52,12 +63,13 @@ class _Finite(click.FloatRange):
     type=click.Path(path_type=Path),
     required=True,
     help="JSONL file of examples: question, passages (title, text), answer with its marks, "
-    "document.",
+    "document; or, for an embedder, question, positive, negatives, document.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of the adapter. Default: BASE-adapter in the models folder.",
+    help="Folder of the result. Default: BASE-adapter, or BASE-tuned of an embedder, in the "
+    "models folder.",
 )
 @click.option(
     "--licence", default="not stated", metavar="TEXT", help="Licences of the data, for the card."
@@ -65,44 +77,40 @@ class _Finite(click.FloatRange):
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
-    default=_DEFAULT.seed,
-    show_default=True,
-    help="Decides what is by chance.",
+    help=f"Decides what is by chance. Default: {_DEFAULT.seed}.",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    default=_DEFAULT.epochs,
-    show_default=True,
-    help="Passes over the examples, at most.",
+    help=f"Passes over the examples, at most. Default: {_DEFAULT.epochs}.",
 )
 @click.option(
     "--rank",
     type=click.IntRange(1),
-    default=_DEFAULT.rank,
-    show_default=True,
-    help="Rank of the adapter; its alpha is twice as much.",
+    help=f"Rank of the adapter; its alpha is twice as much. Default: {_DEFAULT.rank}.",
 )
 @click.option(
     "--learning-rate",
     type=_Finite(0, 1, min_open=True),
-    default=_DEFAULT.learning_rate,
-    show_default=True,
-    help="Highest learning rate.",
+    help=f"Highest learning rate. Default: {_DEFAULT.learning_rate:g}; of an embedder "
+    f"{_OF_EMBEDDERS.learning_rate:g}.",
 )
 @click.option(
     "--batch",
     type=click.IntRange(1),
-    default=_DEFAULT.batch,
-    show_default=True,
-    help="Examples a step; how many are computed at once follows from the memory.",
+    help=f"Examples a step. Default: {_DEFAULT.batch}; of an embedder {_OF_EMBEDDERS.batch}.",
 )
 @click.option(
     "--max-tokens",
     type=click.IntRange(1),
-    default=_DEFAULT.max_tokens,
-    show_default=True,
-    help="Most tokens of an example; passages that its answer does not cite are cut to fit.",
+    help="Most tokens of an example; passages that its answer does not cite are cut to fit. "
+    f"Default: {_DEFAULT.max_tokens}.",
+)
+@click.option(
+    "--negatives",
+    type=click.IntRange(0),
+    help="Of an embedder: passages that do not answer, of each question, beside those of the "
+    f"others. Default: {_OF_EMBEDDERS.negatives}.",
 )
 @click.option(
     "--held-out",
@@ -115,7 +123,7 @@ class _Finite(click.FloatRange):
     type=_Finite(0, min_open=True),
     help="Stop training after so long; the same command goes on with it.",
 )
-@click.option("--force", is_flag=True, help="Allow the adapter even if it is no better.")
+@click.option("--force", is_flag=True, help="Allow the result even if it is no better.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 @click.pass_obj
 def finetune(
@@ -130,27 +138,32 @@ def finetune(
     as_json: bool,
     **recipe: Any,
 ) -> None:
-    """Train a LoRA adapter for the model BASE on examples of grounded answers.
+    """Train a LoRA adapter for the LLM BASE, or tune the embedder BASE, on examples.
 
     BASE is a name in the models folder or a path. A part of the documents is held out to measure
     on. Ctrl-C, SIGTERM and --minutes keep what was done, and the same command goes on.
     """
-    from rag.models.folder import find_model, verify
-    from rag.tuning.finetune import Job
-    from rag.tuning.finetune import finetune as run
+    from rag.models.folder import EMBEDDER, find_model, verify
 
     folder = find_model(settings.models_path, base)
     verify(folder)
-    job = Job(
-        base=folder,
-        data=data,
-        out=out or settings.models_path / f"{folder.path.name}-adapter",
-        recipe=Recipe(**recipe),
-        minutes=minutes,
-        force=force,
-        licence=licence,
-        command=_command(folder.name, data, licence, Recipe(**recipe)),
-    )
+    embeds = folder.task == EMBEDDER
+    given: Recipe | EmbedderRecipe
+    if embeds:
+        given = _recipe(EmbedderRecipe, recipe, folder.name)
+    else:
+        given = _recipe(Recipe, recipe, folder.name)
+    suffix = "tuned" if embeds else "adapter"
+    asked_for: dict[str, Any] = {
+        "base": folder,
+        "data": data,
+        "out": out or settings.models_path / f"{folder.path.name}-{suffix}",
+        "recipe": given,
+        "minutes": minutes,
+        "force": force,
+        "licence": licence,
+        "command": _command(folder.name, data, licence, given),
+    }
 
     def tell(line: str) -> None:
         click.echo(printable(line), err=True)
@@ -165,32 +178,50 @@ def finetune(
         return heard
 
     with stop_signals() as asked:
-        outcome = run(job, settings, tell, stop)
+        ended = (_embedder if embeds else _adapter)(asked_for, settings, tell, stop)
     if as_json:
-        click.echo(json_line(_row(job, outcome)))
-    elif outcome.record:
-        click.echo(_told(outcome.record, _setting_of(job.out, settings)))
-    if outcome.record is None:
+        click.echo(json_line(ended.row))
+    elif ended.told:
+        click.echo(ended.told)
+    if not ended.row["finished"]:
         tell(
-            f"Stopped after step {outcome.done} of {outcome.steps}; nothing is lost. "
+            f"Stopped after step {ended.row['step']} of {ended.row['steps']}; nothing is lost. "
             "Give the same command to go on."
         )
         if asked.is_set():
             sys.exit(INTERRUPTED)
 
 
-def _command(base: str, data: Path, licence: str, recipe: Recipe) -> str:
-    """The command for the card: what decides the result, without the folders of this machine."""
-    words = ["cloister", "models", "finetune", base, "--data", data.name, "--licence", licence]
-    for name in ("seed", "epochs", "rank", "learning_rate", "batch", "max_tokens", "held_out"):
-        if (value := getattr(recipe, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", f"{value}"]
-    return shlex.join(words)
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How the work ended: for programs, and for people where it is finished."""
+
+    row: dict[str, Any]
+    told: str
 
 
-def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
+def _recipe(kind: type[R], given: dict[str, Any], base: str) -> R:
+    """The recipe of what was given. Raises UsageError for an option of the other kind of model."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    known = {field.name for field in fields(kind)}
+    if foreign := sorted(set(chosen) - known):
+        what = "an embedder" if kind is EmbedderRecipe else "an LLM"
+        raise UsageError(
+            f"--{foreign[0].replace('_', '-')} says nothing of {base}, which is {what}. Leave it "
+            "out."
+        )
+    return kind(**chosen)
+
+
+def _adapter(
+    asked: dict[str, Any], settings: Settings, tell: Callable[[str], None], stop: Callable[[], bool]
+) -> _Ended:
+    from rag.tuning.finetune import Job, finetune
+
+    job = Job(**asked)
+    outcome = finetune(job, settings, tell, stop)
     record = outcome.record
-    return {
+    row = {
         "adapter": job.out.name,
         "base": job.base.name,
         "finished": record is not None,
@@ -199,6 +230,42 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
         "usable": record.usable if record else None,
         "scores": record.scores if record else None,
     }
+    told = _told(record.usable, record.scores, _SHOWN, _use(job.out, settings)) if record else ""
+    return _Ended(row, told)
+
+
+def _embedder(
+    asked: dict[str, Any], settings: Settings, tell: Callable[[str], None], stop: Callable[[], bool]
+) -> _Ended:
+    from rag.tuning.embedder.finetune import EmbedderJob, finetune_embedder
+
+    job = EmbedderJob(**asked)
+    outcome = finetune_embedder(job, settings, tell, stop)
+    tuned = outcome.tuned
+    row = {
+        "embedder": job.out.name,
+        "base": job.base.name,
+        "finished": tuned is not None,
+        "step": outcome.done,
+        "steps": outcome.steps,
+        "usable": outcome.usable,
+        "scores": tuned.scores if tuned else None,
+    }
+    use = (
+        f"To use it: set embedder.model to {_setting_of(job.out, settings)}, and read the "
+        "documents again with it: cloister ingest rebuild"
+    )
+    told = _told(outcome.usable or "", tuned.scores, _SHOWN_OF_EMBEDDERS, use) if tuned else ""
+    return _Ended(row, told)
+
+
+def _command(base: str, data: Path, licence: str, recipe: Recipe | EmbedderRecipe) -> str:
+    """The command for the card: what decides the result, without the folders of this machine."""
+    words = ["cloister", "models", "finetune", base, "--data", data.name, "--licence", licence]
+    for name in _OPTIONS:
+        if (value := getattr(recipe, name, None)) is not None:
+            words += [f"--{name.replace('_', '-')}", f"{value}"]
+    return shlex.join(words)
 
 
 def _setting_of(out: Path, settings: Settings) -> str:
@@ -206,21 +273,27 @@ def _setting_of(out: Path, settings: Settings) -> str:
     return out.name if out.parent == settings.models_path else str(out.absolute())
 
 
-def _told(record: AdapterRecord, setting: str) -> str:
-    """The scores as a table, and whether the adapter may be used, and how."""
+def _use(out: Path, settings: Settings) -> str:
+    return f"To use it: set llm.adapter to {_setting_of(out, settings)}"
+
+
+def _told(
+    usable: str, scores: Mapping[str, Mapping[str, Any]], shown: Mapping[str, str], use: str
+) -> str:
+    """The scores as a table, and whether the result may be used, and how."""
     from rag.models.adapter import BETTER, NO
 
     lines = [f"{'on what was held out':24}{'base':>10}{'tuned':>10}"]
-    for name, text in _SHOWN.items():
-        values = [record.scores[which].get(name) for which in ("base", "tuned")]
-        shown = ["–" if value is None else f"{value:.3f}" for value in values]
-        lines.append(f"{text:24}{shown[0]:>10}{shown[1]:>10}")
-    if record.usable == NO:
+    for name, text in shown.items():
+        values = [scores[which].get(name) for which in ("base", "tuned")]
+        cells = ["–" if value is None else f"{value:.3f}" for value in values]
+        lines.append(f"{text:24}{cells[0]:>10}{cells[1]:>10}")
+    if usable == NO:
         verdict = (
             "It is not better than its base, so it may not be used. Add examples or change the "
             "options; the same command with --force allows it nevertheless."
         )
     else:
-        better = "It is better than its base" if record.usable == BETTER else "It was forced"
-        verdict = f"{better}. To use it: set llm.adapter to {setting}"
+        better = "It is better than its base" if usable == BETTER else "It was forced"
+        verdict = f"{better}. {use}"
     return "\n".join(printable(line) for line in [*lines, verdict])

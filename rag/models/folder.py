@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 MANIFEST = "cloister-model.json"
 EMBEDDER, LLM = "embedder", "llm"
+NOT_USABLE = "no"
 
 _STARTER_HINT = "Fetch the starter pair with `make setup` or `cloister models add starter`"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
@@ -44,6 +45,7 @@ class Manifest:
 
     `source` is a hub's address with the id and commit, a package, or the name of what was carried
     in. `made_from` has the SHA-256 of the file that these were converted from, where they were.
+    `usable` tells of a tuned embedder whether it may be used (`better`, `forced` or `no`).
     `accepted_by` is the account of the system that accepted the licence; times are ISO 8601, UTC.
     """
 
@@ -59,6 +61,7 @@ class Manifest:
     accepted_by: str = ""
     accepted_at: str = ""
     fetched_at: str = ""
+    usable: str = ""
 
 
 def find_model(models_path: Path, name_or_path: str) -> ModelFolder:
@@ -134,9 +137,9 @@ def each_folder(
 def verify(folder: ModelFolder) -> None:
     """Hash every file and compare it with `cloister-model.json`.
 
-    Raises ModelError for a changed, missing or unlisted file, for weights in pickle files, which
-    could run code, and for a model that needs code of its own. Without a `cloister-model.json` only
-    the latter two are checked.
+    Raises ModelError for a tuned model that may not be used, for a changed, missing or unlisted
+    file, for weights in pickle files, which could run code, and for a model that needs code of its
+    own. Without a `cloister-model.json` only the latter two are checked.
     """
     found = {_relative(path, folder.path): path for path in _files(folder.path)}
     suffixes = {path.suffix for path in found.values()}
@@ -150,6 +153,12 @@ def verify(folder: ModelFolder) -> None:
     manifest = read_manifest(folder.path)
     if manifest is None:
         return
+    if manifest.usable == NOT_USABLE:
+        raise ModelError(
+            f"The model {folder.name} was tuned, and was not better than its base on what was held "
+            "out, so it may not be used. Use another one, or give the command that made it with "
+            "--force."
+        )
     advice = "Remove its folder and fetch it again."
     for name, digest in manifest.files.items():
         if name not in found:

@@ -26,7 +26,7 @@ from rag.models.folder import (
 from rag.models.gguf import convert
 from rag.models.hub import Hub, HubFile, HubModel, online, open_hub
 from rag.models.selection import Selection, described, licence_files, select
-from rag.models.staging import PULLING, check_space, folder_name, publish, staged
+from rag.models.staging import PULLING, TUNING, check_space, folder_name, publish, staged
 from rag.settings import Settings
 
 # what says what a model is, and its licence, is far smaller
@@ -217,5 +217,7 @@ def _inside(folder: Path) -> list[str]:
 
 
 def unfinished(models_path: Path, name: str) -> list[Path]:
-    """The hidden folders of pulls of a model that were broken off."""
-    return sorted(models_path.glob(f"{PULLING}{folder_name(name)}-*"))
+    """The hidden folders of pulls of a model, or of a tuning to it, that were broken off."""
+    folder = folder_name(name)
+    pulls = models_path.glob(f"{PULLING}{folder}-*")
+    return sorted([*pulls, *models_path.glob(f"{TUNING}{folder}")])

@@ -17,7 +17,7 @@ from rag.files import flush
 from rag.models.downloading import full
 from rag.models.folder import Manifest, ModelFolder, find_model, write_manifest
 
-PULLING, ADDING = ".pulling-", ".adding-"
+PULLING, ADDING, TUNING = ".pulling-", ".adding-", ".tuning-"
 _FILES = "files"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 # for other programs, and for the file system itself
@@ -36,7 +36,7 @@ def folder_name(name: str) -> str:
 
 
 @contextmanager
-def staged(models_path: Path, label: str, keep: bool) -> Iterator[Path]:
+def staged(models_path: Path, label: str, keep: bool, doing: str = "fetching") -> Iterator[Path]:
     """A folder to put a model together in; with `keep` what is in it stays until it is finished.
 
     Raises Busy where another process works in it, StorageError where it cannot be written.
@@ -48,7 +48,7 @@ def staged(models_path: Path, label: str, keep: bool) -> Iterator[Path]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise Busy("Another process is fetching this model. Wait until it ends.") from error
+                raise Busy(f"Another process is {doing} this model. Wait until it ends.") from error
             if not keep:  # of one that was killed
                 shutil.rmtree(stage / _FILES)
                 (stage / _FILES).mkdir()

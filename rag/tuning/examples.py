@@ -12,13 +12,27 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from rag.errors import NotFound, UsageError
 from rag.prompting import NOT_SAID
+
+T = TypeVar("T")
+
+
+class OfDocument(Protocol):
+    """What is of a document."""
+
+    @property
+    def document(self) -> str:
+        """Its name."""
+        ...
+
+
+Split = TypeVar("Split", bound=OfDocument)
 
 _MARK = re.compile(r"\[(\d{1,9})\]")
 _SPACE_MARK = re.compile(r"\s*\[\d{1,9}\]")
@@ -65,10 +79,15 @@ def without_marks(text: str) -> str:
 
 
 def read_examples(path: Path) -> list[Example]:
-    """The examples of a JSONL file, in its order.
+    """The examples of a JSONL file, in its order; raises as `read_rows` does."""
+    return read_rows(path, example_of)
 
-    Raises NotFound where it cannot be read, UsageError with the line's number for one that is no
-    example.
+
+def read_rows(path: Path, make: Callable[[Any], T | None]) -> list[T]:
+    """What `make` makes of each line of a JSONL file, in its order; None of it is left out.
+
+    Raises NotFound where it cannot be read, UsageError with the line's number where `make` raises
+    ValueError, and where nothing is left.
     """
     try:
         lines = path.read_text("utf-8-sig").split("\n")
@@ -76,11 +95,12 @@ def read_examples(path: Path) -> list[Example]:
         raise NotFound(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no text in UTF-8: {error}.") from error
-    examples = []
+    examples: list[T] = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                examples.append(_example(json.loads(line)))
+                if (made := make(json.loads(line))) is not None:
+                    examples.append(made)
             except (ValueError, RecursionError) as error:
                 reason: object = error
                 if isinstance(error, (json.JSONDecodeError, RecursionError)):
@@ -92,8 +112,8 @@ def read_examples(path: Path) -> list[Example]:
 
 
 def split(
-    examples: Sequence[Example], seed: int, held_out: int | None = None
-) -> tuple[list[Example], list[Example]]:
+    examples: Sequence[Split], seed: int, held_out: int | None = None
+) -> tuple[list[Split], list[Split]]:
     """The examples to train on, and those held out: whole documents, chosen by the seed.
 
     At least `held_out` of them are held out (by default a tenth, at most 200), but never more than
@@ -101,7 +121,7 @@ def split(
     does not matter. Raises UsageError where there are fewer than two documents, or no split leaves
     half to train on.
     """
-    groups: dict[str, list[Example]] = defaultdict(list)
+    groups: dict[str, list[Split]] = defaultdict(list)
     for example in examples:
         groups[example.document].append(example)
     if len(groups) < 2:
@@ -129,11 +149,11 @@ def _hashed(seed: int, name: str) -> str:
     return hashlib.sha256(f"{seed}\0{name}".encode()).hexdigest()
 
 
-def _example(row: Any) -> Example:
+def example_of(row: Any) -> Example:
     """A row as an example. Raises ValueError with what is wrong of it."""
     if not isinstance(row, dict):
         raise ValueError("it is no JSON object")
-    question, answer = _text(row, "question"), _text(row, "answer")
+    question, answer = text_of(row, "question"), text_of(row, "answer")
     given = row.get("passages")
     if not isinstance(given, list) or not given:
         raise ValueError("“passages” must be a list of objects with “title” and “text”")
@@ -145,8 +165,13 @@ def _example(row: Any) -> Example:
         )
     if beyond := sorted(n for n in cited if not 1 <= n <= len(passages)):
         raise ValueError(f"its answer cites [{beyond[0]}], but it has {len(passages)} passages")
-    document = _encodable(row.get("document", ""), "“document”")
-    return Example(question, passages, answer, document.strip() or _document(passages, cited))
+    document = document_of(row) or _document(passages, cited)
+    return Example(question, passages, answer, document)
+
+
+def document_of(row: dict[str, Any]) -> str:
+    """The document that a row names, or nothing. Raises ValueError."""
+    return encodable(row.get("document", ""), "“document”").strip()
 
 
 def _document(passages: Sequence[Source], cited: Iterable[int]) -> str:
@@ -158,18 +183,20 @@ def _document(passages: Sequence[Source], cited: Iterable[int]) -> str:
 def _source(entry: Any) -> Source:
     if not isinstance(entry, dict):
         raise ValueError("“passages” must be a list of objects with “title” and “text”")
-    title = _encodable(entry.get("title", ""), "a passage's “title”")
-    return Source(title.strip(), _text(entry, "text"))
+    title = encodable(entry.get("title", ""), "a passage's “title”")
+    return Source(title.strip(), text_of(entry, "text"))
 
 
-def _text(row: dict[str, Any], key: str) -> str:
-    value = _encodable(row.get(key), f"“{key}”").strip()
+def text_of(row: dict[str, Any], key: str) -> str:
+    """A text of a row, without white space around it. Raises ValueError where there is none."""
+    value = encodable(row.get(key), f"“{key}”").strip()
     if not value:
         raise ValueError(f"“{key}” must be a text that is not empty")
     return value
 
 
-def _encodable(value: Any, name: str) -> str:
+def encodable(value: Any, name: str) -> str:
+    """A value that is text and can be stored. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{name} must be a text")
     try:

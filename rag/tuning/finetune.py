@@ -127,6 +127,7 @@ def _trained(
     held_out: Sequence[Example],
 ) -> Outcome:
     """Train the adapter, then score and record it."""
+    from rag.tuning.batching import passes
     from rag.tuning.network import Network
     from rag.tuning.training import Training
 
@@ -147,7 +148,14 @@ def _trained(
     training = Training(
         network,
         job.recipe,
-        [encoded for _, encoded in rows],
+        list(
+            passes(
+                [encoded for _, encoded in rows],
+                job.recipe.batch,
+                job.recipe.epochs,
+                job.recipe.seed,
+            )
+        ),
         [encoded for _, encoded in held_rows],
         job.out / CHECKPOINT,
         made_of,

@@ -27,8 +27,6 @@ _KEPT = 32
 # float32 values that a logit keeps: itself, its logarithm and the gradients of both
 _KEPT_OF_LOGIT = 4
 ALPHA_OVER_RANK = 2
-# what torch says of short memory where it has no kind of error for it
-_SHORT = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 class Network:
@@ -181,12 +179,3 @@ class Network:
             free, _ = torch.cuda.mem_get_info(self.device)
             return max(1, int(_MEMORY_SHARE * free / each))
         return max(1, min(_CPU_TOKENS, int(_MEMORY_SHARE * free_memory() / each)))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of a computation tells that memory was short."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _SHORT)

@@ -1,4 +1,4 @@
-"""How an adapter is trained: all that, with the data and the base, decides what comes out."""
+"""How a model is tuned: all that, with the data and the base, decides what comes out."""
 
 from __future__ import annotations
 
@@ -28,12 +28,36 @@ class Recipe:
     patience: int = 3
 
     def rate(self, step: int, of: int) -> float:
-        """The learning rate of a step, counted from 0: a linear rise, then half a cosine to 0.
+        """The learning rate of a step, counted from 0; see `rate_of`."""
+        return rate_of(self.learning_rate, step, of)
 
-        Loshchilov and Hutter 2017, without restarts.
-        """
-        rise = max(1, min(_MOST_WARM_UP, round(_WARM_UP * of)))
-        if step < rise:
-            return self.learning_rate * (step + 1) / rise
-        share = (step - rise) / max(1, of - rise)
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
+
+@dataclass(frozen=True, slots=True)
+class EmbedderRecipe:
+    """As `Recipe`, for an embedder: `batch` questions a step, each with its passage and up to
+    `negatives` that do not answer it."""
+
+    seed: int = 20261126
+    epochs: int = 3
+    learning_rate: float = 2e-5
+    batch: int = 16
+    negatives: int = 2
+    held_out: int | None = None
+    looks: int = 2
+    patience: int = 3
+
+    def rate(self, step: int, of: int) -> float:
+        """The learning rate of a step, counted from 0; see `rate_of`."""
+        return rate_of(self.learning_rate, step, of)
+
+
+def rate_of(highest: float, step: int, of: int) -> float:
+    """The learning rate of a step, counted from 0: a linear rise, then half a cosine to 0.
+
+    Loshchilov and Hutter 2017, without restarts.
+    """
+    rise = max(1, min(_MOST_WARM_UP, round(_WARM_UP * of)))
+    if step < rise:
+        return highest * (step + 1) / rise
+    share = (step - rise) / max(1, of - rise)
+    return highest * 0.5 * (1.0 + math.cos(math.pi * share))

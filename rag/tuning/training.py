@@ -1,4 +1,4 @@
-"""The training of an adapter: steps, looks at what is held out, and a checkpoint to go on from."""
+"""A training: steps, looks at what is held out, and a checkpoint to go on from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 
 from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.errors import ModelError, UsageError
-from rag.tuning.batching import passes
-from rag.tuning.encoding import Encoded
-from rag.tuning.network import Network, is_out_of_memory
-from rag.tuning.recipe import Recipe
+from rag.tuning.learner import Learner, is_out_of_memory
+from rag.tuning.recipe import EmbedderRecipe, Recipe
 
 Tell = Callable[[str], None]
 Stop = Callable[[], bool]
@@ -45,15 +43,15 @@ class Training:
 
     def __init__(
         self,
-        network: Network,
-        recipe: Recipe,
-        learned: Sequence[Encoded],
-        held_out: Sequence[Encoded],
+        network: Learner,
+        recipe: Recipe | EmbedderRecipe,
+        batches: Sequence[Sequence[Any]],
+        held_out: Sequence[Any],
         checkpoint: Path,
         made_of: dict[str, Any],
         tell: Tell,
     ) -> None:
-        """Take up the checkpoint where there is one.
+        """Take up the checkpoint where there is one. `batches` are those of all steps.
 
         `made_of` tells what the result depends on. Raises UsageError for a checkpoint of a
         training with something else.
@@ -62,7 +60,6 @@ class Training:
 
         self._network = network
         self._recipe = recipe
-        self._learned = learned
         self._held_out = held_out
         self._path = checkpoint
         self._made_of = made_of
@@ -70,7 +67,7 @@ class Training:
         self._optimizer = torch.optim.AdamW(
             network.parameters, lr=recipe.learning_rate, weight_decay=0.0
         )
-        self._batches = list(passes(learned, recipe.batch, recipe.epochs, recipe.seed))
+        self._batches = list(batches)
         self.steps = len(self._batches)
         self._between = max(1, self.steps // (recipe.epochs * recipe.looks))
         self.done = 0
@@ -109,7 +106,7 @@ class Training:
         self._network.load(self._best)
         return True
 
-    def _step(self, batch: Sequence[Encoded], stop: Stop) -> bool:
+    def _step(self, batch: Sequence[Any], stop: Stop) -> bool:
         """Learn from a batch. False, and nothing learned, where `stop` says so within it."""
         import torch
 
@@ -130,7 +127,7 @@ class Training:
         self._progress(total)
         return True
 
-    def _gradient(self, batch: Sequence[Encoded], stop: Stop) -> float | None:
+    def _gradient(self, batch: Sequence[Any], stop: Stop) -> float | None:
         """The loss of a batch, whose gradient the weights then have; None where `stop` said so."""
         import torch
 
@@ -148,9 +145,7 @@ class Training:
             total += float(loss.detach())
         return total
 
-    def _in_memory(
-        self, rows: Sequence[Encoded], compute: Callable[[], float | None]
-    ) -> float | None:
+    def _in_memory(self, rows: Sequence[Any], compute: Callable[[], float | None]) -> float | None:
         """What `compute` gives, with smaller and smaller pieces of the rows where memory is short.
 
         Raises ModelError where it is short for single rows.

@@ -13,8 +13,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from rag.disagreement import Disagreement
 from rag.errors import Busy
-from rag.records import Filters, Question, Turn
+from rag.records import Answer, Filters, Passage, Question, Turn
+from tests.web import fakes
 from tests.web.fakes import FakeLibrary
 from web.served import served_by
 
@@ -384,3 +386,30 @@ def test_without_javascript_errors_are_on_the_page(client: FlaskClient) -> None:
     assert "The question is empty" in reply.text
     reply = client.post("/ask", data={"question": "a", "collection": "nowhere"})
     assert reply.status_code == 404
+
+
+def test_what_another_version_says_is_told_with_its_place(
+    client: FlaskClient, library: FakeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add()
+    made = fakes._answer
+
+    def answer(question: Question, passages: list[Passage], own: FakeLibrary) -> Answer:
+        plain = made(question, passages, own)
+        first = plain.citations[0]
+        told = Disagreement(
+            1, first.document_id, "Handbook <2023>", "h.txt", first.page, first.start, first.end,
+            "Up to <b>four</b> days.", True, "2024-03-01",
+        )  # fmt: skip
+        return replace(plain, disagreements=(told,))
+
+    monkeypatch.setattr(fakes, "_answer", answer)
+    record = client.post("/api/v1/ask", json={"question": "How many days?"}).get_json()
+    (told,) = record["disagreements"]
+    assert (told["older"], told["quote"]) == (True, "Up to <b>four</b> days.")
+    asked = client.post("/ask", data={"question": "How many days?"}).text
+    kept = client.get(f"/answers/{library.record(Question('How many days?')).id}").text
+    for html in (asked, kept):
+        assert "An older version, Handbook &lt;2023&gt; of 2024-03-01, says" in html
+        assert "<q>Up to &lt;b&gt;four&lt;/b&gt; days.</q>" in html
+        assert f"/documents/{told['document_id']}?page={told['page']}" in html

@@ -10,6 +10,7 @@ from flask import Flask, redirect
 from werkzeug.wrappers import Response
 
 from rag.catalog.collections import collection_names
+from rag.disagreement import introduced
 from rag.durations import duration
 from rag.errors import ModelError
 from rag.models.footprint import count_words
@@ -54,6 +55,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["count_words"] = count_words
     app.jinja_env.filters["human_bytes"] = human_bytes
     app.jinja_env.filters["newer_versions"] = newer_versions
+    app.jinja_env.filters["introduced"] = introduced
     app.jinja_env.filters["language_name"] = language_name
     app.jinja_env.globals.update(
         source_url=source_url,

@@ -30,14 +30,24 @@ export function byPage(passages) {
   return [...documents.values()].map(({ title, source, pages }) => ({ title, source, pages: [...pages.values()] }));
 }
 
-// Newer documents that nearly say what an answer cites, each once.
-export function newerVersions({ citations, passages }) {
+// What another version says instead of what is cited, after what introduces it.
+export function disagreement(other) {
+  const { title, dated, older, quote } = other;
+  const name = dated && !title.includes(dated) ? `${title} of ${dated}` : title;
+  const lead = older === null ? `Two versions differ: ${name} says`
+    : `${older ? "An older" : "A newer"} version, ${name}, says`;
+  return [`${lead}: `, make("q", {}, quote), " ", placeLink(other)];
+}
+
+// Newer documents that nearly say what an answer cites, each once; not those that disagree.
+export function newerVersions({ citations, passages, disagreements = [] }) {
+  const told = new Set(disagreements.map(({ document_id: id }) => id));
   const cited = new Set(citations.map(({ chunk_id: id }) => id));
   const found = new Map();
   for (const { chunk_id: id, twins = [] } of passages) {
     for (const twin of cited.has(id) ? twins : []) {
       const newer = twin.relation === "similar" && twin.age === "newer";
-      if (newer && !found.has(twin.document_id)) found.set(twin.document_id, twin);
+      if (newer && !told.has(twin.document_id) && !found.has(twin.document_id)) found.set(twin.document_id, twin);
     }
   }
   return [...found.values()];

@@ -1,7 +1,7 @@
 // One question and its answer on the ask page, built up event by event.
 
 import { find, fromTemplate, make } from "./dom.js";
-import { byPage, citeLink, newerVersions, pageLink, placeLink } from "./places.js";
+import { byPage, citeLink, disagreement, newerVersions, pageLink, placeLink } from "./places.js";
 
 const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported", catalog: "from the catalog" };
 
@@ -83,6 +83,8 @@ export class Turn {
   finish(answer) {
     this.dropEvidence();
     for (const citation of answer.citations) this.citations.set(citation.n, citation);
+    // a newer version may have been read as well
+    if (answer.passages.length !== this.passages.length) this.showPassages(answer.passages);
     this.end();
     // what was listed is cited; it was not read to answer
     if (answer.answered_from === "catalog") find(".read", this.root).hidden = true;
@@ -96,7 +98,9 @@ export class Turn {
   say(answer) {
     const quoted = answer.sentences.length > 0 && answer.sentences.every(({ support }) => support === "quoted");
     find(".judge", this.root).hidden = !quoted;
-    find(".judge", this.root).after(...newerVersions(answer).map((twin) =>
+    const differing = (answer.disagreements ?? []).map((other) =>
+      make("p", { class: "newer" }, ...disagreement(other)));
+    find(".judge", this.root).after(...differing, ...newerVersions(answer).map((twin) =>
       make("p", { class: "newer" }, "A newer document has a version of what is cited here: ", placeLink(twin))));
     const { question, standalone_question: standalone } = answer;
     if (!standalone || standalone === question) return;

@@ -12,9 +12,11 @@ import torch
 
 from rag.errors import ModelError, StorageError, UsageError
 from rag.models.folder import find_model
+from rag.tuning.batching import passes
 from rag.tuning.encoding import Encoded, Encoder
 from rag.tuning.examples import read_examples
-from rag.tuning.network import Network, is_out_of_memory
+from rag.tuning.learner import is_out_of_memory
+from rag.tuning.network import Network
 from rag.tuning.recipe import Recipe
 from rag.tuning.training import Look, Training
 from tests.rag.tuning.tiny import make_model, rows, write_rows
@@ -46,7 +48,8 @@ class Bench:
         network = self.network(recipe, device)
         learned = self.encoded(network)
         given = {"data_sha256": "1", "rank": recipe.rank} | made_of
-        return Training(network, recipe, learned, learned[:4], checkpoint, given, lambda line: None)
+        batches = list(passes(learned, recipe.batch, recipe.epochs, recipe.seed))
+        return Training(network, recipe, batches, learned[:4], checkpoint, given, lambda line: None)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,8 @@ def test_it_goes_on_with_the_same_bits_where_less_memory_is_free(
     def training(name: str, network: Network) -> Training:
         rows = bench.encoded(network)
         path = tmp_path / name
-        return Training(network, SHORT, rows, rows[:4], path, {}, lambda line: None)
+        batches = list(passes(rows, SHORT.batch, SHORT.epochs, SHORT.seed))
+        return Training(network, SHORT, batches, rows[:4], path, {}, lambda line: None)
 
     much, little = 2**34, 2**24
     assert network(much).most_tokens == 2048 > network(little).most_tokens > 100

@@ -1,0 +1,93 @@
+"""How many answers tell of another version that disagrees, on the sample questions' dev part.
+
+Each that does is printed with what it tells, to be judged: the sample library has two versions of
+its travel and of its backup policy, and no other document twice. Without an LLM, since answers and
+what they tell are then the same. The time that looking at other versions takes is given as a share
+of all answers' time.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+from unittest.mock import patch
+
+from _common import (
+    QUESTIONS,
+    SAMPLES,
+    Figure,
+    Options,
+    bench_settings,
+    command,
+    environment,
+    run_benchmark,
+    run_quietly,
+    say,
+    scratch,
+)
+
+from rag.disagreeing import Versions
+from rag.evaluation.questions import Item, read_questions
+from rag.library import Library
+from rag.records import Question
+
+
+def measure(options: Options) -> Sequence[Figure]:
+    """The figures of this benchmark."""
+    items = [item for item in read_questions(QUESTIONS) if item.split == "dev"]
+    with scratch() as folder:
+        settings = bench_settings(folder / "home", llm_model="none")
+        run_quietly(command("ingest", "sync", str(SAMPLES), "--wait"), environment(settings))
+        say("the sample library is taken in")
+        library = Library(settings)
+        try:
+            library.load()
+            return asked(library, items[:5] if options.small else items)
+        finally:
+            library.close()
+
+
+def asked(library: Library, items: Sequence[Item]) -> Sequence[Figure]:
+    """The figures of these questions, each asked of the library."""
+    clock = _Clock()
+    answered = telling = 0
+    started = time.perf_counter()
+    for number, item in enumerate(items, 1):
+        with patch.object(Versions, "others", clock.timed(Versions.others)):
+            events = list(library.ask(Question(item.question, history=item.history)))
+        answer: Any = events[-1].data
+        answered += not answer["abstained"]
+        telling += bool(answer["disagreements"])
+        for told in answer["disagreements"]:
+            say(f"{item.id} ({item.kind}), {number} of {len(items)}: {item.question}")
+            say(f"  {answer['text']}\n  {told['source']}: {told['quote']}")
+    seconds = time.perf_counter() - started
+    return [
+        Figure("looking at other versions / whole answer", clock.seconds / seconds, "×"),
+        Figure("questions asked", len(items), "questions"),
+        Figure("answered", answered, "answers"),
+        Figure("tell of another version", telling, "answers"),
+    ]
+
+
+class _Clock:
+    """The seconds spent in a method."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, method: Any) -> Any:
+        def timed(*arguments: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return method(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - begun
+
+        return timed
+
+
+if __name__ == "__main__":
+    sys.exit(run_benchmark("disagreements", __doc__ or "", measure))

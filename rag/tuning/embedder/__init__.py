@@ -1,0 +1,1 @@
+"""Tuning an embedder: questions nearer to the passages that answer them than to others."""

@@ -1,0 +1,231 @@
+"""Two versions of a document that disagree: the newer one answers, and both are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag.catalog.answers import read_answer
+from rag.catalog.documents import remove
+from rag.catalog.pages import read_page
+from rag.commands.ask import _show
+from rag.errors import NotFound
+from rag.library import Library
+from rag.records import Filters, Question
+from rag.testing import FakeLLM, fake_library
+from tests.ingest.reading import add_text, read_all
+
+POLICY = """Purpose of this policy
+
+This policy says what business trips may cost and who approves them in all of our offices.
+
+Hotels and their limits
+
+The hotel limit is {limit} euros per night including breakfast. Costs of a companion are never paid.
+
+Claims and their time
+
+Claims are handed in within {days} days after the end of the trip, to {name} in the front office.
+"""
+OLD = POLICY.format(limit=120, days=60, name="Anna Kowalska")
+NEW = POLICY.format(limit=145, days=30, name="Anna Kowalska")
+LIMIT = "What is the hotel limit per night including breakfast?"
+AGREEMENT = """Service agreement
+
+This agreement is made between Kestrel Weir and {party}, and covers the cleaning of the offices.
+
+The invoice is due within {days} days after it was received. The notice period is {months} months.
+"""
+REPORT = """Annual report
+
+The cooperative had {staff} employees at the end of the year. The turnover was {turnover} million
+euros, and the board thanks all of the employees for their work in the year that has passed.
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    FakeLLM.replies = []
+    library = fake_library(tmp_path)
+    yield library
+    library.close()
+
+
+def ask(library: Library, question: str, **asked: Any) -> Mapping[str, Any]:
+    (answer,) = (e.data for e in library.ask(Question(question, **asked)) if e.name == "done")
+    for told in answer["disagreements"]:
+        page = read_page(library.catalog, told["document_id"], told["page"])
+        assert page.text[told["start"] : told["end"]] == told["quote"]
+        assert told["citation"] in [citation["n"] for citation in answer["citations"]]
+    return answer
+
+
+def add(library: Library, **texts: str) -> dict[str, str]:
+    ids = {
+        name: add_text(library, name.replace("__", "/") + ".txt", t) for name, t in texts.items()
+    }
+    read_all(library)
+    return ids
+
+
+@pytest.mark.parametrize("order", [("2024", "2025"), ("2025", "2024")], ids=["old", "new"])
+def test_the_newer_version_answers_and_the_older_is_told(
+    library: Library, order: tuple[str, str]
+) -> None:
+    for year in order:
+        add(library, **{f"travel_policy_{year}": OLD if year == "2024" else NEW})
+    FakeLLM.replies = ["The hotel limit is 120 euros per night including breakfast."]
+    answer = ask(library, LIMIT)
+    assert "145 euros" in answer["text"]
+    assert "120 euros" not in answer["text"]
+    assert answer["citations"][0]["source"] == "travel_policy_2025.txt"
+    (told,) = answer["disagreements"]
+    assert told["source"] == "travel_policy_2024.txt"
+    assert told["quote"] == "The hotel limit is 120 euros per night including breakfast."
+    assert (told["older"], told["dated"]) == (True, "2024")
+    assert read_answer(library.catalog, answer["id"])["disagreements"] == answer["disagreements"]
+
+
+def test_a_newer_version_that_was_ranked_too_low_is_read_as_well(tmp_path: Path) -> None:
+    library = fake_library(tmp_path, retrieval_passages=1)
+    FakeLLM.replies = []
+    more = "Minibar, films, laundry, and drinks in the lobby are not refunded, nor is parking."
+    add(library, guide_2025=NEW.replace("Costs of a companion are never paid.", more))
+    add(library, guide_2024=OLD)
+    answer = ask(library, f"{LIMIT} Are costs of a companion paid?")
+    library.close()
+    assert "145 euros" in answer["text"]
+    assert [p["source"] for p in answer["passages"]] == ["guide_2025.txt", "guide_2024.txt"]
+    assert [told["source"] for told in answer["disagreements"]] == ["guide_2024.txt"]
+
+
+def test_the_command_tells_it_below_the_citations(
+    library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(library, policy_2024=OLD, policy_2025=NEW)
+    _show(ask(library, LIMIT))
+    assert (
+        "  An older version, policy_2024, says: “The hotel limit is 120 euros per night including "
+        "breakfast.” (policy_2024.txt, page 1)"
+    ) in capsys.readouterr().out
+
+
+def test_the_newest_of_three_answers_and_both_others_are_told(library: Library) -> None:
+    add(library, rules_2024=NEW, rules_2023=OLD, rules_2025=OLD.replace("120", "150"))
+    answer = ask(library, LIMIT)
+    assert "150 euros" in answer["text"]
+    assert {told["source"] for told in answer["disagreements"]} == {
+        "rules_2023.txt",
+        "rules_2024.txt",
+    }
+
+
+def test_where_nothing_tells_the_age_both_are_told(library: Library) -> None:
+    add(library, a__policy=OLD, b__policy=NEW)  # added on one day
+    (told,) = ask(library, LIMIT)["disagreements"]
+    assert told["older"] is None
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        ("What was the hotel limit per night including breakfast in 2024?", "120 euros"),
+        ("What is the hotel limit per night including breakfast in 2025?", "145 euros"),
+    ],
+    ids=["2024", "2025"],
+)
+def test_the_year_that_is_asked_for_decides_and_nothing_is_told(
+    library: Library, question: str, says: str
+) -> None:
+    add(library, policy_2025=NEW, policy_2024=OLD)
+    answer = ask(library, question)
+    assert says in answer["text"]
+    assert answer["disagreements"] == []
+
+
+def test_who_asks_for_the_old_version_gets_it(library: Library) -> None:
+    add(library, policy_2025=NEW.replace("The hotel limit", "Now the hotel limit"))
+    add(library, policy_2024=OLD)
+    answer = ask(library, "What was the old hotel limit per night including breakfast?")
+    (told,) = answer["disagreements"]
+    old_answers = "120 euros" in answer["text"]
+    assert told["older"] is not old_answers
+
+
+def test_a_version_outside_what_is_asked_is_not_looked_at(library: Library) -> None:
+    ids = add(library, policy_2024=OLD, policy_2025=NEW)
+    asked = Filters(documents=(ids["policy_2024"],))
+    answer = ask(library, LIMIT, filters=asked)
+    assert "120 euros" in answer["text"]
+    assert answer["disagreements"] == []
+
+
+def test_a_removed_version_takes_the_answer_with_it_and_is_told_no_more(library: Library) -> None:
+    ids = add(library, policy_2024=OLD, policy_2025=NEW)
+    answer = ask(library, LIMIT)
+    assert answer["disagreements"]
+    remove(library.catalog, ids["policy_2024"])
+    with pytest.raises(NotFound):
+        read_answer(library.catalog, answer["id"])
+    assert ask(library, LIMIT)["disagreements"] == []
+
+
+AGREE = {
+    "what is the same": ({"p_2024": OLD, "p_2025": OLD + "\nThe end."}, LIMIT),
+    "what is reworded": (
+        {
+            "p_2024": OLD,
+            "p_2025": OLD.replace("The hotel limit is 120", "The limit for a hotel is 120"),
+        },
+        LIMIT,
+    ),
+    "another sentence": ({"p_2024": OLD, "p_2025": NEW.replace("145", "120")}, LIMIT),
+    "the same bytes": ({"p_2024": OLD, "p_2025": OLD}, LIMIT),
+    "reports of two years": (
+        {
+            "annual_report_2023": REPORT.format(staff=40, turnover=4.1),
+            "annual_report_2024": REPORT.format(staff=44, turnover=4.6),
+        },
+        "How many employees had the cooperative at the end of the year?",
+    ),
+    "contracts of two parties": (
+        {
+            "contract_alpha": AGREEMENT.format(party="Alpha Pumps Ltd", days=30, months=3),
+            "contract_beta": AGREEMENT.format(party="Beta Wind GmbH", days=14, months=6),
+        },
+        "Within how many days after it was received is the invoice due?",
+    ),
+    "contracts of one name": (
+        {
+            "acme__contract": AGREEMENT.format(party="Acme", days=30, months=3),
+            "bolt__contract": AGREEMENT.format(party="Bolt", days=14, months=6),
+        },
+        "Within how many days after it was received is the invoice due?",
+    ),
+    "contracts of two parties and years": (
+        {
+            "contract_2024": AGREEMENT.format(party="Alpha Pumps Ltd", days=30, months=3),
+            "contract_2025": AGREEMENT.format(party="Beta Wind GmbH", days=14, months=6),
+        },
+        "Within how many days after it was received is the invoice due?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("texts", "question"), AGREE.values(), ids=AGREE.keys())
+def test_nothing_is_told_of(library: Library, texts: dict[str, str], question: str) -> None:
+    add(library, **texts)
+    answer = ask(library, question)
+    assert not answer["abstained"]
+    assert answer["disagreements"] == []
+
+
+def test_the_reports_of_the_year_asked_for_answer(library: Library) -> None:
+    add(library, **AGREE["reports of two years"][0])
+    for year, staff in (("2023", "40"), ("2024", "44")):
+        answer = ask(library, f"How many employees had the cooperative at the end of {year}?")
+        assert f"{staff} employees" in answer["text"]
+        assert answer["disagreements"] == []
