@@ -1,4 +1,4 @@
-"""The models of a comparison: named as `cloister models use` takes them, found, told apart.
+"""The models of a comparison: named as a question names one, found, told apart.
 
 `none` stands for quotes alone, without an LLM; `MODEL+ADAPTER` for a model with an adapter.
 """
@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rag.errors import CloisterError, UsageError
-from rag.models.adapter import check_adapter, find_adapter, list_adapters
+from rag.llm_shelf import settings_for
+from rag.model_pick import NONE, find_pick, joined, name_in_use, named_by
+from rag.models.adapter import adapters_of, check_adapter, find_adapter, list_adapters
 from rag.models.catalogue import entry_of
 from rag.models.folder import EMBEDDER, find_model, list_models
 from rag.models.licences import ANSWERS, UNKNOWN, licences
 from rag.settings import Settings
 
-NONE = "none"
-WITH = "+"
 MOST_MODELS = 12
 _QUOTES = "quotes are the documents' own"
 
@@ -91,39 +91,35 @@ def find_entries(
 def choices(settings: Settings) -> Iterator[Choice]:
     """What is here to be compared: `none`, each LLM, and each adapter on its base."""
     own = replace(settings, llm_url="")
-    yield Choice(NONE, own.llm_model in ("", NONE))
-    models = [one for one in list_models(own.models_path, _ignore) if one.task != EMBEDDER]
-    in_use = {own.llm_model, own.llm_model.replace("/", "--")}
+    used = name_in_use(named_by(own))
+    yield Choice(NONE, used == NONE)
     adapters = list_adapters(own.models_path, _ignore)
-    for model in models:
-        used = bool({model.name, model.path.name} & in_use)
-        yield Choice(model.name, used and not own.llm_adapter)
-        for adapter in adapters:
-            if model.name == adapter.record.base:
-                yield Choice(
-                    f"{model.name}{WITH}{adapter.name}", used and own.llm_adapter == adapter.name
-                )
+    for model in list_models(own.models_path, _ignore):
+        if model.task == EMBEDDER:
+            continue
+        for adapter in ("", *(one.name for one in adapters_of(adapters, model))):
+            names = (joined(model.name, adapter), joined(model.path.name, adapter))
+            yield Choice(names[0], used in names)
 
 
 def _entry(settings: Settings, name: str) -> Entry:
-    """One model. Raises as `rag.model_change.chosen` and `find_adapter` do."""
-    from rag.model_change import chosen
-
-    model, _, adapter = name.partition(WITH)
+    """One model. Raises as `find_pick` and `check_adapter` do."""
     # models of this machine are compared, whatever server answers otherwise
-    own = chosen(replace(settings, llm_url=""), model, adapter)
-    if own.llm_model == NONE:
+    own = replace(settings, llm_url="")
+    pick = find_pick(own, name)
+    own = settings_for(own, pick)
+    if pick.folder is None:
         return Entry(NONE, own, NONE, _QUOTES, "yes", "No model is used.")
-    folder = find_model(own.models_path, own.llm_model)
+    folder = find_model(own.models_path, own.llm_model)  # one that is not recorded is hashed
     marks = [folder.name, folder.revision]
-    if adapter:
-        found = find_adapter(own.models_path, adapter)
+    if pick.adapter:
+        found = find_adapter(own.models_path, pick.adapter.path.name)
         check_adapter(found, folder)
         marks.append(found.id)
     known = entry_of(folder.name)
     licence = licences()[known.weights_licence] if known else None
     return Entry(
-        name=f"{own.llm_model}{WITH}{adapter}" if adapter else own.llm_model,
+        name=pick.name,
         settings=own,
         fingerprint=" ".join(marks),
         licence=licence.name if licence else folder.licence or "not recorded",
