@@ -13,12 +13,13 @@ from rag.llm_shelf import settings_for
 from rag.model_pick import NONE, find_pick, joined, name_in_use, named_by
 from rag.models.adapter import adapters_of, check_adapter, find_adapter, list_adapters
 from rag.models.catalogue import entry_of
-from rag.models.folder import EMBEDDER, find_model, list_models
-from rag.models.licences import ANSWERS, UNKNOWN, licences
+from rag.models.folder import EMBEDDER, ModelFolder, find_model, list_models
+from rag.models.licences import UNKNOWN, Licence, licences
 from rag.settings import Settings
 
 MOST_MODELS = 12
 _QUOTES = "quotes are the documents' own"
+_UNKNOWN_LICENCE = "Neither model nor licence is in the catalogue: look it up."
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +117,24 @@ def _entry(settings: Settings, name: str) -> Entry:
         found = find_adapter(own.models_path, pick.adapter.path.name)
         check_adapter(found, folder)
         marks.append(found.id)
-    known = entry_of(folder.name)
-    licence = licences()[known.weights_licence] if known else None
+    licence = _licence(folder)
     return Entry(
         name=pick.name,
         settings=own,
         fingerprint=" ".join(marks),
         licence=licence.name if licence else folder.licence or "not recorded",
         commercial=licence.commercial.answer if licence else UNKNOWN,
-        commercial_words=licence.commercial.words
-        if licence
-        else f"The catalogue does not know this model; it is {ANSWERS[UNKNOWN]}.",
+        commercial_words=licence.commercial.words if licence else _UNKNOWN_LICENCE,
     )
+
+
+def _licence(folder: ModelFolder) -> Licence | None:
+    """The licence of the weights: the catalogue's, else the recorded one where it is known."""
+    model = entry_of(folder.name)
+    if model:
+        return licences()[model.weights_licence]
+    by_key = {key.casefold(): licence for key, licence in licences().items()}
+    return by_key.get(folder.licence.casefold())
 
 
 def _ignore(_: object) -> None:

@@ -70,7 +70,9 @@ class Comparisons:
         collections: Sequence[str] | None = None,
         again: bool = False,
     ) -> Progress:
-        """Begin a comparison, or go on with it. `name` is that of the questions' file.
+        """Begin a comparison, or go on with it; one that is being made already goes on as it is.
+
+        `name` is that of the questions' file.
 
         Raises as `rag.comparing.plan.make_plan` does, ModelError where a model does not fit beside
         the LLM in use, TooLarge, and Busy while the library is loading or another one is made.
@@ -90,6 +92,8 @@ class Comparisons:
         with self._lock:
             if self._closed:
                 raise Busy("Cloister is stopping; nothing is compared any more.")
+            if self._running == plan.id and not again and not self._stop.is_set():
+                return self.progress(plan.id)
             if self._running is not None:
                 raise Busy(
                     "Models are being compared already. Wait until that has ended, or stop it."

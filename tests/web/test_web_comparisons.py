@@ -144,6 +144,8 @@ def test_by_the_form_with_a_table_and_stopped(
     assert "12 questions of ferries.csv" in text_of(page.text)
     assert client.get(f"{address}/report.html").status_code == 404
 
+    same = client.post("/models/comparisons", data=form("one", "none"))
+    assert same.headers["Location"] == address  # nothing begins twice
     busy = begin(client, "two", "none")
     assert busy.status_code == 503
     assert "compared already" in busy.get_json()["detail"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from rag.comparing.plan import make_plan, spread
 from rag.errors import UnknownCollection, UsageError
 from rag.evaluation.questions import parse_questions
 from rag.library import open_catalog
+from rag.models.folder import MANIFEST, Manifest
 from rag.settings import Settings
 from rag.testing import fake_settings
 
@@ -54,6 +55,10 @@ def test_the_licence_is_the_catalogues(settings: Settings) -> None:
     assert (one.licence, one.commercial) == ("unknown", "unknown")
     assert (known.name, known.commercial) == ("HuggingFaceTB/SmolLM2-135M-Instruct", "yes")
     assert known.licence == "Apache License 2.0"
+    record = Manifest("one", "llm", "1", "mit", "here", 0, {})
+    (settings.models_path / "one" / MANIFEST).write_text(json.dumps(asdict(record)))
+    (one, _), _ = find_entries(settings, ["one", "none"])
+    assert (one.licence, one.commercial) == ("MIT License", "yes")
 
 
 @pytest.mark.parametrize(
