@@ -1,9 +1,10 @@
 """How many answers tell of another version that disagrees, on the sample questions' dev part.
 
 Each that does is printed with what it tells, to be judged: the sample library has two versions of
-its travel and of its backup policy, and no other document twice. Without an LLM, since answers and
-what they tell are then the same. The time that looking at other versions takes is given as a share
-of all answers' time.
+its travel and of its backup policy, and no other document twice. Without an LLM, since answers are
+then what is found. The time that looking at other versions takes is given as a share of that of all
+answers. Then every sentence of every passage that was found is taken as if it were cited, and each
+with which another document disagrees is printed too.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from _common import (
     scratch,
 )
 
+from rag.condensing import condense
 from rag.disagreeing import Versions
 from rag.evaluation.questions import Item, read_questions
+from rag.evidence import passage_sentences
 from rag.library import Library
 from rag.records import Question
 
@@ -44,7 +47,8 @@ def measure(options: Options) -> Sequence[Figure]:
         library = Library(settings)
         try:
             library.load()
-            return asked(library, items[:5] if options.small else items)
+            items = items[:5] if options.small else items
+            return [*asked(library, items), *all_sentences(library, items)]
         finally:
             library.close()
 
@@ -69,6 +73,28 @@ def asked(library: Library, items: Sequence[Item]) -> Sequence[Figure]:
         Figure("questions asked", len(items), "questions"),
         Figure("answered", answered, "answers"),
         Figure("tell of another version", telling, "answers"),
+    ]
+
+
+def all_sentences(library: Library, items: Sequence[Item]) -> Sequence[Figure]:
+    """The figures of all sentences that are found for these questions, each counted once."""
+    seen: set[tuple[str, int, int]] = set()
+    disagreeing = 0
+    for item in items:
+        query = condense(item.question, item.history)
+        passages = library.search(query, limit=library.settings.retrieval_passages)
+        versions = Versions(library.catalog, "", passages)
+        for span in (span for passage in passages for span in passage_sentences(passage)):
+            place = span.passage.document_id, span.passage.page, span.passage.start + span.start
+            others = () if place in seen else versions.others(span)
+            seen.add(place)
+            disagreeing += bool(others)
+            for other in others:
+                say(f"{span.passage.source}: {span.text}")
+                say(f"  {other.age or 'unknown'}, {other.span.passage.source}: {other.span.text}")
+    return [
+        Figure("sentences found", len(seen), "sentences"),
+        Figure("with which another document disagrees", disagreeing, "sentences"),
     ]
 
 

@@ -25,7 +25,7 @@ from rag.tuning.embedder.scoring import is_better
 from rag.tuning.recipe import EmbedderRecipe
 from tests.rag.tuning.tiny_embedder import WORDS, make_embedder, write_questions
 
-THOROUGH = ("--learning-rate", "5e-3", "--epochs", "8", "--licence", "written for this test")
+THOROUGH = ("--learning-rate", "5e-3", "--epochs", "6", "--licence", "written for this test")
 SHORT = EmbedderRecipe(epochs=2, learning_rate=5e-3)
 
 
