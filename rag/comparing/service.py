@@ -29,8 +29,9 @@ State = Literal["running", "stopping", "done", "stopped", "failed"]
 class Progress:
     """A comparison and how far it is.
 
-    While it runs, `stage` is searching, loading or answering, of the model `model`, and
-    `seconds_left` is about how long it will take. `problem` says why it failed. One that was
+    `done` of `total` answers are there, or while it is `searching`, passages of questions. While it
+    runs, `stage` is searching, loading or answering, of the model `model`, and `seconds_left` is
+    about how long it will take. `problem` says why it failed. One that was
     stopped, as by the server's end, goes on when the same is asked for again.
     """
 
@@ -188,7 +189,6 @@ class Comparisons:
         state: State = "done" if overview.ended else "failed" if problem else "stopped"
         if running:
             state = "stopping" if self._stop.is_set() else "running"
-        answering = running and step is not None and step.stage != "searching"
         return Progress(
             id=overview.id,
             name=overview.name,
@@ -197,8 +197,8 @@ class Comparisons:
             begun=overview.begun,
             ended=overview.ended,
             state=state,
-            done=step.done if answering and step else overview.done,
-            total=step.total if answering and step else overview.total,
+            done=step.done if running and step else overview.done,
+            total=step.total if running and step else overview.total,
             stage=step.stage if running and step else "",
             model=step.model if running and step else "",
             seconds_left=step.seconds_left if running and step else None,

@@ -8,7 +8,6 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,13 +32,6 @@ def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rag.evaluation.intervals._ROUNDS", 50)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    make_library(home).close()
-    return home
-
-
 @pytest.fixture
 def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
     real, loader = holding.beside, Loader({"one": GOOD, "two": DECLINING})
@@ -47,24 +39,26 @@ def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
     return loader
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    home = tmp_path_factory.mktemp("library")
+    make_library(home).close()
+    library = fake_library(home, llm_model="none", llm_check_fit=False)
+    yield library
+    library.close()
+
+
 @pytest.fixture
-def app(tmp_path: Path, made: Path, loader: Loader) -> Iterator[Flask]:
-    shutil.copytree(made, tmp_path / "home")
-    library = fake_library(tmp_path / "home", llm_model="none", llm_check_fit=False)
+def app(library: Library, loader: Loader) -> Iterator[Flask]:
     app = create_app(library)
     yield app
     served_by(app).comparisons.close(30)
-    library.close()
+    shutil.rmtree(library.settings.home / "comparisons", ignore_errors=True)
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
-
-
-@pytest.fixture
-def library(app: Flask) -> Library:
-    return served_by(app).library
 
 
 def lines(most: int = 12) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,77 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(home: Path) -> None
         busy = run(home, "one", "two")
     assert busy.exit_code == 75
     assert not (home / "comparisons").exists()
+
+
+class Server:
+    """A running server that is at each of these states in turn, and then at the last one."""
+
+    def __init__(self, *states: dict[str, Any], result: Any = None) -> None:
+        self.states, self.result = list(states), result
+        self.body: Mapping[str, Any] = {}
+        self.stopped = 0
+
+    def begin_comparison(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.body = body
+        return {"id": "cmp_1"}
+
+    def comparison(self, name: str) -> Mapping[str, Any]:
+        assert name == "cmp_1"
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        done = state["state"] == "done"
+        return {"progress": state, "result": self.result if done else None}
+
+    def stop_comparison(self, name: str) -> None:
+        self.stopped += 1
+
+
+def state(state: str, **more: Any) -> dict[str, Any]:
+    at = {"stage": "answering", "model": "one", "done": 1, "total": 4, "seconds_left": 60.0}
+    return {"state": state, "problem": "", **at, **more}
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(server: Server) -> Server:
+        monkeypatch.setattr("rag.session.open_server", lambda _: server)
+        monkeypatch.setattr("rag.commands.models.compare._LOOK_SECONDS", 0.01)
+        return server
+
+    return use
+
+
+def test_a_running_server_does_the_work(home: Path, serve: Any) -> None:
+    alone = json.loads(run(home, "one", "none", "--json", "--limit", "2").stdout)
+    del alone["report"]
+    server = serve(Server(state("running"), state("done"), result=alone))
+    done = run(home, "one", "none", "--limit", "2", "--json", "--again")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["models"] == alone["models"]
+    assert "one: 1 of 4 answers, about 60 s left" in done.stderr
+    assert (server.body["models"], server.body["again"]) == (["one", "none"], True)
+    assert [one["question"] for one in server.body["questions"]] == [*FACTS][::6]
+
+
+def test_what_the_server_says_of_a_failure_or_a_stop_is_told(home: Path, serve: Any) -> None:
+    serve(Server(state("failed", problem="The disk is full.")))
+    failed = run(home, "one", "none")
+    assert failed.exit_code == 1
+    assert "The disk is full." in failed.stderr
+    serve(Server(state("running"), state("stopped")))
+    stopped = run(home, "one", "none")
+    assert stopped.exit_code == 130
+    assert "Give the same command to go on." in stopped.stderr
+
+
+def test_ctrl_c_stops_the_servers_work(home: Path, serve: Any) -> None:
+    server = serve(Server(state("running"), state("running"), state("stopping"), state("stopped")))
+    look = server.comparison
+
+    def interrupted(name: str) -> Mapping[str, Any]:
+        if not server.stopped:
+            signal.raise_signal(signal.SIGINT)
+        return look(name)
+
+    server.comparison = interrupted
+    assert run(home, "one", "none").exit_code == 130
+    assert server.stopped == 1

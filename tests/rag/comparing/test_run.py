@@ -25,6 +25,7 @@ from rag.errors import ModelError
 from rag.generation import Generator, load_generator
 from rag.library import Library
 from rag.settings import Settings
+from rag.testing import fake_library
 from tests.rag.comparing.scripted import (
     DECLINING,
     FACTS,
@@ -49,10 +50,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture
-def library(tmp_path: Path, made: Path) -> Iterator[Library]:
-    from rag.testing import fake_library
+@pytest.fixture(scope="module")
+def shared(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    home = tmp_path_factory.mktemp("shared") / "home"
+    shutil.copytree(made, home)
+    library = fake_library(home, llm_model="none")
+    yield library
+    library.close()
 
+
+@pytest.fixture
+def library(shared: Library) -> Iterator[Library]:
+    """A library that a test compares with, and does not change."""
+    yield shared
+    shutil.rmtree(shared.settings.home / "comparisons", ignore_errors=True)
+
+
+@pytest.fixture
+def own_library(tmp_path: Path, made: Path) -> Iterator[Library]:
+    """A library that a test may change."""
     shutil.copytree(made, tmp_path / "home")
     library = fake_library(tmp_path / "home", llm_model="none")
     yield library
@@ -155,7 +171,9 @@ def test_after_a_stop_it_goes_on_with_the_same_result(library: Library, tmp_path
     assert len(loader.log) == before  # all is there: nothing is loaded
 
 
-def test_an_answer_that_a_stop_cuts_off_is_not_kept(library: Library) -> None:
+def test_an_answer_that_a_stop_cuts_off_is_not_kept(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop = threading.Event()
     loader = Loader({"one": GOOD, "two": GOOD})
     plan = make_plan(library.settings, library.catalog, ("one", "two"), questions(2), "q.jsonl")
@@ -166,7 +184,7 @@ def test_an_answer_that_a_stop_cuts_off_is_not_kept(library: Library) -> None:
         stop.set()
         return real(*arguments)
 
-    library.answerer.answer_again = cut  # type: ignore[method-assign]
+    monkeypatch.setattr(library.answerer, "answer_again", cut)
     with pytest.raises(Stopped):
         do(library, plan, overview, alone(loader), lambda _: None, stop)
     assert open_ledger(library.settings, plan.id).rows == {}
@@ -194,27 +212,29 @@ def test_where_none_can_be_asked_it_is_said(library: Library) -> None:
         compare(library, load, ("one", "two"))
 
 
-def test_what_is_removed_meanwhile_is_given_to_no_model_any_more(library: Library) -> None:
+def test_what_is_removed_meanwhile_is_given_to_no_model_any_more(own_library: Library) -> None:
     loader = Loader({"one": GOOD, "two": GOOD})
-    (document,) = list_documents(library.catalog)
+    (document,) = list_documents(own_library.catalog)
 
     def tell(step: Step) -> None:
         if step.model == "two" and step.stage == "loading":
-            remove(library.catalog, document.id)
+            remove(own_library.catalog, document.id)
 
     with pytest.raises(ModelError, match="Nothing could be compared"):
-        compare(library, loader, ("one", "two"), tell=tell)
+        compare(own_library, loader, ("one", "two"), tell=tell)
     assert len(loader.prompts["two"]) == 1  # the first question, of a passage that was made up
 
 
-def test_other_passages_mean_that_all_are_asked_anew(library: Library) -> None:
+def test_other_passages_mean_that_all_are_asked_anew(own_library: Library) -> None:
     from tests.ingest.reading import add_text, read_all
 
     loader = Loader({"one": GOOD, "two": GOOD})
-    compare(library, loader, ("one", "two"), most=1)
-    add_text(library, "more.txt", "The ferry Auk leaves at 06:00 on Sundays, says the ferry Auk.")
-    read_all(library)
-    compare(library, loader, ("one", "two"), most=1)
+    compare(own_library, loader, ("one", "two"), most=1)
+    add_text(
+        own_library, "more.txt", "The ferry Auk leaves at 06:00 on Sundays, says the ferry Auk."
+    )
+    read_all(own_library)
+    compare(own_library, loader, ("one", "two"), most=1)
     assert loader.log == ["load one", "close one", "load two", "close two"] * 2
 
 
@@ -241,8 +261,8 @@ def test_real_models_are_freed_before_the_next_is_loaded(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = library.settings.models_path
-    make_model(models / "tiny")
-    make_model(models / "org--other", seed=1)
+    for number, name in enumerate(("tiny", "org--other")):
+        make_model(models / name, seed=number)
     held: list[Any] = []
 
     def load(settings: Settings) -> Generator | None:
@@ -255,7 +275,6 @@ def test_real_models_are_freed_before_the_next_is_loaded(
 
     # a model of random weights may say what it likes at first
     monkeypatch.setattr(holding, "smoke_test", lambda _: "")
-    monkeypatch.setattr(library, "settings", library.settings)
     result = compare(library, load, ("tiny", "org/other", "none"), most=2)
     assert [model["name"] for model in result["models"]] == ["tiny", "org/other", "none"]
     assert len(held) == 2
