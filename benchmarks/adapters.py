@@ -46,8 +46,8 @@ class Work:
 
 _WORKS = {
     "a token": Work(8, 24),
-    "a token of 8 answers at once": Work(8, 8, 8),
     "reading a prompt of 100 words": Work(100, 1),
+    "a token of 8 answers at once": Work(8, 8, 8),
 }
 
 
@@ -59,7 +59,9 @@ def measure(options: Options) -> Sequence[Figure]:
         for name in ("one", "two"):
             _make_adapter(settings, name)
         ways = _loaded(settings)
-        figures, times = [], []
+        figures, times = _memory(ways), []
+        for figure in figures:
+            say(f"{figure.name}: {figure.value:.4g} {figure.unit}")
         for name, work in _WORKS.items():
             say(name)
             work = replace(work, new=min(work.new, 4)) if options.small else work
@@ -69,7 +71,8 @@ def measure(options: Options) -> Sequence[Figure]:
                     seconds = _seconds(ways[way], work, number)
                     if number:  # the first round warms up
                         spent[way].append(seconds)
-            say(f"{name}: { ({way: [round(s, 2) for s in all_] for way, all_ in spent.items()}) }")
+            for way, all_ in spent.items():
+                say(f"{name}, {way}: {', '.join(f'{one:.2f} s' for one in all_)}")
             for below in ("merged", "base"):
                 ratio = median_ratio(spent["beside"], spent[below])
                 what = "merged" if below == "merged" else "the base without one"
@@ -77,7 +80,7 @@ def measure(options: Options) -> Sequence[Figure]:
             if work.rows == 1:
                 each = statistics.median(spent["beside"]) / work.new * 1000
                 times.append(Figure(f"{name}, beside, processor time", each, "ms"))
-        figures += [*_memory(ways), *times]
+        figures += times
     return figures
 
 
