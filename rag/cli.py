@@ -28,6 +28,7 @@ SHORT_HELPS = {
     "ask": "Answer a question from the documents, with citations.",
     "collections": "List the collections, and set how answers from them are generated.",
     "evaluate": "Measure retrieval, answers, citations and abstention on labelled questions.",
+    "feedback": "List and export what people said of answers.",
     "ingest": "Add, sync, list and remove documents.",
     "models": "Choose, fetch, change and tune the open models.",
     "replay": "Ask a recorded question again, and tell whether the answer is the same.",

@@ -18,6 +18,7 @@ from web.api import (
     contents,
     described,
     documents,
+    feedback,
     health,
     model_in_use,
     models,
@@ -27,6 +28,7 @@ from web.pages import ask as ask_page
 from web.pages import document as document_page
 from web.pages import library as library_page
 from web.pages import models as models_page
+from web.pages import rating as rating_page
 from web.pages import shared
 from web.served import attach
 
@@ -70,9 +72,9 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
     attach(app, library or Library(settings or load_settings()))
     security.install(app)
     problems.install(app)
-    for api in (ask, collections, documents, contents, models, model_in_use, health):
+    for api in (ask, feedback, collections, documents, contents, models, model_in_use, health):
         app.register_api(api.api)
-    for pages in (described, ask_page, library_page, document_page, models_page):
+    for pages in (described, ask_page, rating_page, library_page, document_page, models_page):
         app.register_blueprint(pages.pages)
     shared.install(app)
     return app

@@ -171,6 +171,19 @@ answer_documents = Table(
     Column("document_id", String, primary_key=True, index=True),
 )
 
+# what a person says of an answer; it goes with it
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("answer_id", ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True),
+    # when it was given, or changed last
+    Column("rated_at", String, nullable=False),
+    # right or wrong
+    Column("rating", String, nullable=False),
+    Column("comment", Text, nullable=False, default=""),
+    Column("correct_answer", Text, nullable=False, default=""),
+)
+
 # facts about the indexes: which serial is in use, whether it was closed in order
 facts = Table(
     "facts",

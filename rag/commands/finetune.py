@@ -20,6 +20,7 @@ from rag.tuning.recipe import Recipe
 
 if TYPE_CHECKING:
     from rag.models.adapter import AdapterRecord
+    from rag.tuning.examples import Example
     from rag.tuning.finetune import Job, Outcome
 
 _DEFAULT = Recipe()
@@ -54,9 +55,13 @@ class _Finite(click.FloatRange):
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    required=True,
     help="JSONL file of examples: question, passages (title, text), answer with its marks, "
     "document.",
+)
+@click.option(
+    "--from-answers",
+    is_flag=True,
+    help="In place of --data: the answers of this library that people rated right.",
 )
 @click.option(
     "--out",
@@ -126,7 +131,8 @@ def finetune(
     settings: Settings,
     /,
     base: str,
-    data: Path,
+    data: Path | None,
+    from_answers: bool,
     out: Path | None,
     licence: str,
     minutes: float | None,
@@ -139,10 +145,13 @@ def finetune(
     BASE is a name in the models folder or a path. A part of the documents is held out to measure
     on. Ctrl-C, SIGTERM and --minutes keep what was done, and the same command goes on.
     """
+    from rag.errors import UsageError
     from rag.models.folder import find_model, verify
     from rag.tuning.finetune import Job
     from rag.tuning.finetune import finetune as run
 
+    if from_answers == bool(data):
+        raise UsageError("Give the examples as --data FILE, or --from-answers.")
     folder = find_model(settings.models_path, base)
     verify(folder)
     job = Job(
@@ -154,6 +163,7 @@ def finetune(
         force=force,
         licence=licence,
         command=_command(folder.name, data, licence, Recipe(**recipe)),
+        given=_from_answers(settings) if from_answers else (),
     )
 
     def tell(line: str) -> None:
@@ -183,9 +193,30 @@ def finetune(
             sys.exit(_INTERRUPTED)
 
 
-def _command(base: str, data: Path, licence: str, recipe: Recipe) -> str:
+def _from_answers(settings: Settings) -> tuple[Example, ...]:
+    """The answers that people rated right, as examples. Raises UsageError where there are none."""
+    from rag.commands.feedback import told
+    from rag.errors import UsageError
+    from rag.evaluation.rated import example_rows, rated
+    from rag.library import open_catalog
+    from rag.tuning.examples import example_of
+
+    catalog = open_catalog(settings)
+    rows, left_out = example_rows(rated(catalog))
+    catalog.close()
+    for line in told(left_out):
+        click.echo(line, err=True)
+    if not rows:
+        raise UsageError(
+            "There is no answer to learn from that was rated right. Rate some on the ask page."
+        )
+    return tuple(example_of(row) for row in rows)
+
+
+def _command(base: str, data: Path | None, licence: str, recipe: Recipe) -> str:
     """The command for the card: what decides the result, without the folders of this machine."""
-    words = ["cloister", "models", "finetune", base, "--data", data.name, "--licence", licence]
+    source = ["--data", data.name] if data else ["--from-answers"]
+    words = ["cloister", "models", "finetune", base, *source, "--licence", licence]
     for name in ("seed", "epochs", "rank", "learning_rate", "batch", "max_tokens", "held_out"):
         if (value := getattr(recipe, name)) is not None:
             words += [f"--{name.replace('_', '-')}", f"{value}"]

@@ -159,7 +159,7 @@ def _item(line: Mapping[str, Any]) -> Item:
     if not question.strip():
         raise ValueError("the question is empty")
     return Item(
-        id=_known_by(question, history) if line.get("id") is None else str(line["id"]),
+        id=known_by(question, history) if line.get("id") is None else str(line["id"]),
         question=question,
         answerable=answerable,
         answers=tuple(_answer(answer) for answer in answers),
@@ -182,7 +182,7 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def _known_by(question: str, history: tuple[Turn, ...]) -> str:
+def known_by(question: str, history: tuple[Turn, ...] = ()) -> str:
     """A name for a question that none was given: the same wherever it stands in the file."""
     words = "\n".join([*(turn.question for turn in history), question])
     return f"q_{hashlib.sha256(words.encode()).hexdigest()[:12]}"

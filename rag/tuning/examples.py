@@ -80,7 +80,7 @@ def read_examples(path: Path) -> list[Example]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                examples.append(_example(json.loads(line)))
+                examples.append(example_of(json.loads(line)))
             except (ValueError, RecursionError) as error:
                 reason: object = error
                 if isinstance(error, (json.JSONDecodeError, RecursionError)):
@@ -129,7 +129,7 @@ def _hashed(seed: int, name: str) -> str:
     return hashlib.sha256(f"{seed}\0{name}".encode()).hexdigest()
 
 
-def _example(row: Any) -> Example:
+def example_of(row: Any) -> Example:
     """A row as an example. Raises ValueError with what is wrong of it."""
     if not isinstance(row, dict):
         raise ValueError("it is no JSON object")

@@ -1,6 +1,7 @@
 // One question and its answer on the ask page, built up event by event.
 
 import { find, fromTemplate, make } from "./dom.js";
+import { ratingOf } from "./rating.js";
 import { byPage, citeLink, newerVersions, pageLink, placeLink } from "./places.js";
 
 const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported", catalog: "from the catalog" };
@@ -82,7 +83,7 @@ export class Turn {
     if (answer.abstained) this.abstain(answer);
     else this.settle(answer.sentences.map((sentence) => this.sentenceLine(sentence)));
     this.say(answer);
-    this.root.append(metaOf(answer));
+    this.root.append(metaOf(answer), ratingOf(answer.id));
   }
 
   // What the reader must know to judge the answer.
