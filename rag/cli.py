@@ -31,6 +31,7 @@ SHORT_HELPS = {
     "feedback": "List and export what people said of answers.",
     "ingest": "Add, sync, list and remove documents.",
     "models": "Choose, fetch, change and tune the open models.",
+    "questions": "Draft questions from the documents, and approve them.",
     "replay": "Ask a recorded question again, and tell whether the answer is the same.",
     "search": "Find passages in the documents.",
     "serve": "Serve the web pages and the REST interface.",

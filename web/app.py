@@ -22,6 +22,7 @@ from web.api import (
     health,
     model_in_use,
     models,
+    questions,
 )
 from web.api.schemas import Problem
 from web.pages import ask as ask_page
@@ -72,7 +73,17 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
     attach(app, library or Library(settings or load_settings()))
     security.install(app)
     problems.install(app)
-    for api in (ask, feedback, collections, documents, contents, models, model_in_use, health):
+    for api in (
+        ask,
+        feedback,
+        collections,
+        documents,
+        contents,
+        models,
+        model_in_use,
+        questions,
+        health,
+    ):
         app.register_api(api.api)
     for pages in (described, ask_page, rating_page, library_page, document_page, models_page):
         app.register_blueprint(pages.pages)

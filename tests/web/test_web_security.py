@@ -42,6 +42,7 @@ ROUTES = {
     "POST /api/v1/answers/<answer_id>/feedback": 415,
     "GET /api/v1/answers/<answer_id>/feedback": 404,
     "DELETE /api/v1/answers/<answer_id>/feedback": 404,
+    "POST /api/v1/questions/draft": 415,
     "GET /api/v1/models": 200,
     "GET /api/v1/collections": 200,
     "PATCH /api/v1/collections/<name>": 415,
