@@ -32,6 +32,8 @@ from rag.drafting import Draft, is_refusal
 from rag.evidence import Span, coverage, held_terms
 from rag.generation import Generator
 from rag.kinds import shows_kind, wanted_kind
+from rag.llm_shelf import LLMShelf
+from rag.model_pick import NONE
 from rag.parameters import used_parameters
 from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import (
@@ -98,6 +100,7 @@ class Answerer:
         calibration: Calibration,
         verifier: Verifier,
         llm: CurrentLLM,
+        others: LLMShelf,
         made_with: MadeWith,
     ) -> None:
         self._settings = settings
@@ -107,6 +110,7 @@ class Answerer:
         self._calibration = calibration
         self._verifier = verifier
         self._llm = llm
+        self._others = others
         self._made_with = made_with
 
     @property
@@ -130,9 +134,13 @@ class Answerer:
         yield Event("sources", {"passages": to_json(run.passages)})
         self._weigh(run)
         if run.evidence.spans and run.answerable >= self.threshold:
-            if self._llm.wanted and (best := self._evidence(run)):
+            name = question.model
+            wanted = name != NONE if name else self._llm.wanted
+            if wanted and (best := self._evidence(run)):
                 yield best
-            with self._llm.use(stop) as generator:
+            if self._others.must_load(name):
+                yield Event("loading", {"model": name})
+            with self._others.use(name, stop) as generator:
                 if generator is not None:
                     yield from self._generate(run, generator, stop)
             if stop.is_set():
@@ -196,7 +204,7 @@ class Answerer:
             started=started,
             parameters=parameters,
             made_with=replace(self._made_with, threshold=self.threshold),
-            model=self._llm.info,
+            model=self._others.info(question.model),
         )
         run.mark("retrieve")
         return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from rag.generation import WAIT_SECONDS, Generator
 from rag.records import NO_MODEL, ModelInfo
 
 # a question that was given up leaves the line within this time
-_LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.25
 
 
 @dataclass(slots=True)
@@ -33,6 +33,21 @@ class CurrentLLM:
         self._info = NO_MODEL
         self._wanted = True
         self._changed = threading.Condition()
+        self._loads = threading.Lock()
+
+    @contextmanager
+    def loads(self, given_up: Callable[[], bool]) -> Iterator[None]:
+        """Within this block nothing else loads or changes an LLM, so that memory can be measured.
+
+        Raises Busy where `given_up` says so while it waits.
+        """
+        while not self._loads.acquire(timeout=LOOK_SECONDS):
+            if given_up():
+                raise Busy("Another model is being loaded. Try again in a few minutes.")
+        try:
+            yield
+        finally:
+            self._loads.release()
 
     @property
     def info(self) -> ModelInfo:
@@ -91,7 +106,7 @@ class CurrentLLM:
                 left = until - time.monotonic()
                 if left <= 0 or stop.is_set():
                     return False
-                self._changed.wait(min(left, _LOOK_SECONDS))
+                self._changed.wait(min(left, LOOK_SECONDS))
         return True
 
     def _take(self, stop: threading.Event) -> Seat | None:
@@ -102,6 +117,6 @@ class CurrentLLM:
                     return None
                 if time.monotonic() > until:
                     raise Busy("The LLM is being changed; ask again in a few minutes.")
-                self._changed.wait(_LOOK_SECONDS)
+                self._changed.wait(LOOK_SECONDS)
             seat.users += 1
             return seat

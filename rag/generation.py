@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llama_index.core.base.llms.types import CompletionResponse
     from llama_index.core.llms import LLM
 
+    from rag.models.folder import ModelFolder
+
 WAIT_SECONDS = 120.0
 _SETTING = "llm.model"
 
@@ -59,6 +61,11 @@ class Generator:
         self.prompt_tokens = min(
             settings.llm_max_prompt_tokens, max(window - settings.llm_max_new_tokens, window // 2)
         )
+
+    @property
+    def llm(self) -> LLM:
+        """What it generates with."""
+        return self._llm
 
     def close(self) -> None:
         """Give back what the LLM holds, and wait until it does; nothing may be using it."""
@@ -133,33 +140,52 @@ def load_generator(settings: Settings) -> Generator | None:
             raise ModelError(f"“{settings.llm_model}” is not a LlamaIndex LLM. {advice(_SETTING)}")
         info = ModelInfo(settings.llm_model, "", "elsewhere")
         return Generator(plugged, info, lambda text: len(text) // 3 + 1, settings)
-    from rag.models.adapter import check_adapter, find_adapter
-    from rag.models.engine import LocalLLM
     from rag.models.fitting import loading
     from rag.models.folder import find_model, verify
 
     with loading(settings):
         folder = find_model(settings.models_path, settings.llm_model)
         verify(folder)
-        adapter = None
-        if settings.llm_adapter:
-            adapter = find_adapter(settings.models_path, settings.llm_adapter)
-            check_adapter(adapter, folder)
-        path = adapter.path if adapter else None
-        llm = LocalLLM(
-            folder.path,
-            settings.llm_device,
-            settings.llm_precision,
-            path,
-            settings.llm_template,
-            rows=settings.llm_concurrency,
-            cache_bytes=settings.llm_cache_mb * 2**20 or None,
-            graphs=settings.llm_graphs == "auto",
-            question_tokens=settings.llm_max_prompt_tokens + settings.llm_max_new_tokens,
-        )
-    named = adapter.id if adapter else None
+        return _of_folder(settings, folder, None)
+
+
+def load_beside(settings: Settings, base: Generator) -> Generator:
+    """The adapter of the settings on a loaded LLM of their model, whose weights both have then.
+
+    Raises ModelError where the adapter cannot be put there.
+    """
+    from rag.models.folder import find_model
+
+    return _of_folder(settings, find_model(settings.models_path, settings.llm_model), base)
+
+
+def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) -> Generator:
+    from rag.models.adapter import check_adapter, find_adapter
+    from rag.models.engine import LocalLLM
+
+    adapter = None
+    if settings.llm_adapter:
+        adapter = find_adapter(settings.models_path, settings.llm_adapter)
+        check_adapter(adapter, folder)
+    llm = LocalLLM(
+        folder.path,
+        settings.llm_device,
+        settings.llm_precision,
+        adapter.path if adapter else None,
+        settings.llm_template,
+        rows=settings.llm_concurrency,
+        cache_bytes=settings.llm_cache_mb * 2**20 or None,
+        graphs=settings.llm_graphs == "auto",
+        question_tokens=settings.llm_max_prompt_tokens + settings.llm_max_new_tokens,
+        base=base.llm if base else None,
+    )
     info = ModelInfo(
-        folder.name, folder.revision, llm.device, named, llm.quantization, precision=llm.precision
+        folder.name,
+        folder.revision,
+        llm.device,
+        adapter.id if adapter else None,
+        llm.quantization,
+        precision=llm.precision,
     )
     return Generator(llm, info, llm.count, settings)
 

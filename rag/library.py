@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import CATALOG_FILE, Catalog
-from rag.catalog.collections import asked_parameters, create_collection
+from rag.catalog.collections import asked_model, asked_parameters, create_collection
 from rag.catalog.filtering import check_passing
 from rag.catalog_questions import catalog_question
 from rag.errors import Busy, CloisterError, UsageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rag.current_llm import CurrentLLM
     from rag.embedding import Embedder
     from rag.indexes import Indexes
+    from rag.llm_shelf import LLMShelf
     from rag.model_change import ModelChange
     from rag.reading.reader import Reader
     from rag.retrieval import Retriever
@@ -62,6 +64,7 @@ class Library:
         self._retriever: Retriever | None = None
         self._answerer: Answerer | None = None
         self._llm: CurrentLLM | None = None
+        self._others: LLMShelf | None = None
         self._change: ModelChange | None = None
         self._reader: Reader | None = None
         self._reader_wanted = True
@@ -99,6 +102,15 @@ class Library:
 
             self._llm = CurrentLLM()
         return self._llm
+
+    @property
+    def other_llms(self) -> LLMShelf:
+        """The LLM in use and those that questions choose beside it."""
+        if self._others is None:
+            from rag.llm_shelf import LLMShelf
+
+            self._others = LLMShelf(self)
+        return self._others
 
     @property
     def model_change(self) -> ModelChange:
@@ -191,12 +203,31 @@ class Library:
         self._check(question.collections, question.filters)
         of_collection = asked_parameters(self.catalog, question.collections)
         check_parameters(question.parameters, self.settings, of_collection)
+        question = replace(question, model=self.model_for(question))
         about_library = None
         if not question.filters.documents:
             about_library = catalog_question(question.text, question.history)
         if about_library and (answer := self._take_stock(question, about_library)):
             return answer
         return self.answerer.ask(question)
+
+    def model_for(self, question: Question) -> str:
+        """The model that a question chooses, else its collection; empty: the LLM in use.
+
+        Raises NotFound and UsageError where that is none that may be chosen.
+        """
+        if question.model:
+            return self.other_llms.resolve(question.model)
+        collection, model = asked_model(self.catalog, question.collections)
+        if not model:
+            return ""
+        try:
+            return self.other_llms.resolve(model)
+        except UsageError as error:
+            raise type(error)(
+                f"The collection {collection} is to be answered by {model}, which cannot be: "
+                f"{error} Or choose another for it: cloister collections set {collection} --model"
+            ) from error
 
     def _take_stock(self, question: Question, asked: CatalogQuestion) -> AnswerStream | None:
         from rag.inventory import Inventory
@@ -213,6 +244,8 @@ class Library:
         if self._change is not None:
             self._change.stop()
             self._change.wait(_CHANGE_SECONDS)
+        if self._others is not None:
+            self._others.close()
         with self._loading:
             self._retriever = self._answerer = None
             if self._indexes is not None:
@@ -283,6 +316,7 @@ class Library:
             calibration=calibration,
             verifier=Verifier(weights),
             llm=self.current_llm,
+            others=self.other_llms,
             made_with=made_with(self.settings, calibration, self.embedder.fingerprint),
         )
 

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from rag.current_llm import CurrentLLM, Seat
 from rag.errors import Busy, CloisterError, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
+from rag.llm_shelf import LLMShelf
 from rag.models.consent import now
 from rag.models.room import free_bytes, give_back, needed_bytes
 from rag.models.smoke import SECONDS, smoke_test
@@ -80,6 +81,10 @@ class Keeper(Protocol):
     def tell(self, part: str, state: str) -> None:
         """Say whether a part is ready."""
 
+    @property
+    def other_llms(self) -> LLMShelf:
+        """Those that questions choose."""
+
     def adopt(self, settings: Settings) -> None:
         """Answer by the LLM in use, under these settings."""
 
@@ -142,7 +147,8 @@ class ModelChange:
         problem: str | None = None
         notes: tuple[str, ...] = ()
         try:
-            notes = self._change(new, values)
+            with self._keeper.current_llm.loads(self._stopping.is_set):
+                notes = self._change(new, values)
             log.info("The LLM is %s now.", model)
         except CloisterError as error:
             problem = str(error)
@@ -180,6 +186,7 @@ class ModelChange:
         self._stage("switching")
         old = llm.put(generator)
         generator = None
+        keeper.other_llms.retire()
         keeper.adopt(new)
         notes = _written(new, values)
         if old is not None and llm.wait_until_left(old, DRAIN_SECONDS, self._stopping):
@@ -192,6 +199,9 @@ class ModelChange:
         if not needed:
             return True
         free = free_bytes(device)
+        if needed > free:
+            self._keeper.other_llms.free_unused()
+            free = free_bytes(device)
         if needed <= free:
             return True
         old = 0
@@ -212,7 +222,12 @@ class ModelChange:
         old = llm.take_away()
         if old is None:
             return
-        if not llm.wait_until_left(old, DRAIN_SECONDS, self._stopping):
+        others = self._keeper.other_llms
+        others.retire()  # their adapters may be on the same weights
+        if not (
+            llm.wait_until_left(old, DRAIN_SECONDS, self._stopping)
+            and others.wait_until_left(DRAIN_SECONDS, self._stopping)
+        ):
             llm.restore(old)
             raise Busy(
                 "There is no memory for both models, and the answers under way did not end; the "

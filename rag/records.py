@@ -152,12 +152,14 @@ class Document:
 class Collection:
     """A collection as it is listed: how many documents are in it, members included.
 
-    `parameters` are what answers from it are generated with, where a question does not say.
+    `parameters` are what answers from it are generated with, where a question does not say, and
+    `model` which model writes them, as a question names one; empty: the one in use.
     """
 
     name: str
     documents: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +325,8 @@ class Question:
     `parameters` may hold those of `rag.parameters`; what is left out has the collection's value,
     else that of the settings.
     `asker` is a key of who asks: askers share the LLM evenly.
+    `model` is which model of the models folder is to write the answer, as `NAME`, `NAME+ADAPTER` or
+    `none` (quotes alone); empty: the collection's, else the LLM in use.
     """
 
     text: str
@@ -331,6 +335,7 @@ class Question:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = NO_FILTERS
     asker: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +373,7 @@ class Answer:
 class Event:
     """One event of a streamed answer, the last of which is `done` or `error`."""
 
-    name: Literal["sources", "evidence", "token", "sentence", "done", "error"]
+    name: Literal["sources", "evidence", "loading", "token", "sentence", "done", "error"]
     data: Mapping[str, Any]
 
 

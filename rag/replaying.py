@@ -31,8 +31,6 @@ _SENTENCE_ENDS = (". ", "? ", "! ", "] ")
 # the device of a model that a server has; how that draws by a seed is its own affair
 _SERVER = "server"
 _MODEL_PARTS = ("id", "revision", "adapter", "quantization", "precision", "device")
-# one model is loaded for a replay at a time
-_ASIDE = threading.Lock()
 _JUDGES = ("cloister", "calibration", "reader", "embedder", "prompt_tokens")
 
 
@@ -166,9 +164,7 @@ def _generator(
         return
     from rag.models.room import give_back
 
-    if library.model_change.state.changing or not _ASIDE.acquire(blocking=False):
-        raise Busy("Another model is being loaded. Try again in a few minutes.")
-    try:
+    with library.current_llm.loads(lambda: True):
         try:
             generator = _load_once(library.settings, model)
         except (ModelError, NotFound, UsageError):
@@ -183,8 +179,6 @@ def _generator(
             generator.close()
             del generator
             give_back()
-    finally:
-        _ASIDE.release()
 
 
 def settings_for(settings: Settings, record: Mapping[str, Any]) -> Settings:

@@ -140,6 +140,7 @@ class RemoteSession:
             "history": to_json(question.history),
             "parameters": dict(question.parameters),
             "stream": True,
+            **({"model": question.model} if question.model else {}),
             **_given(question.collections, question.filters),
         }
         with self._post("/api/v1/ask", body) as response:

@@ -101,6 +101,12 @@ class Settings:
     llm_adapter: str = _setting(
         "", "LoRA adapter of the LLM: a name in the models folder, or a folder; empty: none."
     )
+    llm_others: int = _setting(
+        1,
+        "Other LLMs that questions and collections may have loaded beside it, at once; their "
+        "adapters do not count. 0: all are answered by the one in use.",
+        least=0,
+    )
     llm_template: str = _setting(
         "auto",
         "Chat template: auto takes the tokenizer's own, else the one of the model's kind; else a "
@@ -151,6 +157,10 @@ class Settings:
     limits_seed: Range = _setting(Range(0, 2**31 - 1), "The same for the seed of what is drawn.")
     limits_system_prompt: Range = _setting(
         Range(0, 4000), "Length in characters of a question's own system prompt; 0: it has none."
+    )
+
+    limits_models: tuple[str, ...] = _setting(
+        (), "Models that a question may choose, as NAME or NAME+ADAPTER; empty: all that are here."
     )
 
     reader_model: str = _setting(

@@ -43,7 +43,12 @@ def collection_names(catalog: Catalog) -> list[str]:
 def list_collections(catalog: Catalog) -> list[Collection]:
     """All collections, `default` first, with their documents counted."""
     statement = (
-        select(collections.c.name, collections.c.parameters, func.count(documents.c.id))
+        select(
+            collections.c.name,
+            func.count(documents.c.id),
+            collections.c.parameters,
+            collections.c.model,
+        )
         .outerjoin(
             documents,
             (documents.c.collection_id == collections.c.id) & (documents.c.state != "removed"),
@@ -53,7 +58,10 @@ def list_collections(catalog: Catalog) -> list[Collection]:
     )
     with catalog.read() as connection:
         rows = connection.execute(statement).all()
-    return [Collection(name, count, json.loads(parameters)) for name, parameters, count in rows]
+    return [
+        Collection(name, count, json.loads(parameters), model)
+        for name, count, parameters, model in rows
+    ]
 
 
 def change_parameters(catalog: Catalog, name: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -71,6 +79,29 @@ def change_parameters(catalog: Catalog, name: str, changes: Mapping[str, Any]) -
             update(collections).where(mine).values(parameters=json.dumps(kept, ensure_ascii=False))
         )
     return kept
+
+
+def change_model(catalog: Catalog, name: str, model: str) -> None:
+    """Set which model answers from a collection; empty: the one in use.
+
+    The name must have been checked. Raises UnknownCollection.
+    """
+    with catalog.write() as connection:
+        mine = collections.c.id == collection_id(connection, name)
+        connection.execute(update(collections).where(mine).values(model=model))
+
+
+def asked_model(catalog: Catalog, names: Sequence[str] | None) -> tuple[str, str]:
+    """The one collection that is asked and its model; both empty where several are asked.
+
+    Without `names` all are asked, which may be one. Raises UnknownCollection.
+    """
+    statement = select(collections.c.name, collections.c.model)
+    with catalog.read() as connection:
+        if names is not None:
+            statement = statement.where(collections.c.id.in_(collection_ids(connection, names)))
+        found = connection.execute(statement.limit(2)).all()
+    return (found[0].name, found[0].model) if len(found) == 1 else ("", "")
 
 
 def asked_parameters(catalog: Catalog, names: Sequence[str] | None) -> Mapping[str, Any]:

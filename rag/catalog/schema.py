@@ -38,6 +38,8 @@ collections = Table(
     Column("created_at", String, nullable=False),
     # what answers from it are generated with, as JSON
     Column("parameters", Text, nullable=False, default="{}", server_default="{}"),
+    # the model that writes them, as a question names one
+    Column("model", Text, nullable=False, default="", server_default=""),
 )
 
 folders = Table(

@@ -16,12 +16,14 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import CustomLLM
 
 from rag.errors import ModelError
+from rag.models.adapter import put_adapter
 from rag.models.batch.request import Request
 from rag.models.batch.sampling import Sampler
 from rag.models.batch.shortage import is_shortage
 from rag.models.chat import Chat
 from rag.models.device import not_loaded, pick_device
-from rag.models.loading import load_causal
+from rag.models.loading import Loaded, load_causal
+from rag.models.sharing import on_same_tensors
 from rag.models.templates import AUTO, pick_template
 from rag.models.wording import Wording
 from rag.models.writer import Writer
@@ -44,7 +46,8 @@ class LocalLLM(CustomLLM):
     `adapter` is the folder of a LoRA adapter, checked before; `precision` is that of `load_causal`;
     `template` names a chat template as `llm.template` does. `cache_bytes` is the memory for keys
     and values, None: as `cache_for` has it for questions of `question_tokens`, their answers
-    included; `graphs` False records no steps on a GPU.
+    included; `graphs` False records no steps on a GPU. With `base`, a loaded model of the same
+    folder without an adapter, the adapter is computed beside its weights, which both have then.
     """
 
     context_tokens: int
@@ -69,9 +72,14 @@ class LocalLLM(CustomLLM):
         cache_bytes: int | None = None,
         graphs: bool = True,
         question_tokens: int = 0,
+        base: Any = None,
     ) -> None:
-        place = pick_device(device)
-        loaded = load_causal(folder, place, precision, adapter)
+        place = base.device if base else pick_device(device)
+        loaded = (
+            base._with(adapter)
+            if base is not None and adapter is not None
+            else load_causal(folder, place, precision, adapter)
+        )
         model, tokenizer = loaded.model, loaded.tokenizer
         chat = Chat(tokenizer, pick_template(tokenizer, template))
         ends = chat.ends(model.generation_config.eos_token_id)
@@ -95,6 +103,14 @@ class LocalLLM(CustomLLM):
         """
         self._writer.close(_CLOSE_SECONDS)
         self._model = None
+
+    def _with(self, adapter: Path) -> Loaded:
+        """This model with an adapter beside its weights. Raises ModelError."""
+        model = self._model
+        if model is None:
+            raise ModelError("The LLM was unloaded meanwhile. Ask again.")
+        put = put_adapter(on_same_tensors(model), adapter, merge=False)
+        return Loaded(put.eval(), self._tokenizer, self.quantization)
 
     @property
     def metadata(self) -> LLMMetadata:

@@ -102,7 +102,7 @@ class FakeLibrary(Library):
         self.catalog = Catalog(settings.home / "catalog.sqlite")
         create_collection(self.catalog, DEFAULT_COLLECTION)
         self.is_ready = ready
-        self._llm = self._change = None
+        self._llm = self._change = self._others = None
         self._answerer = None
         self.parts: dict[str, str] = {}
         self.passages_each = 1

@@ -41,8 +41,9 @@ def ask(body: AskInput) -> Response:
     """Answer a question from the documents.
 
     With `"stream": true` the reply is `text/event-stream`: first `sources`, then `evidence` (the
-    best quote, while the model reads), `token` (draft) and `sentence` (verified), last `done` with
-    the whole answer, or `error`. A question about the library itself (“which documents do you have
+    best quote, while the model reads), `loading` (where a model that was chosen has to be loaded
+    first), `token` (draft) and `sentence` (verified), last `done` with the whole answer, or
+    `error`. A question about the library itself (“which documents do you have
     on travel?”) is answered from the catalog: `answered_from` says so, and neither `evidence` nor
     `token` comes.
     """
@@ -56,6 +57,7 @@ def ask(body: AskInput) -> Response:
         parameters=parameters,
         filters=Filters(**body.filters.model_dump()),
         asker=asker(),
+        model=body.model,
     )
     answering = Answering(served(), question)
     if body.stream:

@@ -84,6 +84,12 @@ class AskInput(_Input):
     filters: FiltersInput = FiltersInput()
     history: list[TurnInput] = Field([], max_length=20)
     parameters: Parameters = Parameters.model_construct()
+    model: Text = Field(
+        "",
+        max_length=300,
+        description="Which model of the models folder is to write it: `NAME`, `NAME+ADAPTER`, or "
+        "`none` for quotes alone. Without it the collection's, else the LLM in use.",
+    )
     stream: bool = False
 
 

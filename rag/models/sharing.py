@@ -1,0 +1,30 @@
+"""Another model of the same tensors: an adapter is put on it, and the first one stays as it is."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from itertools import chain
+from typing import Any
+
+from rag.errors import ModelError
+
+
+def on_same_tensors(model: Any) -> Any:
+    """A model with modules and a configuration of its own on the parameters and buffers of another.
+
+    What only the first one's engine hangs on it is left out. Raises ModelError where layers are
+    packed into 8 bits by Cloister, on which peft can put nothing.
+    """
+    from rag.models.int8 import Int8Linear
+
+    if any(isinstance(module, Int8Linear) for module in model.modules()):
+        raise ModelError(
+            "An adapter cannot be put beside weights of 8 bits on a processor. Set llm.precision "
+            "to auto, or let llm.adapter name it."
+        )
+    known: dict[int, Any] = {id(one): one for one in chain(model.parameters(), model.buffers())}
+    known[id(model._forward_pre_hooks)] = OrderedDict()
+    found = copy.deepcopy(model, known)
+    found.__dict__.pop("forward", None)
+    return found
