@@ -23,9 +23,11 @@ from web.api import (
     model_in_use,
     models,
     questions,
+    votes,
 )
 from web.api.schemas import Problem
 from web.pages import ask as ask_page
+from web.pages import compare as compare_page
 from web.pages import document as document_page
 from web.pages import library as library_page
 from web.pages import models as models_page
@@ -82,10 +84,19 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
         models,
         model_in_use,
         questions,
+        votes,
         health,
     ):
         app.register_api(api.api)
-    for pages in (described, ask_page, rating_page, library_page, document_page, models_page):
+    for pages in (
+        described,
+        ask_page,
+        rating_page,
+        compare_page,
+        library_page,
+        document_page,
+        models_page,
+    ):
         app.register_blueprint(pages.pages)
     shared.install(app)
     return app

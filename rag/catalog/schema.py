@@ -186,6 +186,20 @@ feedback = Table(
     Column("correct_answer", Text, nullable=False, default=""),
 )
 
+# which of two answers to a question is better; it goes with either
+votes = Table(
+    "votes",
+    metadata,
+    # shown as A and as B
+    Column("first_id", ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True),
+    Column("second_id", ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("voted_at", String, nullable=False),
+    # first, second, both or neither
+    Column("vote", String, nullable=False),
+    # what decided which one was A; NULL: not by chance
+    Column("seed", Integer),
+)
+
 # facts about the indexes: which serial is in use, whether it was closed in order
 facts = Table(
     "facts",

@@ -78,6 +78,32 @@ def export(settings: Settings, file: Path, purpose: str, as_json: bool) -> None:
         click.echo(line)
 
 
+@feedback.command(epilog="Example: cloister feedback votes --json")
+@_json
+@click.pass_obj
+def votes(settings: Settings, as_json: bool) -> None:
+    """Tell what the votes on two models' answers come to, for each two models.
+
+    The p is that of an exact sign test: of the chance of so uneven a result were both equally good.
+    """
+    from rag.catalog.votes import votes as cast
+    from rag.evaluation.votes import tally
+    from rag.library import open_catalog
+    from rag.records import to_json
+
+    catalog = open_catalog(settings)
+    pairs = tally(cast(catalog))
+    catalog.close()
+    if as_json:
+        click.echo(json_line({"pairs": to_json(pairs)}))
+        return
+    for pair in pairs:
+        click.echo(f"{printable(pair.first)} better: {pair.first_better}")
+        click.echo(f"{printable(pair.second)} better: {pair.second_better}")
+        ties = f"both right: {pair.both}, both wrong: {pair.neither}"
+        click.echo(f"  {ties}, p of the sign test: {pair.p:.3g}")
+
+
 def told(left_out: Counter[str]) -> Sequence[str]:
     """How many answers were left out and why, a line each."""
     return [f"Left out, {reason}: {count}" for reason, count in left_out.most_common()]

@@ -15,6 +15,7 @@ from typing import Any
 
 from rag.catalog import Catalog
 from rag.catalog.feedback import rated_answers
+from rag.catalog.votes import votes
 from rag.drafting import is_refusal
 from rag.evaluation.metrics import holds_answer
 from rag.evaluation.questions import known_by
@@ -48,9 +49,18 @@ class Rated:
 
 
 def rated(catalog: Catalog) -> Iterator[Rated]:
-    """What people said of answers, the newest first."""
+    """What people said of answers, the newest first, then answers of which both were voted right.
+
+    One that is the better of two need not be right, so other votes tell nothing here; and a rating
+    counts more than a vote.
+    """
+    known = set()
     for said, record in rated_answers(catalog):
+        known.add(said.answer_id)
         yield Rated(record, said.rating == "right", said.correct_answer)
+    for cast, first, second in votes(catalog):
+        if cast.vote == "both" and known.isdisjoint((cast.first, cast.second)):
+            yield Rated(_better_told(first, second), True)
 
 
 def question_rows(judged: Iterable[Rated]) -> tuple[list[Row], Counter[str]]:
@@ -113,6 +123,11 @@ def marked_sentence(text: str, numbers: Sequence[int]) -> str:
     marks = "".join(f" [{number}]" for number in numbers)
     bare = without_marks(text)
     return f"{bare[:-1].rstrip()}{marks}." if bare.endswith(".") else f"{bare}{marks}"
+
+
+def _better_told(first: Record, second: Record) -> Record:
+    """Of two answers that are right, the one that has a short answer, else the first."""
+    return second if second["short_answer"] and not first["short_answer"] else first
 
 
 def _unfit(record: Record, filtered: bool = False) -> str | None:
