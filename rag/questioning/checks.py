@@ -11,7 +11,7 @@ from rag.words import telling_terms, terms
 
 NO_QUESTION = "it is no question"
 GIVEN_AWAY = "it gives its answer away"
-ELSEWHERE = "it shares no word with its passage"
+ELSEWHERE = "it says what its passage does not"
 LEANS = "it is not understood without its passage"
 OTHER_KIND = "it asks for another kind of thing"
 NOT_ANSWERED = "its passage does not answer it"
