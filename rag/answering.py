@@ -123,6 +123,12 @@ class Answerer:
         """The answerability below which the answer is that the documents do not say."""
         return threshold(self._settings, self._calibration)
 
+    def judged(self, question: str, passages: Sequence[Passage]) -> tuple[Evidence, float]:
+        """What of some passages may answer a question, and how likely they hold the answer."""
+        evidence = self._judge.evidence(question, passages)
+        chance = self._calibration.probability(evidence.features) if evidence.spans else 0.0
+        return evidence, chance
+
     def ask(self, question: Question) -> AnswerStream:
         """The events of one answer: sources, evidence, then tokens and sentences, then done."""
         stop = threading.Event()

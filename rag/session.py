@@ -22,6 +22,8 @@ from rag.settings import Settings
 
 if TYPE_CHECKING:
     from rag.library import Library
+    from rag.questioning.proposing import Proposal
+    from rag.questioning.targets import Target
 
 TIMEOUT_SECONDS = 300.0
 # a server that has just been started takes a moment before it says anything
@@ -46,6 +48,9 @@ class Session(Protocol):
 
     def replay(self, answer_id: str) -> Mapping[str, Any]:
         """A recorded answer made again, as JSON values; see `rag.replaying`."""
+
+    def propose(self, target: Target) -> Proposal:
+        """A question about a sentence, by the LLM in use; see `rag.questioning.proposing`."""
 
 
 @contextmanager
@@ -120,6 +125,12 @@ class LocalSession:
         found: Mapping[str, Any] = to_json(replay(self.library, answer_id))
         return found
 
+    def propose(self, target: Target) -> Proposal:
+        """A question about a sentence, by the LLM in use."""
+        from rag.questioning.proposing import propose
+
+        return propose(self.library, target)
+
 
 class RemoteSession:
     """The library of a server on this machine, which proves itself by `token`."""
@@ -169,6 +180,14 @@ class RemoteSession:
         """A recorded answer made again, as JSON values."""
         with self._post(f"/api/v1/answers/{quote(answer_id, safe='')}/replay", {}) as response:
             return _object(response)
+
+    def propose(self, target: Target) -> Proposal:
+        """A question about a sentence, by the LLM in use."""
+        from rag.questioning.proposing import Proposal
+
+        body = {"chunk_id": target.passage.chunk_id, "start": target.start}
+        with self._post("/api/v1/questions/draft", body) as response:
+            return Proposal(**_object(response))
 
     def use_model(self, model: str, adapter: str) -> Mapping[str, Any]:
         """Begin to change the LLM; how far that is, as `model_state`."""

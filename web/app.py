@@ -19,16 +19,21 @@ from web.api import (
     contents,
     described,
     documents,
+    feedback,
     health,
     model_in_use,
     models,
+    questions,
+    votes,
 )
 from web.api.schemas import Problem
 from web.pages import ask as ask_page
+from web.pages import compare as compare_page
 from web.pages import comparisons as comparisons_page
 from web.pages import document as document_page
 from web.pages import library as library_page
 from web.pages import models as models_page
+from web.pages import rating as rating_page
 from web.pages import shared
 from web.served import attach
 
@@ -74,18 +79,23 @@ def create_app(library: Library | None = None, settings: Settings | None = None)
     problems.install(app)
     for api in (
         ask,
+        feedback,
         collections,
         documents,
         contents,
         models,
         model_in_use,
         comparisons,
+        questions,
+        votes,
         health,
     ):
         app.register_api(api.api)
     for pages in (
         described,
         ask_page,
+        rating_page,
+        compare_page,
         library_page,
         document_page,
         models_page,

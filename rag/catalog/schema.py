@@ -173,6 +173,33 @@ answer_documents = Table(
     Column("document_id", String, primary_key=True, index=True),
 )
 
+# what a person says of an answer; it goes with it
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("answer_id", ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True),
+    # when it was given, or changed last
+    Column("rated_at", String, nullable=False),
+    # right or wrong
+    Column("rating", String, nullable=False),
+    Column("comment", Text, nullable=False, default=""),
+    Column("correct_answer", Text, nullable=False, default=""),
+)
+
+# which of two answers to a question is better; it goes with either
+votes = Table(
+    "votes",
+    metadata,
+    # shown as A and as B
+    Column("first_id", ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True),
+    Column("second_id", ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("voted_at", String, nullable=False),
+    # first, second, both or neither
+    Column("vote", String, nullable=False),
+    # what decided which one was A; NULL: not by chance
+    Column("seed", Integer),
+)
+
 # facts about the indexes: which serial is in use, whether it was closed in order
 facts = Table(
     "facts",

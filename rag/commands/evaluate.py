@@ -90,9 +90,11 @@ def evaluate(
 
 def _wanted(settings: Settings, questions: Path, split: str | None) -> list[Item]:
     """The questions of a split, each of which may be asked."""
+    from rag.commands.questions import tell_drafts
     from rag.evaluation.questions import read_questions
 
-    items = [item for item in read_questions(questions) if split in (None, item.split)]
+    found = read_questions(questions, tell_drafts)
+    items = [item for item in found if split in (None, item.split)]
     if not items:
         raise UsageError(f"{questions} has no question of the split “{split}”.")
     for item in items:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,6 +17,9 @@ from rag.errors import UsageError
 from rag.printing import json_line, printable
 from rag.settings import Settings
 from rag.tuning.recipe import EmbedderRecipe, Recipe
+
+if TYPE_CHECKING:
+    from rag.tuning.examples import Example
 
 R = TypeVar("R", Recipe, EmbedderRecipe)
 
@@ -61,9 +64,13 @@ class _Finite(click.FloatRange):
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    required=True,
     help="JSONL file of examples: question, passages (title, text), answer with its marks, "
     "document; or, for an embedder, question, positive, negatives, document.",
+)
+@click.option(
+    "--from-answers",
+    is_flag=True,
+    help="In place of --data: the answers of this library that people rated right.",
 )
 @click.option(
     "--out",
@@ -130,7 +137,8 @@ def finetune(
     settings: Settings,
     /,
     base: str,
-    data: Path,
+    data: Path | None,
+    from_answers: bool,
     out: Path | None,
     licence: str,
     minutes: float | None,
@@ -145,6 +153,8 @@ def finetune(
     """
     from rag.models.folder import EMBEDDER, find_model, verify
 
+    if from_answers == bool(data):
+        raise UsageError("Give the examples as --data FILE, or --from-answers.")
     folder = find_model(settings.models_path, base)
     verify(folder)
     embeds = folder.task == EMBEDDER
@@ -164,6 +174,13 @@ def finetune(
         "licence": licence,
         "command": _command(folder.name, data, licence, given),
     }
+    if from_answers and embeds:
+        raise UsageError(
+            f"{folder.name} is an embedder. Write the answers that were rated right into a file "
+            "first, and give that as --data: cloister feedback export --for finetune FILE"
+        )
+    if from_answers:
+        asked_for["given"] = _from_answers(settings)
 
     def tell(line: str) -> None:
         click.echo(printable(line), err=True)
@@ -198,6 +215,25 @@ class _Ended:
 
     row: dict[str, Any]
     told: str
+
+
+def _from_answers(settings: Settings) -> tuple[Example, ...]:
+    """The answers that people rated right, as examples. Raises UsageError where there are none."""
+    from rag.commands.feedback import told
+    from rag.evaluation.rated import example_rows, rated
+    from rag.library import open_catalog
+    from rag.tuning.examples import example_of
+
+    catalog = open_catalog(settings)
+    rows, left_out = example_rows(rated(catalog))
+    catalog.close()
+    for line in told(left_out):
+        click.echo(line, err=True)
+    if not rows:
+        raise UsageError(
+            "There is no answer to learn from that was rated right. Rate some on the ask page."
+        )
+    return tuple(example_of(row) for row in rows)
 
 
 def _recipe(kind: type[R], given: dict[str, Any], base: str) -> R:
@@ -259,9 +295,10 @@ def _embedder(
     return _Ended(row, told)
 
 
-def _command(base: str, data: Path, licence: str, recipe: Recipe | EmbedderRecipe) -> str:
+def _command(base: str, data: Path | None, licence: str, recipe: Recipe | EmbedderRecipe) -> str:
     """The command for the card: what decides the result, without the folders of this machine."""
-    words = ["cloister", "models", "finetune", base, "--data", data.name, "--licence", licence]
+    source = ["--data", data.name] if data else ["--from-answers"]
+    words = ["cloister", "models", "finetune", base, *source, "--licence", licence]
     for name in _OPTIONS:
         if (value := getattr(recipe, name, None)) is not None:
             words += [f"--{name.replace('_', '-')}", f"{value}"]

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,37 +46,68 @@ class Item:
     history: tuple[Turn, ...]
 
 
-def read_questions(path: Path) -> list[Item]:
+def read_questions(path: Path, left_out: Callable[[int], None] | None = None) -> list[Item]:
     """The questions of a file: JSON lines, or a table (CSV, TSV) with a line of column names.
 
     A table has the columns question and answer, and may have source, page, quote, id and split.
     An empty answer is a question that the documents do not answer; several that are right stand
-    with a bar between them. A question without an id is known by its words. Raises NotFound and
-    UsageError, naming the line.
+    with a bar between them. A question without an id is known by its words. Drafts that nobody
+    approved are left out, and `left_out` is told how many. Raises NotFound and UsageError, naming
+    the line.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise NotFound(f"{path} cannot be read: {reason}.") from error
-    return parse_questions(text, path)
+    return parse_questions(_text_of(path), path, left_out)
 
 
-def parse_questions(text: str, path: Path) -> list[Item]:
+def parse_questions(
+    text: str, path: Path, left_out: Callable[[int], None] | None = None
+) -> list[Item]:
     """As `read_questions`, of the text of a file that is called so. Raises UsageError."""
     table = path.suffix.lower() in (".csv", ".tsv")
     items: dict[str, Item] = {}
+    drafts = 0
     for number, line in _rows(path, text) if table else _objects(path, text):
         try:
-            item = _item(line)
+            item = item_of(line)
         except _WRONG as error:
             raise _refused(path, number, error) from error
+        if not line.get("approved", True):
+            drafts += 1
+            continue
         if item.id in items:
             raise _refused(path, number, ValueError(f"“{item.id}” is there already"))
         items[item.id] = item
+    if drafts and not items:
+        raise UsageError(
+            f"{path} holds drafts alone. Approve some: cloister questions approve {path}"
+        )
     if not items:
         raise UsageError(f"{path} holds no questions.")
+    if drafts and left_out:
+        left_out(drafts)
     return list(items.values())
+
+
+def read_lines(path: Path) -> list[Mapping[str, Any]]:
+    """The lines of a file of JSON lines, each of which is a question or a draft of one.
+
+    Raises NotFound and UsageError, naming the line.
+    """
+    lines = []
+    for number, line in _objects(path, _text_of(path)):
+        try:
+            item_of(line)
+        except _WRONG as error:
+            raise _refused(path, number, error) from error
+        lines.append(line)
+    return lines
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise NotFound(f"{path} cannot be read: {reason}.") from error
 
 
 def _refused(path: Path, number: int, error: Exception) -> UsageError:
@@ -140,7 +171,7 @@ def _object(cells: Mapping[str, str]) -> Mapping[str, Any]:
     return given
 
 
-def _item(line: Mapping[str, Any]) -> Item:
+def item_of(line: Mapping[str, Any]) -> Item:
     """The question of a line. Raises ValueError, KeyError and TypeError."""
     json.dumps(line, ensure_ascii=False).encode()  # JSON can spell half a character
     evidence = tuple(
@@ -159,12 +190,14 @@ def _item(line: Mapping[str, Any]) -> Item:
     answerable = line.get("answerable", True)
     if not isinstance(answerable, bool):
         raise ValueError("“answerable” is neither true nor false")
+    if not isinstance(line.get("approved", True), bool):
+        raise ValueError("“approved” is neither true nor false")
     if not isinstance(answers, list):
         raise ValueError("“answers” is no list")
     if not question.strip():
         raise ValueError("the question is empty")
     return Item(
-        id=_known_by(question, history) if line.get("id") is None else str(line["id"]),
+        id=known_by(question, history) if line.get("id") is None else str(line["id"]),
         question=question,
         answerable=answerable,
         answers=tuple(_answer(answer) for answer in answers),
@@ -187,7 +220,7 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def _known_by(question: str, history: tuple[Turn, ...]) -> str:
+def known_by(question: str, history: tuple[Turn, ...] = ()) -> str:
     """A name for a question that none was given: the same wherever it stands in the file."""
     words = "\n".join([*(turn.question for turn in history), question])
     return f"q_{hashlib.sha256(words.encode()).hexdigest()[:12]}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -52,18 +54,20 @@ Stop = Callable[[], bool]
 class Job:
     """What is asked for: an adapter for `base` in the folder `out`, from the examples in `data`.
 
+    Where that is None they are `given`, and come from people's ratings.
     `minutes` ends the training after so long; `licence` and `command` are for the card. `force`
     allows the adapter where it is not better than its base.
     """
 
     base: ModelFolder
-    data: Path
+    data: Path | None
     out: Path
     recipe: Recipe = field(default_factory=Recipe)
     minutes: float | None = None
     force: bool = False
     licence: str = "not stated"
     command: str = ""
+    given: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,9 @@ def finetune(job: Job, settings: Settings, tell: Tell, stop: Stop) -> Outcome:
     that does not load, Busy where another process is at it, StorageError where the folder cannot be
     written to.
     """
-    examples = read_examples(job.data)
+    examples = read_examples(job.data) if job.data else list(job.given)
     made_of = {
-        "data_sha256": hash_of(job.data),
+        "data_sha256": hash_of(job.data) if job.data else _hash_of_examples(examples),
         "base_weights": weights_fingerprint(job.base),
         "prompt_version": PROMPT_VERSION,
         **asdict(job.recipe),
@@ -95,6 +99,11 @@ def finetune(job: Job, settings: Settings, tell: Tell, stop: Stop) -> Outcome:
             return _finished(job, record, made_of)
         learned, held_out = split(examples, job.recipe.seed, job.recipe.held_out)
         return _trained(job, settings, tell, stop, made_of, learned, held_out)
+
+
+def _hash_of_examples(examples: Sequence[Example]) -> str:
+    lines = "".join(f"{json.dumps(asdict(example))}\n" for example in examples)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _finished(job: Job, record: AdapterRecord, made_of: dict[str, Any]) -> Outcome:
@@ -179,7 +188,7 @@ def _trained(
 def _log(job: Job, network: Network, training: Training, counts: dict[str, int]) -> Log:
     return Log(
         command=job.command,
-        data=job.data.name,
+        data=job.data.name if job.data else "answers that people rated right",
         licence=job.licence,
         device=network.device,
         versions={name: version(name) for name in _PACKAGES},

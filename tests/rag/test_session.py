@@ -14,7 +14,9 @@ import pytest
 from rag.errors import Busy
 from rag.identity import is_proof, new_challenge, new_token, prove
 from rag.lock import announce, take_library_lock
-from rag.records import Filters, Question
+from rag.questioning.proposing import Proposal
+from rag.questioning.targets import Target
+from rag.records import Filters, Passage, Question
 from rag.session import RemoteSession, open_session
 from rag.settings import Settings
 
@@ -147,6 +149,30 @@ def test_the_server_is_told_which_documents_may_answer() -> None:
         "collections": ["board"],
         "filters": {"folder": "hr", "kinds": ["pdf", "docx"]},
     }
+
+
+def test_the_server_drafts_a_question_about_a_sentence() -> None:
+    token = new_token()
+    proposal = {"question": "How many?", "wrong": None, "model": "m@1"}
+
+    class Proves(Foreign):
+        def _serve(self) -> None:
+            connection, _ = self._listener.accept()
+            with connection:
+                challenge = connection.recv(65536).split(b"challenge=")[1][:64].decode()
+                connection.sendall(reply({"proof": prove(token, self.address, challenge)}))
+                while not self.got.endswith(b"}"):
+                    self.got += connection.recv(65536)
+                connection.sendall(reply(proposal))
+
+    text = "Hello. The ferry carries 240 passengers."
+    target = Target(Passage("chunk", "d", "", "x.txt", 1, 0, len(text), text, 1.0), 7, 40, "240")
+    with closing(Proves()) as program:
+        found = RemoteSession(program.address, token).propose(target)
+        head, body = program.got.split(b"\r\n\r\n")
+    assert found == Proposal(**proposal)
+    assert b"POST /api/v1/questions/draft" in head
+    assert json.loads(body) == {"chunk_id": "chunk", "start": 7}
 
 
 def test_a_proof_is_of_one_token_address_and_challenge() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
+from rag.catalog.feedback import feedback_on
 from rag.model_choices import model_choices
-from rag.records import Block, BlockKind, Place
+from rag.records import Block, BlockKind, Place, Question
 from rag.records import Page as PageRecord
 from tests.web.fakes import HOSTILE, FakeLibrary, add_models, make_pdf, page_of
 
@@ -127,6 +128,42 @@ def test_the_focus_comes_back_though_the_quote_became_the_answer(
     expect(page.locator(".evidence")).to_be_hidden()
     page.keyboard.press("Escape")
     expect(page.locator(".sentences .cite").first).to_be_focused()
+
+
+def test_an_answer_is_rated_without_leaving_the_page(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    recorded = library.record(Question("How many days?"))
+    page.goto("/")
+    ask(page, "How many days?")
+    right, wrong = (page.get_by_role("button", name=name) for name in ("Right", "Wrong"))
+    right.click()
+    expect(right).to_have_attribute("aria-pressed", "true")
+    wrong.click()
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    expect(right).to_have_attribute("aria-pressed", "false")
+    said = feedback_on(library.catalog, recorded.id)
+    assert said is not None
+    assert said.rating == "wrong"
+    wrong.click()
+    expect(page.locator(".rating .said")).to_have_text("Taken back.")
+    assert feedback_on(library.catalog, recorded.id) is None
+    wrong.click()
+    page.get_by_role("link", name="Say what would be right").click()
+    page.get_by_label("What would be right").fill("six")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("What would be right")).to_have_value("six")
+    said = feedback_on(library.catalog, recorded.id)
+    assert said is not None
+    assert said.correct_answer == "six"
+
+
+def test_an_answer_that_is_not_kept_cannot_be_rated(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    page.goto("/")
+    ask(page, "How many days?")
+    page.get_by_role("button", name="Right").click()
+    expect(page.locator(".rating .said")).to_contain_text("Ask the question again")
+    expect(page.get_by_role("button", name="Right")).to_have_attribute("aria-pressed", "false")
 
 
 def test_follow_ups_send_what_was_said(page: Page, library: FakeLibrary) -> None:

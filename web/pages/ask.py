@@ -10,6 +10,7 @@ from flask import Blueprint, render_template, request
 from rag.catalog.answers import read_answer
 from rag.catalog.collections import asked_parameters
 from rag.catalog.documents import count_states, get_document
+from rag.catalog.feedback import MOST_COMMENT, MOST_CORRECT, feedback_on
 from rag.errors import CloisterError, NotFound
 from rag.parameters import check_parameters, read_parameters
 from rag.questions import checked
@@ -55,7 +56,14 @@ def record(answer_id: str) -> str:
             "when that document is removed or changes. Ask the question again."
         ) from error
     asked = {name: value for name, value in answer.get("filters", {}).items() if value}
-    return render_template("answer.html", answer=answer, filters=asked)
+    return render_template(
+        "answer.html",
+        answer=answer,
+        filters=asked,
+        said=feedback_on(served().library.catalog, answer_id),
+        most_comment=MOST_COMMENT,
+        most_correct=MOST_CORRECT,
+    )
 
 
 def _scope(document_id: str | None) -> Document | None:

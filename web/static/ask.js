@@ -2,6 +2,7 @@
 
 import { find } from "./dom.js";
 import { ask } from "./events.js";
+import "./rating.js";
 import { Source } from "./source.js";
 import { Turn } from "./turn.js";
 

@@ -2,6 +2,7 @@
 
 import { find, fromTemplate, make } from "./dom.js";
 import { byPage, citeLink, disagreement, newerVersions, pageLink, placeLink } from "./places.js";
+import { ratingOf } from "./rating.js";
 
 const LABELS = { supported: "supported", quoted: "quoted", unsupported: "not supported", catalog: "from the catalog" };
 
@@ -91,7 +92,7 @@ export class Turn {
     if (answer.abstained) this.abstain(answer);
     else this.settle(answer.sentences.map((sentence) => this.sentenceLine(sentence)));
     this.say(answer);
-    this.root.append(metaOf(answer));
+    this.root.append(metaOf(answer), ratingOf(answer.id));
   }
 
   // What the reader must know to judge the answer.

@@ -1,0 +1,1 @@
+"""Questions drafted from the documents, for a person to approve."""

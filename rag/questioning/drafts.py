@@ -1,0 +1,103 @@
+"""A file of drafted questions, in the form of a question file, and what a person decided of each.
+
+A draft has `"approved": false`; one that a person does not want has `"rejected": true` too. A line
+without `approved` is a question that was never a draft.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rag.errors import NotFound, UsageError
+from rag.evaluation.files import write_rows
+from rag.evaluation.questions import item_of, known_by, read_lines
+from rag.evaluation.rated import split_of
+from rag.questioning.checks import same_words
+from rag.questioning.proposing import Proposal
+from rag.questioning.targets import Target
+
+Row = dict[str, Any]
+
+
+class DraftFile:
+    """The rows of a file; every change is written at once, whole or not at all."""
+
+    def __init__(self, path: Path, new: bool = False) -> None:
+        """Read it. Where it is `new` it need not be there. Raises NotFound, UsageError."""
+        self._path = path
+        try:
+            self.rows: list[Row] = [dict(row) for row in read_lines(path)]
+        except NotFound:
+            if not new or path.exists():
+                raise
+            self.rows = []
+
+    def waiting(self) -> list[Row]:
+        """The drafts that nobody has decided on."""
+        return [
+            row for row in self.rows if row.get("approved") is False and not row.get("rejected")
+        ]
+
+    def has(self, question: str, but: Row | None = None) -> bool:
+        """Whether the question stands there already, in these words; `but` does not count."""
+        return any(
+            same_words(row["question"]) == same_words(question)
+            for row in self.rows
+            if row is not but
+        )
+
+    def has_target(self, target: Target) -> bool:
+        """Whether a question about that sentence stands there already."""
+        place = _evidence(target)
+        return any(place in row.get("evidence", ()) for row in self.rows)
+
+    def add(self, target: Target, proposal: Proposal) -> Row:
+        """Add a draft, which nobody has approved."""
+        row = {
+            "id": known_by(proposal.question),
+            "question": proposal.question,
+            "history": [],
+            "answerable": True,
+            "answers": [target.answer],
+            "evidence": [_evidence(target)],
+            "split": split_of(proposal.question),
+            "approved": False,
+            "drafted_by": proposal.model,
+        }
+        self.rows.append(row)
+        self._save()
+        return row
+
+    def decide(self, row: Row, approved: bool) -> None:
+        """Note a person's decision."""
+        row["approved"] = approved
+        if not approved:
+            row["rejected"] = True
+        self._save()
+
+    def change(self, row: Row, question: str, answer: str) -> None:
+        """Put other words in a draft's place; it stays undecided. Raises UsageError."""
+        if self.has(question, but=row):
+            raise UsageError("That question stands in the file already. Change it.")
+        changed = {
+            **row,
+            "id": known_by(question),
+            "question": question,
+            "answers": [answer],
+            "split": split_of(question),
+        }
+        try:
+            item_of(changed)
+        except ValueError as error:
+            raise UsageError(f"That is no question: {error}.") from error
+        row.update(changed)
+        self._save()
+
+    def _save(self) -> None:
+        write_rows(self._path, self.rows)
+
+
+def _evidence(target: Target) -> Row:
+    passage = target.passage
+    return {"source": passage.source, "page": passage.page, "quote": target.sentence}
