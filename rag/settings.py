@@ -109,12 +109,6 @@ class Settings:
         "adapters do not count. 0: all are answered by the one in use.",
         least=0,
     )
-    llm_others: int = _setting(
-        1,
-        "Other LLMs that questions and collections may have loaded beside it, at once; their "
-        "adapters do not count. 0: all are answered by the one in use.",
-        least=0,
-    )
     llm_template: str = _setting(
         "auto",
         "Chat template: auto takes the tokenizer's own, else the one of the model's kind; else a "

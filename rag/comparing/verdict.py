@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag.comparing.entries import NONE
 from rag.comparing.records import MEASURES, MILLISECONDS
+from rag.model_pick import NONE
 from rag.models.licences import ANSWERS
 
 Result = Mapping[str, Any]
