@@ -27,9 +27,10 @@ TABLE = "question;answer\n" + "".join(
 
 
 @pytest.fixture(autouse=True)
-def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of intervals, which take seconds and are tested where they are made."""
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what takes seconds, and is tested where it is made."""
     monkeypatch.setattr("rag.evaluation.intervals._ROUNDS", 50)
+    monkeypatch.setattr("rag.models.room.give_back", lambda: None)
 
 
 @pytest.fixture

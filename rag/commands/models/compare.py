@@ -177,15 +177,15 @@ def _there(
         "again": again,
         **({} if collections is None else {"collections": list(collections)}),
     }
-    state = server.begin_comparison(body)
+    name = server.begin_comparison(body)["id"]
     told_to_stop = False
     while True:
-        found = server.comparison(state["id"])
+        found = server.comparison(name)
         state = found["progress"]
         if state["state"] not in ("running", "stopping"):
             break
         if stop.is_set() and not told_to_stop:
-            server.stop_comparison(state["id"])
+            server.stop_comparison(name)
             told_to_stop = True
         done = state["done"], state["total"], state["seconds_left"]
         tell(Step(state["stage"], state["model"], *done))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from tests.rag.comparing.scripted import DECLINING, FACTS, GOOD, Loader, make_li
 
 
 @pytest.fixture(autouse=True)
-def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of intervals, which take seconds and are tested where they are made."""
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what takes seconds, and is tested where it is made."""
     monkeypatch.setattr("rag.evaluation.intervals._ROUNDS", 50)
+    monkeypatch.setattr("rag.models.room.give_back", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,9 @@ def state(state: str, **more: Any) -> dict[str, Any]:
 def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(server: Server) -> Server:
         monkeypatch.setattr("rag.session.open_server", lambda _: server)
-        monkeypatch.setattr("rag.commands.models.compare._LOOK_SECONDS", 0.01)
+        # the package's name for it is the command
+        module = sys.modules["rag.commands.models.compare"]
+        monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
         return server
 
     return use

@@ -38,9 +38,11 @@ from tests.rag.tuning.tiny import make_model
 
 
 @pytest.fixture(autouse=True)
-def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of intervals, which take seconds and are tested where they are made."""
+def _quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Without what takes seconds, and is tested where it is made."""
     monkeypatch.setattr("rag.evaluation.intervals._ROUNDS", 50)
+    if "one_thread" not in request.fixturenames:  # there are no models to be freed
+        monkeypatch.setattr("rag.models.room.give_back", lambda: None)
 
 
 @pytest.fixture(scope="module")
