@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,10 +15,8 @@ from rag.catalog.answers import read_answer
 from rag.catalog.votes import cast_vote, model_of, vote_on, votes
 from rag.errors import CloisterError, NotFound, UsageError
 from rag.evaluation.votes import Pair, tally
-from rag.library import Library
-from rag.model_pick import NONE, Pick, allowed, joined, name_in_use
-from rag.models.adapter import list_adapters
-from rag.models.folder import EMBEDDER, list_models
+from rag.model_choices import model_choices
+from rag.model_pick import NONE, joined
 from rag.questions import checked
 from rag.records import Question
 from web.answering import Answering
@@ -166,26 +164,8 @@ def _page(**values: Any) -> str:
 
 def _form(before: Sequence[str] = ()) -> dict[str, Any]:
     """What the form offers, and what was chosen in it, or `before`."""
-    names = list(_names(served().library))
+    names = [one.name for one in model_choices(served().library, compared=False)]
     chosen = [request.form.get(name, "") for name in ("one", "two")]
     if not any(chosen):
         chosen = list(before) or names[:2]
     return {"models": names, "chosen": chosen, "quotes": NONE}
-
-
-def _names(library: Library) -> Iterator[str]:
-    """The models that may be compared, the one in use first, last `none` for quotes alone."""
-    settings = library.settings
-    used = name_in_use(library.current_llm.info)
-    yield used
-    if settings.llm_url or not settings.llm_others:
-        return
-    adapters = list_adapters(settings.models_path, lambda _: None)
-    picks = []
-    for folder in list_models(settings.models_path, lambda _: None):
-        if folder.task != EMBEDDER:
-            picks.append(Pick(folder))
-            picks += [Pick(folder, one) for one in adapters if one.record.base == folder.name]
-    for pick in [*picks, Pick(None)]:
-        if pick.name != used and allowed(settings, pick):
-            yield pick.name
