@@ -134,7 +134,7 @@ def test_the_recorded_model_is_loaded_for_it_where_another_one_answers(
     found = replay(tiny, answer["id"])
     assert (found.same, found.differences) == (True, ())
     assert tiny.current_llm.info.id == "other"
-    with replaying._ASIDE, pytest.raises(Busy, match="Another model is being loaded"):
+    with replaying.BESIDE, pytest.raises(Busy, match="Another model is being loaded"):
         replay(tiny, answer["id"])
     monkeypatch.setattr("rag.models.room.free_bytes", lambda _: 0)
     found = replay(tiny, answer["id"])
