@@ -126,7 +126,7 @@ it nor rounded to bfloat16.
 | --- | --- | --- |
 {rows}
 
-`{LOG}` holds the loss of every step and every look at what is held out.
+`{LOG}` holds the mean loss of every ten steps, and every look at what is held out.
 """
 
 

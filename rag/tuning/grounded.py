@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public sets")
     parser.add_argument("--embedder", type=Path, required=True, help="folder of the embedder")
     parser.add_argument("--out", type=Path, required=True, help="JSONL file of the examples")
-    parser.add_argument("--most", type=int, default=2600, help="so many at most (%(default)s)")
+    parser.add_argument("--most", type=int, default=1800, help="so many at most (%(default)s)")
     parser.add_argument("--questions", type=int, default=24, help="of a set (%(default)s)")
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()

@@ -112,7 +112,7 @@ passages of the data, by the embedder as it is loaded to answer questions.
 | --- | --- | --- |
 {rows}
 
-`{RECORD}` holds the loss of every step and every look at what is held out.
+`{RECORD}` holds the mean loss of every ten steps, and every look at what is held out.
 """
 
 

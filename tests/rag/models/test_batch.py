@@ -468,8 +468,10 @@ def test_a_fault_of_the_loop_itself_ends_what_runs_and_no_more(
 def test_numbers_that_are_none_harm_no_later_request() -> None:
     batch = loop(2)
     work, calls = batch._steps.write, []
+    all_wait = threading.Event()
 
     def spoiled(tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
+        assert all_wait.wait(30)
         scores = work(tokens, lengths)
         calls.append(1)
         if len(calls) == 2:
@@ -481,6 +483,7 @@ def test_numbers_that_are_none_harm_no_later_request() -> None:
     asked = [request(prompt(5), 12), request(prompt(9), 12), request(prompt(60), 6)]
     for one in asked:
         batch.submit(one)
+    all_wait.set()
     with pytest.raises(ModelError, match="numbers"):
         written(asked[1])
     assert [written(one) for one in asked[::2]] == [greedy(5, 12), greedy(60, 6)]
