@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import weakref
@@ -18,6 +19,8 @@ from rag.errors import Busy, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
 from rag.llm_room import model_need
 from rag.llm_shelf import LLMShelf
+from rag.model_pick import find_pick
+from rag.models.adapter import read_record, write_record
 from rag.models.room import give_back
 from rag.settings import Settings
 from tests.rag.tuning.tiny import make_adapter, make_model
@@ -121,6 +124,28 @@ def test_what_is_not_here_cannot_be_chosen(
 ) -> None:
     with pytest.raises(kind, match=told):
         keeper.other_llms.resolve(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"base": "third"}, "adapter odd was made for third, not for tiny. Choose tiny without"),
+        ({"usable": "no"}, "adapter odd may not be used: .* its base, tiny"),
+    ],
+    ids=["another base", "not usable"],
+)
+def test_an_adapter_that_cannot_be_put_on_it_is_not_chosen(
+    settings: Settings, tmp_path: Path, made: Path, change: dict[str, Any], told: str
+) -> None:
+    shutil.copytree(made, tmp_path / "own")
+    shutil.copytree(made / "x", tmp_path / "own" / "odd")
+    record = read_record(made / "x")
+    assert record is not None
+    write_record(tmp_path / "own" / "odd", replace(record, **change))
+    settings = replace(settings, models=tmp_path / "own")
+    assert find_pick(settings, "tiny+x").name == "tiny+x"
+    with pytest.raises(UsageError, match=told):
+        find_pick(settings, "tiny+odd")
 
 
 @pytest.mark.parametrize(
