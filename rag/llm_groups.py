@@ -141,12 +141,14 @@ class Groups:
         weights: bool,
         seconds: float,
         given_up: Callable[[], bool],
+        staying: Group | None = None,
     ) -> None:
         """Free what was used longest ago until a model fits; nothing where that would not help.
 
-        With `weights` it comes with weights of its own, of which `llm.others` may be here. Raises
-        ModelError where it never fits beside the LLM in use, Busy where all that would have to go
-        is in use for so many seconds.
+        With `weights` it comes with weights of its own, of which `llm.others` may be here;
+        `staying` is the group that it is put on, which is entered. Raises ModelError where it never
+        fits beside that and the LLM in use, Busy where all that would have to go is in use for so
+        many seconds.
         """
         until = time.monotonic() + seconds
         while True:
@@ -156,7 +158,7 @@ class Groups:
                 short = need.bytes - free_now
                 if not many and short <= 0:
                     return
-                if short > sum(group.bytes for group in self._here):
+                if short > sum(g.bytes for g in self._here if g is not staying):
                     raise no_room(settings, name, need, free_now)
                 unused = [g for g in self._here if not g.users and (g.own or short > 0)]
                 if unused and short <= sum(group.bytes for group in unused):

@@ -249,7 +249,7 @@ class LLMShelf:
             return False
         need = adapter_need(own, pick)
         with self._groups.using(group):
-            self._make_room(load, need, weights=False)
+            self._make_room(load, need, weights=False, staying=group)
             if group is not None and base in group.engines:
                 generator = load_beside(own, group.engines[base])
             else:
@@ -261,7 +261,9 @@ class LLMShelf:
             self._groups.put(group, pick.name, generator, need.bytes)
         return True
 
-    def _make_room(self, load: _Load, need: Need, weights: bool) -> None:
+    def _make_room(
+        self, load: _Load, need: Need, weights: bool, staying: Group | None = None
+    ) -> None:
         self._groups.make_room(
             self._keeper.settings,
             load.name,
@@ -269,6 +271,7 @@ class LLMShelf:
             weights,
             WAIT_SECONDS,
             lambda: self._unwanted(load),
+            staying,
         )
 
 

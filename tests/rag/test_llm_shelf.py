@@ -311,6 +311,17 @@ def test_what_does_not_fit_is_refused_before_it_is_loaded(
     assert keeper.other_llms.loaded == ("third",)
 
 
+def test_an_adapter_does_not_wait_for_its_own_base_to_make_room(
+    keeper: Keeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.current_llm.put(load_generator(replace(settings, llm_model="third")))
+    write(keeper, "tiny")
+    monkeypatch.setattr("rag.llm_groups.free_bytes", lambda _: 1)
+    with pytest.raises(ModelError, match=r"tiny\+x needs about .* beside the LLM in use"):
+        write(keeper, "tiny+x")
+    assert keeper.other_llms.loaded == ("tiny",)
+
+
 def test_a_model_that_does_not_load_is_told_and_may_be_tried_again(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
