@@ -48,11 +48,10 @@ class Groups:
         with self.changed:
             return tuple(name for group in self._here for name in group.engines)
 
-    @property
-    def bytes(self) -> int:
-        """The memory that all of it takes."""
+    def bytes_beside(self, staying: Group | None) -> int:
+        """The memory that all of it takes but for one group."""
         with self.changed:
-            return sum(group.bytes for group in self._here)
+            return sum(group.bytes for group in self._here if group is not staying)
 
     def find(self, name: str) -> tuple[Group, Generator] | None:
         """A model by its whole name, where it is loaded."""
@@ -158,7 +157,7 @@ class Groups:
                 short = need.bytes - free_now
                 if not many and short <= 0:
                     return
-                if short > sum(g.bytes for g in self._here if g is not staying):
+                if short > self.bytes_beside(staying):
                     raise no_room(settings, name, need, free_now)
                 unused = [g for g in self._here if not g.users and (g.own or short > 0)]
                 if unused and short <= sum(group.bytes for group in unused):

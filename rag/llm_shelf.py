@@ -75,10 +75,12 @@ class LLMShelf:
         """The names of what is loaded beside the LLM in use."""
         return self._groups.names
 
-    @property
-    def bytes(self) -> int:
-        """The memory of what is loaded beside the LLM in use, which can be freed for another."""
-        return self._groups.bytes
+    def freeable(self, base: str = "") -> int:
+        """The bytes of what is loaded beside the LLM in use, which can be freed for another.
+
+        With `base` the weights of that model stay, and what is on them.
+        """
+        return self._groups.bytes_beside(self._groups.of_base(base) if base else None)
 
     def resolve(self, text: str) -> str:
         """The whole name of a model that a question chooses. Raises as `model_pick.resolve`."""
@@ -86,6 +88,8 @@ class LLMShelf:
 
     def holds(self, base: str) -> bool:
         """Whether a model's weights are loaded so that adapters can be put beside them."""
+        if packed(self._keeper.settings):
+            return False
         return self._groups.of_base(base) is not None or self._in_use_is(base)
 
     def info(self, name: str) -> ModelInfo:
@@ -221,7 +225,7 @@ class LLMShelf:
         settings = self._keeper.settings
         # what is here and allowed may have changed since the question came
         pick = find_pick(settings, resolve(settings, load.name, self.in_use))
-        if pick.adapter is None or _packed(settings):
+        if pick.adapter is None or packed(settings):
             self._add(load, pick)
         elif not self._on_base(load, pick):
             more = adapter_need(settings_for(settings, pick), pick).bytes
@@ -237,7 +241,7 @@ class LLMShelf:
         if generator is None:
             raise ModelError(f"{pick.name} is no model.")
         log.info("The LLM %s is loaded beside the one in use.", pick.name)
-        base = pick.name if pick.adapter is None and not _packed(own) else ""
+        base = pick.name if pick.adapter is None and not packed(own) else ""
         self._groups.put(Group(base, own=True), pick.name, generator, need.bytes)
 
     def _on_base(self, load: _Load, pick: Pick) -> bool:
@@ -282,7 +286,7 @@ def settings_for(settings: Settings, pick: Pick) -> Settings:
     return replace(settings, llm_model=folder, llm_adapter=adapter)
 
 
-def _packed(settings: Settings) -> bool:
+def packed(settings: Settings) -> bool:
     """Whether weights are packed here so that peft can put nothing beside them."""
     from rag.models.device import pick_device
 
