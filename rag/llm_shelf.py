@@ -202,8 +202,11 @@ class LLMShelf:
 
     def _run(self, load: _Load) -> None:
         problem: CloisterError | None = None
+        until = time.monotonic() + WAIT_SECONDS
         try:
-            with self._keeper.current_llm.loads(lambda: self._unwanted(load)):
+            with self._keeper.current_llm.loads(
+                lambda: self._unwanted(load) or time.monotonic() > until
+            ):
                 self._bring(load)
         except CloisterError as error:
             problem = error

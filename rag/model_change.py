@@ -147,8 +147,11 @@ class ModelChange:
         problem: str | None = None
         notes: tuple[str, ...] = ()
         try:
-            with self._keeper.current_llm.loads(self._stopping.is_set):
-                notes = self._change(new, values)
+            llm = self._keeper.current_llm
+            with llm.loads(self._stopping.is_set):
+                old, notes = self._change(new, values)
+            if old is not None and llm.wait_until_left(old, DRAIN_SECONDS, self._stopping):
+                _empty(old)
             log.info("The LLM is %s now.", model)
         except CloisterError as error:
             problem = str(error)
@@ -159,7 +162,10 @@ class ModelChange:
         self._last = Changed(model, new.llm_adapter, problem is None, now(), problem, notes)
         self._changing = None
 
-    def _change(self, new: Settings, values: dict[str, str]) -> tuple[str, ...]:
+    def _change(
+        self, new: Settings, values: dict[str, str]
+    ) -> tuple[Seat | None, tuple[str, ...]]:
+        """What was in use before, which may be in use still, and what is to be told."""
         keeper, llm = self._keeper, self._keeper.current_llm
         before, had = keeper.settings, llm.seat is not None
         generator: Generator | None = None
@@ -188,10 +194,7 @@ class ModelChange:
         generator = None
         keeper.other_llms.retire()
         keeper.adopt(new)
-        notes = _written(new, values)
-        if old is not None and llm.wait_until_left(old, DRAIN_SECONDS, self._stopping):
-            _empty(old)
-        return notes
+        return old, _written(new, values)
 
     def _fits_beside(self, new: Settings) -> bool:
         """Whether there is memory for both. Raises ModelError where there is not even for one."""

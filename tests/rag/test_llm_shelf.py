@@ -353,6 +353,17 @@ def test_what_is_retired_is_freed_when_its_last_answer_has_left(keeper: Keeper) 
     assert held() is None
 
 
+def test_who_begins_a_load_waits_no_longer_than_others(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_shelf, "WAIT_SECONDS", 0.3)
+    with (
+        keeper.current_llm.loads(lambda: False),
+        pytest.raises(Busy, match="Another model is being loaded"),
+    ):
+        write(keeper, "third")
+
+
 def test_closing_frees_all_and_gives_nothing_out(keeper: Keeper) -> None:
     held = model_of(keeper, "tiny+x")
     keeper.other_llms.close()
