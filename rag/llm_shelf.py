@@ -122,14 +122,14 @@ class LLMShelf:
         None where answers are quotes, and where `stop` was set meanwhile. Raises Busy where the
         wait is too long, ModelError where there is no room for it or it does not load.
         """
+        if name == NONE:
+            yield None
+            return
         if name == "" or self._in_use_is(name):
             with self._keeper.current_llm.use(stop) as generator:
                 if not name or stop.is_set() or name == _named(generator):
                     yield generator
                     return
-        if name == NONE:
-            yield None
-            return
         taken = self._take(name, stop)
         try:
             yield taken[1] if taken else None

@@ -177,6 +177,25 @@ def test_each_writes_what_it_writes_alone(keeper: Keeper, settings: Settings) ->
         assert generator is None
 
 
+def test_quotes_wait_for_no_llm(keeper: Keeper, settings: Settings) -> None:
+    keeper.current_llm.put(None)
+    keeper.current_llm.take_away()  # an LLM is being loaded
+    given: list[Generator | None] = []
+
+    def ask() -> None:
+        with keeper.other_llms.use("none", threading.Event()) as generator:
+            given.append(generator)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(5)
+    waited = asking.is_alive()
+    keeper.current_llm.put(None)
+    asking.join(10)
+    assert given == [None]
+    assert not waited
+
+
 def test_adapters_at_once_write_what_each_writes_alone(keeper: Keeper, settings: Settings) -> None:
     names = ["tiny", "tiny+x", "tiny+y"] * 2
     texts: dict[int, str] = {}
