@@ -125,12 +125,14 @@ class LLMShelf:
         if name == NONE:
             yield None
             return
-        if name == "" or self._in_use_is(name):
-            with self._keeper.current_llm.use(stop) as generator:
-                if not name or stop.is_set() or name == _named(generator):
-                    yield generator
-                    return
-        taken = self._take(name, stop)
+        taken = None
+        while taken is None and not stop.is_set():
+            if name == "" or self._in_use_is(name):
+                with self._keeper.current_llm.use(stop) as generator:
+                    if not name or stop.is_set() or name == _named(generator):
+                        yield generator
+                        return
+            taken = self._take(name, stop)
         try:
             yield taken[1] if taken else None
         finally:
@@ -163,7 +165,10 @@ class LLMShelf:
         return name == name_in_use(self._keeper.current_llm.info)
 
     def _take(self, name: str, stop: threading.Event) -> tuple[Group, Generator] | None:
-        """The model, of which the group is entered; it is loaded once, whoever waits for it."""
+        """The model, of which the group is entered; it is loaded once, whoever waits for it.
+
+        None where `stop` was set, and where it is the LLM in use by now.
+        """
         until = time.monotonic() + WAIT_SECONDS
         load: _Load | None = None
         with self._changed:
@@ -174,6 +179,8 @@ class LLMShelf:
                     if found := self._groups.find(name):
                         self._groups.enter(found[0])
                         return found
+                    if self._in_use_is(name):
+                        return None
                     if load is not None and load.ended:
                         if load.problem is not None:
                             raise type(load.problem)(str(load.problem)) from load.problem
@@ -224,7 +231,12 @@ class LLMShelf:
         return self._closed or not load.wanted
 
     def _bring(self, load: _Load) -> None:
-        """Load a model, or put an adapter on a base that is loaded, or is then."""
+        """Load a model, or put an adapter on a base that is loaded, or is then.
+
+        Not where it is the LLM in use by now, or nobody waits for it any more.
+        """
+        if self._in_use_is(load.name):
+            return
         settings = self._keeper.settings
         # what is here and allowed may have changed since the question came
         pick = find_pick(settings, resolve(settings, load.name, self.in_use))
@@ -232,20 +244,26 @@ class LLMShelf:
             self._add(load, pick)
         elif not self._on_base(load, pick):
             more = adapter_need(settings_for(settings, pick), pick).bytes
-            self._add(load, Pick(pick.folder), more)
-            self._on_base(load, pick)
+            if self._add(load, Pick(pick.folder), more):
+                self._on_base(load, pick)
 
-    def _add(self, load: _Load, pick: Pick, more: int = 0) -> None:
-        """Load a model with weights of its own; so many bytes `more` are needed soon after it."""
+    def _add(self, load: _Load, pick: Pick, more: int = 0) -> bool:
+        """Load a model with weights of its own; so many bytes `more` are needed soon after it.
+
+        False where nobody waits for it any more.
+        """
         own = settings_for(self._keeper.settings, pick)
         need = model_need(own)
         self._make_room(load, Need(need.bytes + more, need.device), weights=True)
+        if self._unwanted(load):
+            return False
         generator = load_generator(own)
         if generator is None:
             raise ModelError(f"{pick.name} is no model.")
         log.info("The LLM %s is loaded beside the one in use.", pick.name)
         base = pick.name if pick.adapter is None and not packed(own) else ""
         self._groups.put(Group(base, own=True), pick.name, generator, need.bytes)
+        return True
 
     def _on_base(self, load: _Load, pick: Pick) -> bool:
         """Put an adapter on the weights of its base; False where those are not loaded."""

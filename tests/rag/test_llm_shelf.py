@@ -276,6 +276,52 @@ def test_who_asks_for_the_same_model_at_once_has_it_loaded_once(
     assert not keeper.other_llms.must_load("third")
 
 
+def test_what_came_into_use_meanwhile_is_not_loaded_again(
+    keeper: Keeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_shelf, "load_generator", lambda _: pytest.fail("it was loaded"))
+    texts: list[str] = []
+    asking = threading.Thread(target=lambda: texts.append(write(keeper, "third")))
+    with keeper.current_llm.loads(lambda: False):
+        asking.start()
+        until_loading(keeper)
+        keeper.current_llm.put(load_generator(replace(settings, llm_model="third")))
+    asking.join(60)
+    assert texts == [write(keeper)]
+    assert keeper.other_llms.loaded == ()
+
+
+def test_what_nobody_waits_for_any_more_is_not_loaded(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_shelf, "load_generator", lambda _: pytest.fail("it was loaded"))
+    stop = threading.Event()
+    given_up = threading.Thread(target=lambda: _nothing(keeper, "third", stop))
+    with keeper.current_llm.loads(lambda: False):
+        given_up.start()
+        load = until_loading(keeper)
+        # whether it is wanted is asked again when it has its turn
+        unwanted = keeper.other_llms._unwanted
+        monkeypatch.setattr(keeper.other_llms, "_unwanted", lambda _: False)
+        stop.set()
+        given_up.join(10)
+        monkeypatch.setattr(keeper.other_llms, "_unwanted", unwanted)
+    thread = keeper.other_llms._thread
+    assert thread is not None
+    thread.join(30)
+    assert (load.ended, load.wanted, keeper.other_llms.loaded) == (True, 0, ())
+    monkeypatch.setattr(llm_shelf, "load_generator", load_generator)
+    assert write(keeper, "third")
+
+
+def until_loading(keeper: Keeper) -> Any:
+    deadline = time.monotonic() + 30
+    while (load := keeper.other_llms._load) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return load
+
+
 def _nothing(keeper: Keeper, name: str, stop: threading.Event) -> None:
     with keeper.other_llms.use(name, stop) as generator:
         assert generator is None
