@@ -318,6 +318,12 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
     for what, wanted in (("model", name.replace("/", "--", 1)), ("adapter", adapter)):
         if what == "adapter" and (wanted in ("", AUTO, NONE) or is_shipped(wanted)):
             continue
+        if what == "model" and "+" in wanted and not (settings.models_path / wanted).is_dir():
+            base, _, put = model.partition("+")
+            raise NotFound(
+                f"There is no model “{model[:120]}” in the models folder. An adapter is named "
+                f"apart: cloister models use {base[:120]} --adapter {put[:120]}"
+            )
         plain = wanted and "/" not in wanted and ":" not in wanted and wanted[0] != "."
         if not plain or not (settings.models_path / wanted).is_dir():
             raise NotFound(

@@ -366,7 +366,8 @@ def test_what_does_not_fit_is_refused_before_it_is_loaded(
     need = model_need(replace(settings, llm_model="third")).bytes
     monkeypatch.setattr("rag.llm_groups.free_bytes", lambda _: -need)
     monkeypatch.setattr(llm_shelf, "load_generator", lambda _: pytest.fail("it was loaded"))
-    with pytest.raises(ModelError, match=r"third needs about .* on cpu beside the LLM in use"):
+    told = r"third needs about .* on cpu beside the LLM in use.* use third --adapter none$"
+    with pytest.raises(ModelError, match=told):
         write(keeper, "third")
     assert keeper.other_llms.loaded == ("org/other",)  # not freed in vain
     free = iter([1, need, need])
@@ -382,7 +383,7 @@ def test_an_adapter_does_not_wait_for_its_own_base_to_make_room(
     keeper.current_llm.put(load_generator(replace(settings, llm_model="third")))
     write(keeper, "tiny")
     monkeypatch.setattr("rag.llm_groups.free_bytes", lambda _: 1)
-    with pytest.raises(ModelError, match=r"tiny\+x needs about .* beside the LLM in use"):
+    with pytest.raises(ModelError, match=r"tiny\+x needs about .* .* tiny --adapter x$"):
         write(keeper, "tiny+x")
     assert keeper.other_llms.loaded == ("tiny",)
 

@@ -352,6 +352,8 @@ def test_a_name_without_its_organisation_is_written_whole(library: Library) -> N
     (library.settings.models_path / "tiny").rename(library.settings.models_path / "more--other")
     with pytest.raises(NotFound):
         chosen(library.settings, "other", "")
+    with pytest.raises(NotFound, match="named apart: cloister models use tiny --adapter x"):
+        chosen(library.settings, "tiny+x", "auto")
 
 
 def test_an_embedder_is_no_llm(library: Library, models_path: Path) -> None:

@@ -56,6 +56,7 @@ def use(settings: Settings, model: str | None, adapter: str, as_json: bool) -> N
             info, notes = use_here(settings, model, adapter, lambda stage: _say(model, stage))
         _done(model, to_json(info), notes, as_json)
         return
+    adapter = adapter or "none"  # as the server tells it
     server.use_model(model, adapter)
     state = _wait(server, model)
     last = state["last"]
