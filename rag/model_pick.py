@@ -79,11 +79,16 @@ def resolve_by_settings(settings: Settings, text: str) -> str:
 def named_by(settings: Settings) -> ModelInfo:
     """What the settings let answer, as far as it is known before that is loaded."""
     model, adapter = settings.llm_model or NONE, settings.llm_adapter
+    folder = None
+    if not settings.llm_url and model != NONE:
+        with suppress(CloisterError):
+            folder = _folder(settings, model)
+            model = folder.name
     if adapter == AUTO:
         adapter = ""
-        if not settings.llm_url:
+        if folder is not None:
             with suppress(CloisterError):
-                found = pick_adapter(settings.models_path, AUTO, _folder(settings, model))
+                found = pick_adapter(settings.models_path, AUTO, folder)
                 adapter = found.name if found else ""
     return ModelInfo(model, "", "", None if adapter == NONE else adapter or None)
 

@@ -19,7 +19,7 @@ from rag.errors import Busy, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
 from rag.llm_room import model_need
 from rag.llm_shelf import LLMShelf
-from rag.model_pick import find_pick
+from rag.model_pick import find_pick, named_by
 from rag.models.adapter import read_record, write_record
 from rag.models.room import give_back
 from rag.settings import Settings
@@ -124,6 +124,15 @@ def test_what_is_not_here_cannot_be_chosen(
 ) -> None:
     with pytest.raises(kind, match=told):
         keeper.other_llms.resolve(text)
+
+
+@pytest.mark.parametrize("given", ["other", "org--other", "org/other"])
+def test_what_the_settings_name_has_its_whole_name_before_it_is_loaded(
+    settings: Settings, given: str
+) -> None:
+    assert named_by(replace(settings, llm_model=given)).id == "org/other"
+    served = replace(settings, llm_model=given, llm_url="http://127.0.0.1:1")
+    assert named_by(served).id == given
 
 
 @pytest.mark.parametrize(
