@@ -162,9 +162,7 @@ class ModelChange:
         self._last = Changed(model, new.llm_adapter, problem is None, now(), problem, notes)
         self._changing = None
 
-    def _change(
-        self, new: Settings, values: dict[str, str]
-    ) -> tuple[Seat | None, tuple[str, ...]]:
+    def _change(self, new: Settings, values: dict[str, str]) -> tuple[Seat | None, tuple[str, ...]]:
         """What was in use before, which may be in use still, and what is to be told."""
         keeper, llm = self._keeper, self._keeper.current_llm
         before, had = keeper.settings, llm.seat is not None

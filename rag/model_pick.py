@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from rag.errors import CloisterError, NotFound, UsageError
-from rag.models.adapter import AUTO, NO, Adapter, adapters_of, list_adapters, pick_adapter
+from rag.models.adapter import AUTO, NO, Adapter, adapters_of, list_adapters, shipped_for
 from rag.models.folder import EMBEDDER, ModelFolder, list_models
 from rag.printing import printable
 from rag.records import ModelInfo
@@ -77,19 +77,18 @@ def resolve_by_settings(settings: Settings, text: str) -> str:
 
 
 def named_by(settings: Settings) -> ModelInfo:
-    """What the settings let answer, as far as it is known before that is loaded."""
+    """What the settings let answer, as far as it is known before that is loaded.
+
+    An adapter that is chosen by itself is known where the model's checksums are recorded.
+    """
     model, adapter = settings.llm_model or NONE, settings.llm_adapter
-    folder = None
+    shipped = None
     if not settings.llm_url and model != NONE:
         with suppress(CloisterError):
             folder = _folder(settings, model)
-            model = folder.name
+            model, shipped = folder.name, shipped_for(folder)
     if adapter == AUTO:
-        adapter = ""
-        if folder is not None:
-            with suppress(CloisterError):
-                found = pick_adapter(settings.models_path, AUTO, folder)
-                adapter = found.name if found else ""
+        adapter = shipped.name if shipped else ""
     return ModelInfo(model, "", "", None if adapter == NONE else adapter or None)
 
 

@@ -129,6 +129,7 @@ def test_an_empty_adapter_is_none(
 
     # the package has the command under the module's name
     module = importlib.import_module("rag.commands.models.use")
-    monkeypatch.setattr(module, "open_server", lambda _, server=Server(): server)
+    server = Server()
+    monkeypatch.setattr(module, "open_server", lambda _: server)
     result = run(models, tmp_path, "use", "tiny", "--adapter", "")
     assert (result.exit_code, result.stderr) == (0, "")
