@@ -61,11 +61,15 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """Which LLM answers (None: none is loaded), and the change under way and the last one."""
+    """Which LLM answers (None: none is loaded), and the change under way and the last one.
+
+    `others` are those that are loaded beside it for the questions that choose them.
+    """
 
     active: ModelInfo | None
     changing: Changing | None
     last: Changed | None
+    others: tuple[str, ...] = ()
 
 
 class Keeper(Protocol):
@@ -107,7 +111,7 @@ class ModelChange:
         """What is in use, and what is being changed."""
         seat = self._keeper.current_llm.seat
         active = self._keeper.current_llm.info if seat else None
-        return ModelState(active, self._changing, self._last)
+        return ModelState(active, self._changing, self._last, self._keeper.other_llms.loaded)
 
     def begin(self, model: str, adapter: str = AUTO) -> None:
         """Check a model's name and begin to change to it.

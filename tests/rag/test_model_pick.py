@@ -181,7 +181,7 @@ def test_what_an_adapter_needs_is_told_as_it_is_compared_when_it_is_loaded(
 
 def test_a_change_of_the_llm_in_use_frees_the_others(library: Library) -> None:
     asked(library, "tiny")
-    assert library.other_llms.loaded == ("tiny",)
+    assert library.other_llms.loaded == library.model_change.state.others == ("tiny",)
     library.use_model("org/other")
     assert library.model_change.wait(60)
     assert library.model_change.state.last is not None
