@@ -116,6 +116,10 @@ def test_what_cannot_be_chosen_is_told_before_anything_is_looked_for(library: Li
     change_model(library.catalog, "default", "gone")
     with pytest.raises(NotFound, match="collection default is to be answered by gone, which"):
         library.ask(Question(TEXT, ("default",)))
+    # no model is needed to tell what is in it
+    events = list(library.ask(Question("Which documents are in the library?", ("default",))))
+    assert events[-1].data["model"]["id"] == "none"
+    assert "handbook.txt" in json.dumps(events[-1].data)
     library.settings = replace(library.settings, llm_others=0)
     with pytest.raises(UsageError, match=r"llm\.others is 0"):
         library.ask(Question(TEXT, model="tiny"))
