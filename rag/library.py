@@ -203,12 +203,15 @@ class Library:
         self._check(question.collections, question.filters)
         of_collection = asked_parameters(self.catalog, question.collections)
         check_parameters(question.parameters, self.settings, of_collection)
-        question = replace(question, model=self.model_for(question))
+        if question.model:
+            question = replace(question, model=self.model_for(question))
         about_library = None
         if not question.filters.documents:
             about_library = catalog_question(question.text, question.history)
         if about_library and (answer := self._take_stock(question, about_library)):
             return answer
+        if not question.model:
+            question = replace(question, model=self.model_for(question))
         return self.answerer.ask(question)
 
     def model_for(self, question: Question) -> str:

@@ -48,11 +48,10 @@ class Groups:
         with self.changed:
             return tuple(name for group in self._here for name in group.engines)
 
-    @property
-    def bytes(self) -> int:
-        """The memory that all of it takes."""
+    def bytes_beside(self, staying: Group | None) -> int:
+        """The memory that all of it takes but for one group."""
         with self.changed:
-            return sum(group.bytes for group in self._here)
+            return sum(group.bytes for group in self._here if group is not staying)
 
     def find(self, name: str) -> tuple[Group, Generator] | None:
         """A model by its whole name, where it is loaded."""
@@ -141,12 +140,14 @@ class Groups:
         weights: bool,
         seconds: float,
         given_up: Callable[[], bool],
+        staying: Group | None = None,
     ) -> None:
         """Free what was used longest ago until a model fits; nothing where that would not help.
 
-        With `weights` it comes with weights of its own, of which `llm.others` may be here. Raises
-        ModelError where it never fits beside the LLM in use, Busy where all that would have to go
-        is in use for so many seconds.
+        With `weights` it comes with weights of its own, of which `llm.others` may be here;
+        `staying` is the group that it is put on, which is entered. Raises ModelError where it never
+        fits beside that and the LLM in use, Busy where all that would have to go is in use for so
+        many seconds.
         """
         until = time.monotonic() + seconds
         while True:
@@ -156,7 +157,7 @@ class Groups:
                 short = need.bytes - free_now
                 if not many and short <= 0:
                     return
-                if short > sum(group.bytes for group in self._here):
+                if short > self.bytes_beside(staying):
                     raise no_room(settings, name, need, free_now)
                 unused = [g for g in self._here if not g.users and (g.own or short > 0)]
                 if unused and short <= sum(group.bytes for group in unused):

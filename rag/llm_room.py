@@ -60,10 +60,11 @@ def no_room(settings: Settings, name: str, need: Need, free: int) -> ModelError:
         if fitting
         else "No other model that is here would fit beside it."
     )
+    model, _, adapter = name.partition("+")
     return ModelError(
         f"{name} needs about {gigabytes(need.bytes)} on {need.device} beside the LLM in use, and "
         f"{gigabytes(max(0, free))} are free. {would} Leave the model out, free some memory, or "
-        f"have it answer all questions: cloister models use {name.replace('+', ' --adapter ')}"
+        f"have it answer all questions: cloister models use {model} --adapter {adapter or 'none'}"
     )
 
 

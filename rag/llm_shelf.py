@@ -75,10 +75,12 @@ class LLMShelf:
         """The names of what is loaded beside the LLM in use."""
         return self._groups.names
 
-    @property
-    def bytes(self) -> int:
-        """The memory of what is loaded beside the LLM in use, which can be freed for another."""
-        return self._groups.bytes
+    def freeable(self, base: str = "") -> int:
+        """The bytes of what is loaded beside the LLM in use, which can be freed for another.
+
+        With `base` the weights of that model stay, and what is on them.
+        """
+        return self._groups.bytes_beside(self._groups.of_base(base) if base else None)
 
     def resolve(self, text: str) -> str:
         """The whole name of a model that a question chooses. Raises as `model_pick.resolve`."""
@@ -86,6 +88,8 @@ class LLMShelf:
 
     def holds(self, base: str) -> bool:
         """Whether a model's weights are loaded so that adapters can be put beside them."""
+        if packed(self._keeper.settings):
+            return False
         return self._groups.of_base(base) is not None or self._in_use_is(base)
 
     def info(self, name: str) -> ModelInfo:
@@ -118,15 +122,17 @@ class LLMShelf:
         None where answers are quotes, and where `stop` was set meanwhile. Raises Busy where the
         wait is too long, ModelError where there is no room for it or it does not load.
         """
-        if name == "" or self._in_use_is(name):
-            with self._keeper.current_llm.use(stop) as generator:
-                if not name or stop.is_set() or name == _named(generator):
-                    yield generator
-                    return
         if name == NONE:
             yield None
             return
-        taken = self._take(name, stop)
+        taken = None
+        while taken is None and not stop.is_set():
+            if name == "" or self._in_use_is(name):
+                with self._keeper.current_llm.use(stop) as generator:
+                    if not name or stop.is_set() or name == _named(generator):
+                        yield generator
+                        return
+            taken = self._take(name, stop)
         try:
             yield taken[1] if taken else None
         finally:
@@ -159,7 +165,10 @@ class LLMShelf:
         return name == name_in_use(self._keeper.current_llm.info)
 
     def _take(self, name: str, stop: threading.Event) -> tuple[Group, Generator] | None:
-        """The model, of which the group is entered; it is loaded once, whoever waits for it."""
+        """The model, of which the group is entered; it is loaded once, whoever waits for it.
+
+        None where `stop` was set, and where it is the LLM in use by now.
+        """
         until = time.monotonic() + WAIT_SECONDS
         load: _Load | None = None
         with self._changed:
@@ -170,6 +179,8 @@ class LLMShelf:
                     if found := self._groups.find(name):
                         self._groups.enter(found[0])
                         return found
+                    if self._in_use_is(name):
+                        return None
                     if load is not None and load.ended:
                         if load.problem is not None:
                             raise type(load.problem)(str(load.problem)) from load.problem
@@ -198,8 +209,11 @@ class LLMShelf:
 
     def _run(self, load: _Load) -> None:
         problem: CloisterError | None = None
+        until = time.monotonic() + WAIT_SECONDS
         try:
-            with self._keeper.current_llm.loads(lambda: self._unwanted(load)):
+            with self._keeper.current_llm.loads(
+                lambda: self._unwanted(load) or time.monotonic() > until
+            ):
                 self._bring(load)
         except CloisterError as error:
             problem = error
@@ -217,28 +231,39 @@ class LLMShelf:
         return self._closed or not load.wanted
 
     def _bring(self, load: _Load) -> None:
-        """Load a model, or put an adapter on a base that is loaded, or is then."""
+        """Load a model, or put an adapter on a base that is loaded, or is then.
+
+        Not where it is the LLM in use by now, or nobody waits for it any more.
+        """
+        if self._in_use_is(load.name):
+            return
         settings = self._keeper.settings
         # what is here and allowed may have changed since the question came
         pick = find_pick(settings, resolve(settings, load.name, self.in_use))
-        if pick.adapter is None or _packed(settings):
+        if pick.adapter is None or packed(settings):
             self._add(load, pick)
         elif not self._on_base(load, pick):
             more = adapter_need(settings_for(settings, pick), pick).bytes
-            self._add(load, Pick(pick.folder), more)
-            self._on_base(load, pick)
+            if self._add(load, Pick(pick.folder), more):
+                self._on_base(load, pick)
 
-    def _add(self, load: _Load, pick: Pick, more: int = 0) -> None:
-        """Load a model with weights of its own; so many bytes `more` are needed soon after it."""
+    def _add(self, load: _Load, pick: Pick, more: int = 0) -> bool:
+        """Load a model with weights of its own; so many bytes `more` are needed soon after it.
+
+        False where nobody waits for it any more.
+        """
         own = settings_for(self._keeper.settings, pick)
         need = model_need(own)
         self._make_room(load, Need(need.bytes + more, need.device), weights=True)
+        if self._unwanted(load):
+            return False
         generator = load_generator(own)
         if generator is None:
             raise ModelError(f"{pick.name} is no model.")
         log.info("The LLM %s is loaded beside the one in use.", pick.name)
-        base = pick.name if pick.adapter is None and not _packed(own) else ""
+        base = pick.name if pick.adapter is None and not packed(own) else ""
         self._groups.put(Group(base, own=True), pick.name, generator, need.bytes)
+        return True
 
     def _on_base(self, load: _Load, pick: Pick) -> bool:
         """Put an adapter on the weights of its base; False where those are not loaded."""
@@ -249,7 +274,7 @@ class LLMShelf:
             return False
         need = adapter_need(own, pick)
         with self._groups.using(group):
-            self._make_room(load, need, weights=False)
+            self._make_room(load, need, weights=False, staying=group)
             if group is not None and base in group.engines:
                 generator = load_beside(own, group.engines[base])
             else:
@@ -261,7 +286,9 @@ class LLMShelf:
             self._groups.put(group, pick.name, generator, need.bytes)
         return True
 
-    def _make_room(self, load: _Load, need: Need, weights: bool) -> None:
+    def _make_room(
+        self, load: _Load, need: Need, weights: bool, staying: Group | None = None
+    ) -> None:
         self._groups.make_room(
             self._keeper.settings,
             load.name,
@@ -269,6 +296,7 @@ class LLMShelf:
             weights,
             WAIT_SECONDS,
             lambda: self._unwanted(load),
+            staying,
         )
 
 
@@ -279,7 +307,7 @@ def settings_for(settings: Settings, pick: Pick) -> Settings:
     return replace(settings, llm_model=folder, llm_adapter=adapter)
 
 
-def _packed(settings: Settings) -> bool:
+def packed(settings: Settings) -> bool:
     """Whether weights are packed here so that peft can put nothing beside them."""
     from rag.models.device import pick_device
 

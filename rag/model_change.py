@@ -61,11 +61,15 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """Which LLM answers (None: none is loaded), and the change under way and the last one."""
+    """Which LLM answers (None: none is loaded), and the change under way and the last one.
+
+    `others` are those that are loaded beside it for the questions that choose them.
+    """
 
     active: ModelInfo | None
     changing: Changing | None
     last: Changed | None
+    others: tuple[str, ...] = ()
 
 
 class Keeper(Protocol):
@@ -107,7 +111,7 @@ class ModelChange:
         """What is in use, and what is being changed."""
         seat = self._keeper.current_llm.seat
         active = self._keeper.current_llm.info if seat else None
-        return ModelState(active, self._changing, self._last)
+        return ModelState(active, self._changing, self._last, self._keeper.other_llms.loaded)
 
     def begin(self, model: str, adapter: str = AUTO) -> None:
         """Check a model's name and begin to change to it.
@@ -147,8 +151,11 @@ class ModelChange:
         problem: str | None = None
         notes: tuple[str, ...] = ()
         try:
-            with self._keeper.current_llm.loads(self._stopping.is_set):
-                notes = self._change(new, values)
+            llm = self._keeper.current_llm
+            with llm.loads(self._stopping.is_set):
+                old, notes = self._change(new, values)
+            if old is not None and llm.wait_until_left(old, DRAIN_SECONDS, self._stopping):
+                _empty(old)
             log.info("The LLM is %s now.", model)
         except CloisterError as error:
             problem = str(error)
@@ -159,7 +166,8 @@ class ModelChange:
         self._last = Changed(model, new.llm_adapter, problem is None, now(), problem, notes)
         self._changing = None
 
-    def _change(self, new: Settings, values: dict[str, str]) -> tuple[str, ...]:
+    def _change(self, new: Settings, values: dict[str, str]) -> tuple[Seat | None, tuple[str, ...]]:
+        """What was in use before, which may be in use still, and what is to be told."""
         keeper, llm = self._keeper, self._keeper.current_llm
         before, had = keeper.settings, llm.seat is not None
         generator: Generator | None = None
@@ -188,10 +196,7 @@ class ModelChange:
         generator = None
         keeper.other_llms.retire()
         keeper.adopt(new)
-        notes = _written(new, values)
-        if old is not None and llm.wait_until_left(old, DRAIN_SECONDS, self._stopping):
-            _empty(old)
-        return notes
+        return old, _written(new, values)
 
     def _fits_beside(self, new: Settings) -> bool:
         """Whether there is memory for both. Raises ModelError where there is not even for one."""
@@ -315,6 +320,12 @@ def chosen(settings: Settings, model: str, adapter: str) -> Settings:
     for what, wanted in (("model", name.replace("/", "--", 1)), ("adapter", adapter)):
         if what == "adapter" and (wanted in ("", AUTO, NONE) or is_shipped(wanted)):
             continue
+        if what == "model" and "+" in wanted and not (settings.models_path / wanted).is_dir():
+            base, _, put = model.partition("+")
+            raise NotFound(
+                f"There is no model “{model[:120]}” in the models folder. An adapter is named "
+                f"apart: cloister models use {base[:120]} --adapter {put[:120]}"
+            )
         plain = wanted and "/" not in wanted and ":" not in wanted and wanted[0] != "."
         if not plain or not (settings.models_path / wanted).is_dir():
             raise NotFound(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rag.errors import ModelError
 from rag.llm_room import adapter_need, known_need
-from rag.llm_shelf import LLMShelf, settings_for
+from rag.llm_shelf import LLMShelf, packed, settings_for
 from rag.model_pick import NONE, Pick, allowed, name_in_use
 from rag.models.adapter import adapters_of, list_adapters
 from rag.models.fitting import gigabytes
@@ -97,13 +97,14 @@ def _problem(settings: Settings, shelf: LLMShelf, pick: Pick) -> str:
     if pick.folder is None:
         return ""
     own, device = settings_for(settings, pick), pick_device(settings.llm_device)
+    base = pick.folder.name if pick.adapter and shelf.holds(pick.folder.name) else ""
     try:
-        need = adapter_need(own, pick).bytes if pick.adapter else 0
-        if not pick.adapter or not shelf.holds(pick.folder.name):
-            need = max(need, known_need(pick.folder.path, own, device))
+        need = 0 if base else known_need(pick.folder.path, own, device)
+        if pick.adapter and not packed(settings):
+            need += adapter_need(own, pick).bytes
     except (ModelError, OSError):
         return "cannot be understood"
-    free = free_bytes(device) + shelf.bytes
+    free = free_bytes(device) + shelf.freeable(base)
     if need <= free:
         return ""
     return f"does not fit: needs {gigabytes(need)}, {gigabytes(max(0, free))} are free"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from rag.errors import CloisterError, NotFound, UsageError
-from rag.models.adapter import AUTO, Adapter, list_adapters, pick_adapter
+from rag.models.adapter import AUTO, NO, Adapter, adapters_of, list_adapters, shipped_for
 from rag.models.folder import EMBEDDER, ModelFolder, list_models
 from rag.printing import printable
 from rag.records import ModelInfo
@@ -77,19 +77,27 @@ def resolve_by_settings(settings: Settings, text: str) -> str:
 
 
 def named_by(settings: Settings) -> ModelInfo:
-    """What the settings let answer, as far as it is known before that is loaded."""
+    """What the settings let answer, as far as it is known before that is loaded.
+
+    An adapter that is chosen by itself is known where the model's checksums are recorded.
+    """
     model, adapter = settings.llm_model or NONE, settings.llm_adapter
+    shipped = None
+    if not settings.llm_url and model != NONE:
+        with suppress(CloisterError):
+            folder = _folder(settings, model)
+            model, shipped = folder.name, shipped_for(folder)
     if adapter == AUTO:
-        adapter = ""
-        if not settings.llm_url:
-            with suppress(CloisterError):
-                found = pick_adapter(settings.models_path, AUTO, _folder(settings, model))
-                adapter = found.name if found else ""
+        adapter = shipped.name if shipped else ""
     return ModelInfo(model, "", "", None if adapter == NONE else adapter or None)
 
 
 def find_pick(settings: Settings, text: str) -> Pick:
-    """The folders of what is chosen. Raises NotFound and UsageError."""
+    """The folders of what is chosen.
+
+    Raises NotFound, and UsageError for an embedder, an adapter that was made for another model and
+    one that may not be used.
+    """
     if text == NONE:
         return Pick(None)
     model, plus, named = text.partition("+")
@@ -102,7 +110,10 @@ def find_pick(settings: Settings, text: str) -> Pick:
             f"There is no adapter {_shown(named)} in the models folder."
             f"{_hint(named, list(adapters))}"
         )
-    return Pick(folder, adapters[named])
+    adapter = adapters[named]
+    if not adapters_of([adapter], folder):
+        raise UsageError(_unusable(adapter, folder))
+    return Pick(folder, adapter)
 
 
 def allowed(settings: Settings, pick: Pick) -> bool:
@@ -140,6 +151,18 @@ def _folder(settings: Settings, text: str) -> ModelFolder:
             f"{_shown(revision)}. Leave “@…” out, or fetch that revision."
         )
     return found[0]
+
+
+def _unusable(adapter: Adapter, folder: ModelFolder) -> str:
+    if adapter.record.usable == NO:
+        return (
+            f"The adapter {adapter.name} may not be used: it was not better than its base, "
+            f"{adapter.record.base}, on what was held out. Choose {folder.name} without it."
+        )
+    return (
+        f"The adapter {adapter.name} was made for {printable(adapter.record.base)}, not for "
+        f"{folder.name}. Choose {folder.name} without it, or with one that was made for it."
+    )
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -233,7 +233,8 @@ def _load_once(library: Library, model: ModelInfo) -> Generator:
     if needed > (free := free_bytes(device)):
         raise ModelError(
             f"{model.id} is here, but not in use, and needs about {needed / 1e9:.1f} GB; "
-            f"{free / 1e9:.1f} GB are free. Use it first: cloister models use {model.id}"
+            f"{free / 1e9:.1f} GB are free. Use it first: cloister models use {model.id} "
+            f"--adapter {_adapter(model) or 'none'}"
         )
     generator = load_generator(own)
     if generator is None:

@@ -284,11 +284,17 @@ def model_in_use(settings: Settings) -> Mapping[str, str]:
     if active.get("device") == "server":  # an LLM server's, which is no folder here
         active = {}
     adapter = str(active.get("adapter") or "").partition("@")[0]
+    others = {}
+    for name in state.get("others") or ():
+        model, _, put = str(name).partition("+")
+        others[f"LLM {name}, which a question chose"] = model
+        others[f"adapter in {name}, which a question chose"] = put
     return {
         "LLM": str(active.get("id") or ""),
         "adapter": adapter,
         "next LLM": str(changing.get("model") or ""),
         "next adapter": str(changing.get("adapter") or ""),
+        **others,
     }
 
 

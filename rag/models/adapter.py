@@ -113,6 +113,21 @@ def pick_adapter(models_path: Path, wanted: str, base: ModelFolder) -> Adapter |
     return None
 
 
+def shipped_for(base: ModelFolder) -> Adapter | None:
+    """As `pick_adapter` with `auto`, by recorded checksums alone: nothing is hashed.
+
+    None too for a model without recorded ones. Raises ModelError for a damaged record.
+    """
+    manifest = read_manifest(base.path)
+    if manifest is None:
+        return None
+    weights = _of_weights(manifest.files)
+    for path, record in _shipped():
+        if record.base_weights == weights:
+            return _as_recorded(path, record)
+    return None
+
+
 def is_shipped(name: str) -> bool:
     """Whether an adapter of this name comes with Cloister."""
     return any(path.name == name for path, _ in _shipped())
@@ -161,8 +176,7 @@ def check_adapter(adapter: Adapter, base: ModelFolder) -> None:
 def weights_fingerprint(base: ModelFolder) -> str:
     """12 hex digits over a model's safetensors files. Hashes them where they are not recorded."""
     manifest = read_manifest(base.path)
-    files = manifest.files if manifest else hash_files(base.path)
-    return fingerprint({name: d for name, d in files.items() if name.endswith(".safetensors")})
+    return _of_weights(manifest.files if manifest else hash_files(base.path))
 
 
 def read_record(path: Path) -> AdapterRecord | None:
@@ -241,6 +255,10 @@ def quiet_peft() -> Iterator[None]:
         warnings.filterwarnings("ignore", "Found missing adapter keys")
         warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match")
         yield
+
+
+def _of_weights(files: dict[str, str]) -> str:
+    return fingerprint({name: d for name, d in files.items() if name.endswith(".safetensors")})
 
 
 def _shipped() -> Iterator[tuple[Path, AdapterRecord]]:

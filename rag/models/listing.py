@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import ModelError
-from rag.models.adapter import AUTO, Adapter, adapters_of, list_adapters
+from rag.models.adapter import AUTO, Adapter, adapters_of, list_adapters, shipped_for
 from rag.models.catalogue import Model, catalogue, entry_of
 from rag.models.catalogue.records import EMBEDDER, LLM
 from rag.models.folder import list_models, model_paths
@@ -123,15 +123,19 @@ def models_here(
         for name in (used, used.partition("@")[0], _found(settings, used))
     }
     adapters = list_adapters(settings.models_path, damaged)
+    shipped: set[Path] = set()
     for folder in list_models(settings.models_path, damaged):
         entry = entry_of(folder.name)
+        in_use = bool({folder.name, folder.path.name, str(folder.path)} & chosen)
+        if in_use and folder.task != EMBEDDER and (own := shipped_for(folder)):
+            shipped.add(own.path)
         yield Here(
             name=folder.name,
             task=folder.task,
             revision=folder.revision or None,
             licence=folder.licence,
             bytes=_size(folder.path),
-            in_use=bool({folder.name, folder.path.name, str(folder.path)} & chosen),
+            in_use=in_use,
             catalogue=entry.id if entry else None,
             fits=_fits(entry, machine) if entry else None,
             adapters=tuple(one.name for one in adapters_of(adapters, folder)),
@@ -144,16 +148,16 @@ def models_here(
             revision=adapter.revision,
             licence=f"for {adapter.record.base}",
             bytes=_size(adapter.path),
-            in_use=_adapts(adapter, settings, chosen),
+            in_use=_adapts(adapter, settings, shipped),
             catalogue=base.id if base else None,
             fits=_fits(base, machine) if base else None,
         )
 
 
-def _adapts(adapter: Adapter, settings: Settings, chosen: set[str]) -> bool:
-    """Whether an adapter is in use."""
+def _adapts(adapter: Adapter, settings: Settings, shipped: set[Path]) -> bool:
+    """Whether an adapter is in use; `shipped` are Cloister's own for what is."""
     if settings.llm_adapter == AUTO:
-        return adapter.shipped and adapter.record.base in chosen
+        return adapter.path in shipped
     return settings.llm_adapter in (adapter.name, str(adapter.path))
 
 

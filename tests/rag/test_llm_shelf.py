@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import weakref
@@ -18,6 +19,8 @@ from rag.errors import Busy, ModelError, NotFound, UsageError
 from rag.generation import Generator, load_generator
 from rag.llm_room import model_need
 from rag.llm_shelf import LLMShelf
+from rag.model_pick import find_pick, named_by
+from rag.models.adapter import read_record, write_record
 from rag.models.room import give_back
 from rag.settings import Settings
 from tests.rag.tuning.tiny import make_adapter, make_model
@@ -123,6 +126,37 @@ def test_what_is_not_here_cannot_be_chosen(
         keeper.other_llms.resolve(text)
 
 
+@pytest.mark.parametrize("given", ["other", "org--other", "org/other"])
+def test_what_the_settings_name_has_its_whole_name_before_it_is_loaded(
+    settings: Settings, given: str
+) -> None:
+    assert named_by(replace(settings, llm_model=given)).id == "org/other"
+    served = replace(settings, llm_model=given, llm_url="http://127.0.0.1:1")
+    assert named_by(served).id == given
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"base": "third"}, "adapter odd was made for third, not for tiny. Choose tiny without"),
+        ({"usable": "no"}, "adapter odd may not be used: .* its base, tiny"),
+    ],
+    ids=["another base", "not usable"],
+)
+def test_an_adapter_that_cannot_be_put_on_it_is_not_chosen(
+    settings: Settings, tmp_path: Path, made: Path, change: dict[str, Any], told: str
+) -> None:
+    shutil.copytree(made, tmp_path / "own")
+    shutil.copytree(made / "x", tmp_path / "own" / "odd")
+    record = read_record(made / "x")
+    assert record is not None
+    write_record(tmp_path / "own" / "odd", replace(record, **change))
+    settings = replace(settings, models=tmp_path / "own")
+    assert find_pick(settings, "tiny+x").name == "tiny+x"
+    with pytest.raises(UsageError, match=told):
+        find_pick(settings, "tiny+odd")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -150,6 +184,25 @@ def test_each_writes_what_it_writes_alone(keeper: Keeper, settings: Settings) ->
     assert keeper.other_llms.loaded == ("org/other",)
     with keeper.other_llms.use("none", threading.Event()) as generator:
         assert generator is None
+
+
+def test_quotes_wait_for_no_llm(keeper: Keeper, settings: Settings) -> None:
+    keeper.current_llm.put(None)
+    keeper.current_llm.take_away()  # an LLM is being loaded
+    given: list[Generator | None] = []
+
+    def ask() -> None:
+        with keeper.other_llms.use("none", threading.Event()) as generator:
+            given.append(generator)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(5)
+    waited = asking.is_alive()
+    keeper.current_llm.put(None)
+    asking.join(10)
+    assert given == [None]
+    assert not waited
 
 
 def test_adapters_at_once_write_what_each_writes_alone(keeper: Keeper, settings: Settings) -> None:
@@ -232,6 +285,52 @@ def test_who_asks_for_the_same_model_at_once_has_it_loaded_once(
     assert not keeper.other_llms.must_load("third")
 
 
+def test_what_came_into_use_meanwhile_is_not_loaded_again(
+    keeper: Keeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_shelf, "load_generator", lambda _: pytest.fail("it was loaded"))
+    texts: list[str] = []
+    asking = threading.Thread(target=lambda: texts.append(write(keeper, "third")))
+    with keeper.current_llm.loads(lambda: False):
+        asking.start()
+        until_loading(keeper)
+        keeper.current_llm.put(load_generator(replace(settings, llm_model="third")))
+    asking.join(60)
+    assert texts == [write(keeper)]
+    assert keeper.other_llms.loaded == ()
+
+
+def test_what_nobody_waits_for_any_more_is_not_loaded(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_shelf, "load_generator", lambda _: pytest.fail("it was loaded"))
+    stop = threading.Event()
+    given_up = threading.Thread(target=lambda: _nothing(keeper, "third", stop))
+    with keeper.current_llm.loads(lambda: False):
+        given_up.start()
+        load = until_loading(keeper)
+        # whether it is wanted is asked again when it has its turn
+        unwanted = keeper.other_llms._unwanted
+        monkeypatch.setattr(keeper.other_llms, "_unwanted", lambda _: False)
+        stop.set()
+        given_up.join(10)
+        monkeypatch.setattr(keeper.other_llms, "_unwanted", unwanted)
+    thread = keeper.other_llms._thread
+    assert thread is not None
+    thread.join(30)
+    assert (load.ended, load.wanted, keeper.other_llms.loaded) == (True, 0, ())
+    monkeypatch.setattr(llm_shelf, "load_generator", load_generator)
+    assert write(keeper, "third")
+
+
+def until_loading(keeper: Keeper) -> Any:
+    deadline = time.monotonic() + 30
+    while (load := keeper.other_llms._load) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return load
+
+
 def _nothing(keeper: Keeper, name: str, stop: threading.Event) -> None:
     with keeper.other_llms.use(name, stop) as generator:
         assert generator is None
@@ -276,7 +375,8 @@ def test_what_does_not_fit_is_refused_before_it_is_loaded(
     need = model_need(replace(settings, llm_model="third")).bytes
     monkeypatch.setattr("rag.llm_groups.free_bytes", lambda _: -need)
     monkeypatch.setattr(llm_shelf, "load_generator", lambda _: pytest.fail("it was loaded"))
-    with pytest.raises(ModelError, match=r"third needs about .* on cpu beside the LLM in use"):
+    told = r"third needs about .* on cpu beside the LLM in use.* use third --adapter none$"
+    with pytest.raises(ModelError, match=told):
         write(keeper, "third")
     assert keeper.other_llms.loaded == ("org/other",)  # not freed in vain
     free = iter([1, need, need])
@@ -284,6 +384,17 @@ def test_what_does_not_fit_is_refused_before_it_is_loaded(
     monkeypatch.setattr(llm_shelf, "load_generator", load_generator)
     write(keeper, "third")
     assert keeper.other_llms.loaded == ("third",)
+
+
+def test_an_adapter_does_not_wait_for_its_own_base_to_make_room(
+    keeper: Keeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.current_llm.put(load_generator(replace(settings, llm_model="third")))
+    write(keeper, "tiny")
+    monkeypatch.setattr("rag.llm_groups.free_bytes", lambda _: 1)
+    with pytest.raises(ModelError, match=r"tiny\+x needs about .* .* tiny --adapter x$"):
+        write(keeper, "tiny+x")
+    assert keeper.other_llms.loaded == ("tiny",)
 
 
 def test_a_model_that_does_not_load_is_told_and_may_be_tried_again(
@@ -315,6 +426,17 @@ def test_what_is_retired_is_freed_when_its_last_answer_has_left(keeper: Keeper) 
     assert shelf.wait_until_left(10, threading.Event())
     give_back()
     assert held() is None
+
+
+def test_who_begins_a_load_waits_no_longer_than_others(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_shelf, "WAIT_SECONDS", 0.3)
+    with (
+        keeper.current_llm.loads(lambda: False),
+        pytest.raises(Busy, match="Another model is being loaded"),
+    ):
+        write(keeper, "third")
 
 
 def test_closing_frees_all_and_gives_nothing_out(keeper: Keeper) -> None:

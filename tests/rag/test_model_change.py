@@ -114,6 +114,9 @@ def test_running_answers_finish_with_the_old_model_whose_memory_is_freed(
         changing = library.model_change.state.changing
         assert changing is not None
         assert changing.stage == "switching"
+        # questions may have other models loaded meanwhile
+        with library.current_llm.loads(lambda: time.monotonic() > deadline):
+            pass
         with pytest.raises(Busy, match="being changed to org/other"):
             library.use_model("tiny")
         del old
@@ -349,6 +352,8 @@ def test_a_name_without_its_organisation_is_written_whole(library: Library) -> N
     (library.settings.models_path / "tiny").rename(library.settings.models_path / "more--other")
     with pytest.raises(NotFound):
         chosen(library.settings, "other", "")
+    with pytest.raises(NotFound, match="named apart: cloister models use tiny --adapter x"):
+        chosen(library.settings, "tiny+x", "auto")
 
 
 def test_an_embedder_is_no_llm(library: Library, models_path: Path) -> None:

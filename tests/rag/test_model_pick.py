@@ -17,7 +17,11 @@ from rag.commands.ask import ask as ask_command
 from rag.commands.collections import collections
 from rag.errors import NotFound, UsageError
 from rag.library import Library
+from rag.llm_room import adapter_need
+from rag.llm_shelf import settings_for
 from rag.model_choices import model_choices
+from rag.model_pick import find_pick
+from rag.models.room import needed_bytes
 from rag.records import Question
 from rag.replaying import replay
 from rag.testing import FakeLLM, fake_library
@@ -112,6 +116,10 @@ def test_what_cannot_be_chosen_is_told_before_anything_is_looked_for(library: Li
     change_model(library.catalog, "default", "gone")
     with pytest.raises(NotFound, match="collection default is to be answered by gone, which"):
         library.ask(Question(TEXT, ("default",)))
+    # no model is needed to tell what is in it
+    events = list(library.ask(Question("Which documents are in the library?", ("default",))))
+    assert events[-1].data["model"]["id"] == "none"
+    assert "handbook.txt" in json.dumps(events[-1].data)
     library.settings = replace(library.settings, llm_others=0)
     with pytest.raises(UsageError, match=r"llm\.others is 0"):
         library.ask(Question(TEXT, model="tiny"))
@@ -145,9 +153,39 @@ def test_what_may_be_chosen_is_listed(library: Library, monkeypatch: pytest.Monk
     assert [one.name for one in model_choices(library)] == [FAKE]
 
 
-def test_a_change_of_the_llm_in_use_frees_the_others(library: Library) -> None:
+def test_what_an_adapter_needs_is_told_as_it_is_compared_when_it_is_loaded(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base and adapter where the base is not here; else the adapter beside it, which stays."""
+    library.other_llms.free_unused()
+    own = library.settings
+    models = own.models_path
+    base = needed_bytes(models / "tiny", own, "cpu")
+    pick = find_pick(own, "tiny+x")
+    more = adapter_need(settings_for(own, pick), pick).bytes
+    assert min(base, more) > 0
+
+    def problem(free: int, **changes: Any) -> str:
+        library.settings = replace(own, **changes)
+        monkeypatch.setattr("rag.model_choices.free_bytes", lambda _: free)
+        rows = {one.name: one.problem for one in model_choices(library)}
+        return rows["tiny+x"]
+
+    assert "does not fit" in problem(base + more - 1)
+    assert not problem(base + more)
     asked(library, "tiny")
     assert library.other_llms.loaded == ("tiny",)
+    assert "does not fit" in problem(more - 1)  # tiny's own bytes are not freed for it
+    assert not problem(more)
+    packed = needed_bytes(models / "tiny", replace(own, llm_precision="int8"), "cpu")
+    held = library.other_llms.freeable()
+    assert "does not fit" in problem(packed - held - 1, llm_precision="int8")
+    assert not problem(packed - held, llm_precision="int8")
+
+
+def test_a_change_of_the_llm_in_use_frees_the_others(library: Library) -> None:
+    asked(library, "tiny")
+    assert library.other_llms.loaded == library.model_change.state.others == ("tiny",)
     library.use_model("org/other")
     assert library.model_change.wait(60)
     assert library.model_change.state.last is not None

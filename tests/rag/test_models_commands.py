@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,26 @@ def test_an_unknown_one_names_the_nearest(models: Path, tmp_path: Path) -> None:
     error = json.loads(result.stdout)["error"]
     assert error["code"] == "not-found"
     assert "Qwen/Qwen3-0.6B" in error["message"]
+
+
+def test_an_empty_adapter_is_none(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the server understands it, whose change is compared with the one that was asked for."""
+
+    class Server:
+        last: dict[str, Any] | None = None
+
+        def use_model(self, model: str, adapter: str) -> None:
+            self.last = {"model": model, "adapter": adapter or "none", "ok": True, "notes": []}
+
+        def model_state(self) -> dict[str, Any]:
+            active = {"id": "tiny", "revision": ""}
+            return {"active": active, "changing": None, "last": self.last}
+
+    # the package has the command under the module's name
+    module = importlib.import_module("rag.commands.models.use")
+    server = Server()
+    monkeypatch.setattr(module, "open_server", lambda _: server)
+    result = run(models, tmp_path, "use", "tiny", "--adapter", "")
+    assert (result.exit_code, result.stderr) == (0, "")

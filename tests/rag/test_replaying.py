@@ -142,7 +142,7 @@ def test_the_recorded_model_is_loaded_for_it_where_another_one_answers(
     monkeypatch.setattr("rag.models.room.free_bytes", lambda _: 0)
     found = replay(tiny, answer["id"])
     assert (found.same, found.text) == (False, None)
-    assert "cloister models use tiny" in found.differences[-1].now
+    assert "cloister models use tiny --adapter none" in found.differences[-1].now
 
 
 def test_a_model_that_is_not_here_any_more(tiny: Library) -> None:

@@ -44,7 +44,8 @@ def use(settings: Settings, model: str | None, adapter: str, as_json: bool) -> N
     """
     server = open_server(settings)
     if model is None:
-        state = server.model_state() if server else {"active": None, "changing": None, "last": None}
+        none = {"active": None, "changing": None, "last": None, "others": ()}
+        state = server.model_state() if server else none
         _show(settings, state, server is not None, as_json)
         return
     if server is None:
@@ -56,6 +57,7 @@ def use(settings: Settings, model: str | None, adapter: str, as_json: bool) -> N
             info, notes = use_here(settings, model, adapter, lambda stage: _say(model, stage))
         _done(model, to_json(info), notes, as_json)
         return
+    adapter = adapter or "none"  # as the server tells it
     server.use_model(model, adapter)
     state = _wait(server, model)
     last = state["last"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ModelError, NotFound
+from rag.model_pick import named_by
 from rag.models import listing, quantized, sheet
-from rag.models.adapter import CONFIG, RECORD, WEIGHTS
-from rag.models.folder import MANIFEST
+from rag.models.adapter import CONFIG, RECORD, WEIGHTS, read_record, write_record
+from rag.models.folder import MANIFEST, Manifest, fingerprint, write_manifest
 from rag.models.footprint import RAM, Machine
 from rag.models.listing import Choice, Listing, choose
 from rag.settings import Settings
@@ -70,6 +72,31 @@ def test_what_is_here_is_marked_in_the_catalogue(chosen: Chosen) -> None:
     marked = {entry.id: entry.in_use for entry in found.catalogue if entry.here}
     assert marked == {QWEN: True, "sentence-transformers/all-MiniLM-L6-v2": True}
     assert found.machine == MACHINE
+
+
+def test_the_adapter_that_comes_with_cloister_is_told_by_recorded_weights(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    base, shipped = settings.models_path / "Qwen--Qwen3-8B", tmp_path / "shipped"
+    shutil.move(settings.models_path / "tune", shipped / "tune")
+    monkeypatch.setattr("rag.models.adapter.SHIPPED", shipped)
+    monkeypatch.setattr("rag.models.adapter.hash_files", lambda _: pytest.fail("it was hashed"))
+    own = replace(settings, llm_model=QWEN, llm_adapter="auto")
+
+    def told() -> tuple[list[str], str | None]:
+        used = [one.name for one in choose(own, Choice(), pytest.fail).models if one.in_use]
+        return used, named_by(own).adapter
+
+    without = [QWEN, "all-MiniLM-L6-v2"], None
+    assert told() == without  # nothing is recorded
+    for weights, expected in (("w", without), ("v", ([*without[0], "tune"], "tune"))):
+        files = {"model.safetensors": weights}
+        write_manifest(base, Manifest(QWEN, "llm", "r", "apache-2.0", "", 0, files))
+        record = read_record(shipped / "tune")
+        assert record is not None
+        recorded = fingerprint({"model.safetensors": "v"})
+        write_record(shipped / "tune", replace(record, base_weights=recorded))
+        assert told() == expected
 
 
 def test_the_name_of_a_servers_model_marks_none_here(settings: Settings) -> None:

@@ -75,6 +75,21 @@ def test_what_the_server_uses_stays(settings: Settings) -> None:
     assert "org--c" in left(settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("org--c", r"LLM org/c\+d"), ("d", r"adapter in org/c\+d")]
+)
+def test_what_the_server_loaded_for_a_question_stays(
+    name: str, told: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(settings.models_path / "d")
+    state = {"active": None, "changing": None, "last": None, "others": ["org/c+d"]}
+    server = SimpleNamespace(model_state=lambda: state)
+    monkeypatch.setattr("rag.session.open_server", lambda _: server)
+    with pytest.raises(Busy, match=f"{name} is in use by the running server, as its {told}, which"):
+        remove(settings, name, model_in_use(settings))
+    assert name in left(settings)
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../models", "a/../b/c", "/etc", ".lock"])
 def test_nothing_beside_the_models_folder_is_touched(name: str, settings: Settings) -> None:
     with pytest.raises((UsageError, NotFound)):
