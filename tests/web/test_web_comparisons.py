@@ -83,7 +83,7 @@ def test_by_rest_from_beginning_to_end(app: Flask, client: FlaskClient, library:
     begun = begin(client, "one", "two", name="C:\\mine\\ferries.jsonl")
     assert begun.status_code == 202, begun.text
     progress = begun.get_json()
-    assert (progress["models"], progress["total"]) == (["one", "two"], 24)
+    assert (progress["models"], progress["questions"]) == (["one", "two"], 12)
     assert progress["name"] == "ferries.jsonl"
     address = f"/api/v1/comparisons/{progress['id']}"
     assert served_by(app).comparisons.wait(120)
@@ -111,6 +111,16 @@ def test_by_rest_from_beginning_to_end(app: Flask, client: FlaskClient, library:
     assert list(folder.iterdir()) == []
     assert client.get(address).status_code == 404
     assert client.get("/api/v1/comparisons").get_json() == {"comparisons": []}
+
+
+@pytest.mark.parametrize("name", ["ferries.csv", "ferries.tsv", "ferries"])
+def test_questions_as_json_may_come_from_a_table(
+    name: str, app: Flask, client: FlaskClient
+) -> None:
+    begun = begin(client, "one", "none", name=name, questions=lines(1))
+    assert begun.status_code == 202, begun.text
+    assert begun.get_json()["name"] == name
+    assert served_by(app).comparisons.wait(60)
 
 
 def test_by_the_form_with_a_table_and_stopped(
