@@ -68,6 +68,8 @@ def beside(library: Library, load: Load = load_generator) -> Hold:
             return
         with ExitStack() as stack:
             with library.current_llm.loads(_patience(stop)):
+                # its own memory is then measured from what is there, not from what goes meanwhile
+                library.other_llms.free_unused()
                 refuse_too_large(library, entry)
                 held = stack.enter_context(_loaded(entry, load))
             yield held
@@ -80,8 +82,11 @@ def in_use(library: Library, entry: Entry) -> bool:
     return _fingerprint(library.current_llm.info) == entry.fingerprint
 
 
-def refuse_too_large(library: Library, entry: Entry) -> None:
-    """Raises ModelError where a model does not fit beside the LLM in use."""
+def refuse_too_large(library: Library, entry: Entry, freed: int = 0) -> None:
+    """Raises ModelError where a model does not fit beside the LLM in use.
+
+    So many bytes `freed` will be free in addition when it is loaded.
+    """
     if entry.is_none or in_use(library, entry):
         return
     from rag.models.device import pick_device
@@ -91,7 +96,7 @@ def refuse_too_large(library: Library, entry: Entry) -> None:
     own = entry.settings
     device = pick_device(own.llm_device)
     folder = find_model(own.models_path, own.llm_model).path
-    needed, free = needed_bytes(folder, own, device), free_bytes(device)
+    needed, free = needed_bytes(folder, own, device), free_bytes(device) + freed
     if needed > free:
         raise ModelError(
             f"{entry.name} needs about {needed / 1e9:.1f} GB and does not fit beside the LLM in "

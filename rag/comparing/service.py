@@ -100,7 +100,8 @@ class Comparisons:
                     "Models are being compared already. Wait until that has ended, or stop it."
                 )
             for entry in plan.entries:
-                refuse_too_large(library, entry)
+                # those that no answer uses are freed before it is loaded
+                refuse_too_large(library, entry, library.other_llms.bytes)
             overview = begin(library, plan, again)
             self._running, self._step = plan.id, None
             self._stop = threading.Event()
