@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.comparing.entries import Entry
@@ -30,11 +30,13 @@ Using = Callable[[], AbstractContextManager[Generator | None]]
 class Held:
     """A model that is ready: `using` gives it for an answer, None of it where answers are quotes.
 
-    `peak` counts its memory from before it was loaded; None where it was loaded already.
+    `peak` counts its memory from before it was loaded; None where it was loaded already. `beside`
+    says that others are answered meanwhile.
     """
 
     using: Using
     peak: Peak | None
+    beside: bool = False
 
 
 Hold = Callable[[Entry, threading.Event], AbstractContextManager[Held]]
@@ -61,10 +63,10 @@ def beside(library: Library, load: Load = load_generator) -> Hold:
     @contextmanager
     def hold(entry: Entry, stop: threading.Event) -> Iterator[Held]:
         if not entry.is_none and in_use(library, entry):
-            yield Held(lambda: _using_current(library, entry, stop), None)
+            yield Held(lambda: _using_current(library, entry, stop), None, beside=True)
             return
         if entry.is_none:
-            yield Held(_none, None)
+            yield Held(_none, None, beside=True)
             return
         with ExitStack() as stack:
             with library.current_llm.loads(_patience(stop)):
@@ -72,7 +74,7 @@ def beside(library: Library, load: Load = load_generator) -> Hold:
                 library.other_llms.free_unused()
                 refuse_too_large(library, entry)
                 held = stack.enter_context(_loaded(entry, load))
-            yield held
+            yield replace(held, beside=True)
 
     return hold
 

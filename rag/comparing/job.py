@@ -57,12 +57,10 @@ def do(
     hold: Hold,
     tell: Callable[[Step], None],
     stop: threading.Event,
-    beside: bool = False,
 ) -> Mapping[str, Any]:
     """Do what `begin` made a place for, and keep what comes out; that, as JSON values.
 
-    `beside` says that others are answered meanwhile. Raises Stopped, ModelError where no model
-    could be asked, and StorageError.
+    Raises Stopped, ModelError where no model could be asked, and StorageError.
     """
     settings = library.settings
     ledger = open_ledger(settings, plan.id)
@@ -75,7 +73,7 @@ def do(
         told = told or "No question was left that a model is asked."
         raise ModelError(f"Nothing could be compared. {told}")
     ended = now()
-    found = compare(plan, ledger, outcome, settings, overview.begun, ended, beside)
+    found = compare(plan, ledger, outcome, settings, overview.begun, ended)
     result: Mapping[str, Any] = to_json(found)
     write_result(settings, plan.id, result)
     write_overview(settings, replace(overview, done=len(ledger.rows), ended=ended))

@@ -166,7 +166,7 @@ class Comparisons:
         problem = ""
         try:
             hold = beside(self._library)
-            do(self._library, plan, overview, hold, self._tell, self._stop, beside=True)
+            do(self._library, plan, overview, hold, self._tell, self._stop)
             log.info("The comparison %s has ended.", plan.id)
         except Stopped:
             log.info("The comparison %s was stopped.", plan.id)

@@ -29,7 +29,8 @@ _ROWS, _OVERVIEW, _RESULT = "rows.jsonl", "overview.json", "result.json"
 class Row:
     """What a model made of a question, in figures. `passages` is a hash of what it was given.
 
-    `memory` is the most bytes that the model took until then, measured as `how` says.
+    `memory` is the most bytes that the model took until then, measured as `how` says. `beside` says
+    that it was timed while a server answered others.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Row:
     quantization: str | None = None
     memory: int | None = None
     how: str = ""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

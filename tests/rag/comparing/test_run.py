@@ -207,6 +207,20 @@ def test_one_that_cannot_be_loaded_is_named_and_the_others_go_on(library: Librar
     assert skipped == {"name": "two", "reason": "The model two needs 99 GB of RAM."}
 
 
+def test_answers_that_were_timed_beside_others_are_counted(library: Library) -> None:
+    plan = make_plan(library.settings, library.catalog, ("one", "none"), questions(2), "q.jsonl")
+    overview, stop = begin(library, plan), threading.Event()
+
+    def tell(step: Step) -> None:
+        if step.model == "none":
+            stop.set()
+
+    with pytest.raises(Stopped):
+        do(library, plan, overview, alone(Loader({"one": GOOD})), tell, stop)
+    hold = holding.beside(library, Loader({}))
+    assert do(library, plan, overview, hold, lambda _: None, threading.Event())["beside"] == 2
+
+
 def test_where_none_can_be_asked_it_is_said(library: Library) -> None:
     def load(settings: Settings) -> Generator | None:
         raise ModelError(f"No room for {settings.llm_model}.")
