@@ -29,20 +29,23 @@ if TYPE_CHECKING:
 def begin(library: Library, plan: Plan, again: bool = False) -> Overview:
     """Make the place of a comparison, or find what there is of it; with `again` without answers.
 
-    Raises StorageError.
+    What came out before is kept until `do` has ended, but with `again` goes at once. Raises
+    StorageError.
     """
     settings = library.settings
     ledger = open_ledger(settings, plan.id, again)
     try:
-        begun = read_overview(settings, plan.id).begun
+        before = read_overview(settings, plan.id)
+        begun, ended = before.begun, before.ended
     except NotFound:
-        begun = now()
+        begun, ended = now(), ""
     overview = Overview(
         id=plan.id,
         name=plan.name,
         models=tuple(entry.name for entry in plan.entries),
         questions=len(plan.items),
         begun=begun,
+        ended=ended,
         done=len(ledger.rows),
         total=len(plan.entries) * len(plan.items),
     )
