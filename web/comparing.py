@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from flask import request
@@ -12,7 +11,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from rag.comparing.service import Progress
 from rag.errors import UsageError
-from rag.evaluation.questions import Item, parse_questions
+from rag.evaluation.questions import parse_questions
 from web.api.comparison_schemas import ComparisonInput
 from web.problems import refuse_invalid
 from web.served import served
@@ -37,8 +36,11 @@ def begin_comparison() -> Progress:
     except ValidationError as error:
         refuse_invalid(error)
         raise
-    text = "\n".join(json.dumps(line) for line in body.questions)
-    return _begin(body.models, text, body.name, body.collections, body.again)
+    lines = "\n".join(json.dumps(line) for line in body.questions)
+    # whatever the file was that they come from
+    items = parse_questions(lines, Path(_NAME))
+    name = _plain(body.name)
+    return served().comparisons.begin(body.models, items, name, body.collections, body.again)
 
 
 def _of_form() -> Progress:
@@ -57,13 +59,12 @@ def _of_form() -> Progress:
         raise UsageError(f"{file.filename[:80]} is not text in UTF-8.") from error
     collections = [name for name in request.form.getlist("collection") if name] or None
     again = request.form.get("again", "") not in ("", "0", "false")
-    return _begin(request.form.getlist("models"), text, file.filename, collections, again)
+    name = _plain(file.filename)
+    items = parse_questions(text, Path(name))
+    models = request.form.getlist("models")
+    return served().comparisons.begin(models, items, name, collections, again)
 
 
-def _begin(
-    models: Sequence[str], text: str, name: str, collections: Sequence[str] | None, again: bool
-) -> Progress:
-    # a name alone, since some browsers send a whole path
-    path = PurePath(name.replace("\\", "/")).name[:120] or _NAME
-    items: list[Item] = parse_questions(text, Path(path))
-    return served().comparisons.begin(models, items, path, collections, again)
+def _plain(name: str) -> str:
+    """A file's name alone, since some browsers send a whole path."""
+    return PurePath(name.replace("\\", "/")).name[:120] or _NAME

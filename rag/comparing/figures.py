@@ -46,7 +46,6 @@ def compare(
     settings: Settings,
     begun: str,
     ended: str,
-    beside: bool = False,
 ) -> Comparison:
     """What the answers come to. `settings` tell the price of an hour."""
     rows = {
@@ -80,7 +79,7 @@ def compare(
         ),
         per_hour=settings.cost_per_hour or None,
         currency=settings.cost_currency,
-        beside=beside,
+        beside=sum(row.beside for some in rows.values() for row in some),
         made_with={
             "cloister": __version__,
             "prompt_version": PROMPT_VERSION,

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.comparing.entries import Entry
@@ -30,11 +30,13 @@ Using = Callable[[], AbstractContextManager[Generator | None]]
 class Held:
     """A model that is ready: `using` gives it for an answer, None of it where answers are quotes.
 
-    `peak` counts its memory from before it was loaded; None where it was loaded already.
+    `peak` counts its memory from before it was loaded; None where it was loaded already. `beside`
+    says that others are answered meanwhile.
     """
 
     using: Using
     peak: Peak | None
+    beside: bool = False
 
 
 Hold = Callable[[Entry, threading.Event], AbstractContextManager[Held]]
@@ -61,16 +63,18 @@ def beside(library: Library, load: Load = load_generator) -> Hold:
     @contextmanager
     def hold(entry: Entry, stop: threading.Event) -> Iterator[Held]:
         if not entry.is_none and in_use(library, entry):
-            yield Held(lambda: _using_current(library, entry, stop), None)
+            yield Held(lambda: _using_current(library, entry, stop), None, beside=True)
             return
         if entry.is_none:
-            yield Held(_none, None)
+            yield Held(_none, None, beside=True)
             return
         with ExitStack() as stack:
             with library.current_llm.loads(_patience(stop)):
+                # its own memory is then measured from what is there, not from what goes meanwhile
+                library.other_llms.free_unused()
                 refuse_too_large(library, entry)
                 held = stack.enter_context(_loaded(entry, load))
-            yield held
+            yield replace(held, beside=True)
 
     return hold
 
@@ -80,8 +84,11 @@ def in_use(library: Library, entry: Entry) -> bool:
     return _fingerprint(library.current_llm.info) == entry.fingerprint
 
 
-def refuse_too_large(library: Library, entry: Entry) -> None:
-    """Raises ModelError where a model does not fit beside the LLM in use."""
+def refuse_too_large(library: Library, entry: Entry, freed: int = 0) -> None:
+    """Raises ModelError where a model does not fit beside the LLM in use.
+
+    So many bytes `freed` will be free in addition when it is loaded.
+    """
     if entry.is_none or in_use(library, entry):
         return
     from rag.models.device import pick_device
@@ -91,7 +98,7 @@ def refuse_too_large(library: Library, entry: Entry) -> None:
     own = entry.settings
     device = pick_device(own.llm_device)
     folder = find_model(own.models_path, own.llm_model).path
-    needed, free = needed_bytes(folder, own, device), free_bytes(device)
+    needed, free = needed_bytes(folder, own, device), free_bytes(device) + freed
     if needed > free:
         raise ModelError(
             f"{entry.name} needs about {needed / 1e9:.1f} GB and does not fit beside the LLM in "

@@ -29,20 +29,23 @@ if TYPE_CHECKING:
 def begin(library: Library, plan: Plan, again: bool = False) -> Overview:
     """Make the place of a comparison, or find what there is of it; with `again` without answers.
 
-    Raises StorageError.
+    What came out before is kept until `do` has ended, but with `again` goes at once. Raises
+    StorageError.
     """
     settings = library.settings
     ledger = open_ledger(settings, plan.id, again)
     try:
-        begun = read_overview(settings, plan.id).begun
+        before = read_overview(settings, plan.id)
+        begun, ended = before.begun, before.ended
     except NotFound:
-        begun = now()
+        begun, ended = now(), ""
     overview = Overview(
         id=plan.id,
         name=plan.name,
         models=tuple(entry.name for entry in plan.entries),
         questions=len(plan.items),
         begun=begun,
+        ended=ended,
         done=len(ledger.rows),
         total=len(plan.entries) * len(plan.items),
     )
@@ -57,12 +60,10 @@ def do(
     hold: Hold,
     tell: Callable[[Step], None],
     stop: threading.Event,
-    beside: bool = False,
 ) -> Mapping[str, Any]:
     """Do what `begin` made a place for, and keep what comes out; that, as JSON values.
 
-    `beside` says that others are answered meanwhile. Raises Stopped, ModelError where no model
-    could be asked, and StorageError.
+    Raises Stopped, ModelError where no model could be asked, and StorageError.
     """
     settings = library.settings
     ledger = open_ledger(settings, plan.id)
@@ -75,7 +76,7 @@ def do(
         told = told or "No question was left that a model is asked."
         raise ModelError(f"Nothing could be compared. {told}")
     ended = now()
-    found = compare(plan, ledger, outcome, settings, overview.begun, ended, beside)
+    found = compare(plan, ledger, outcome, settings, overview.begun, ended)
     result: Mapping[str, Any] = to_json(found)
     write_result(settings, plan.id, result)
     write_overview(settings, replace(overview, done=len(ledger.rows), ended=ended))

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from rag import __version__
+from rag.answerability import read_calibration
 from rag.catalog import Catalog
 from rag.catalog.collections import asked_parameters
 from rag.comparing.entries import Entry, Skipped, find_entries
 from rag.errors import CloisterError, UsageError
 from rag.evaluation.questions import Item
+from rag.models.hardware import memory_for
 from rag.prompting import PROMPT_VERSION
+from rag.provenance import fingerprint_of
 from rag.questions import checked
 from rag.records import to_json
 from rag.settings import Settings
@@ -49,8 +53,8 @@ def make_plan(
 ) -> Plan:
     """Check what is to be compared.
 
-    Raises UsageError where fewer than two models can be, for a question that may not be asked, and
-    UnknownCollection.
+    Raises UsageError where fewer than two models can be, for a question that may not be asked and
+    a device that is not here, and UnknownCollection.
     """
     of_collection = asked_parameters(catalog, collections)
     for item in items:
@@ -61,6 +65,7 @@ def make_plan(
     if not items:
         raise UsageError(f"{name} holds no questions.")
     entries, skipped = find_entries(settings, models)
+    place = memory_for(settings.llm_device)
     decide: dict[str, Any] = {
         "questions": to_json(tuple(items)),
         "models": [[entry.name, entry.fingerprint] for entry in entries],
@@ -68,6 +73,9 @@ def make_plan(
         "collections": None if collections is None else sorted(collections),
         "parameters": dict(of_collection),
         "prompt": PROMPT_VERSION,
+        "cloister": __version__,
+        "calibration": fingerprint_of(read_calibration()),
+        "device": [place.device, place.name],
         "settings": {
             field.name: str(getattr(settings, field.name))
             for field in fields(settings)

@@ -132,7 +132,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All of it. `beside` says that a server answered others meanwhile, on the same machine."""
+    """All of it. `beside` counts the answers that were timed while a server answered others."""
 
     id: str
     name: str
@@ -148,5 +148,5 @@ class Comparison:
     asked: tuple[AskedOf, ...]
     per_hour: float | None
     currency: str
-    beside: bool
+    beside: int
     made_with: Mapping[str, str]

@@ -222,6 +222,7 @@ class _Runner:
                 quantization=generator.info.quantization if generator else None,
                 memory=held.peak.bytes() if held.peak else None,
                 how=held.peak.how if held.peak else "",
+                beside=held.beside,
             )
         )
 

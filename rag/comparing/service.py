@@ -32,7 +32,8 @@ class Progress:
     `done` of `total` answers are there, or while it is `searching`, passages of questions. While it
     runs, `stage` is searching, loading or answering, of the model `model`, and `seconds_left` is
     about how long it will take. `problem` says why it failed. One that was
-    stopped, as by the server's end, goes on when the same is asked for again.
+    stopped, as by the server's end, goes on when the same is asked for again. `ended` tells that
+    something came out, be it before it was begun once more.
     """
 
     id: str
@@ -59,7 +60,8 @@ class Comparisons:
         self._running: str | None = None
         self._stop = threading.Event()
         self._step: Step | None = None
-        self._problems: dict[str, str] = {}
+        # of those that did not end here, why they failed; empty: they were stopped
+        self._broken_off: dict[str, str] = {}
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -100,11 +102,12 @@ class Comparisons:
                     "Models are being compared already. Wait until that has ended, or stop it."
                 )
             for entry in plan.entries:
-                refuse_too_large(library, entry)
+                # those that no answer uses are freed before it is loaded
+                refuse_too_large(library, entry, library.other_llms.bytes)
             overview = begin(library, plan, again)
             self._running, self._step = plan.id, None
             self._stop = threading.Event()
-            self._problems.pop(plan.id, None)
+            self._broken_off.pop(plan.id, None)
             # a daemon would be cut off inside torch when the interpreter ends
             self._thread = threading.Thread(
                 target=self._run, args=(plan, overview), name="compare-models"
@@ -121,8 +124,9 @@ class Comparisons:
         return [self._progress(one) for one in store.list_overviews(self._library.settings)]
 
     def result(self, comparison: str) -> Mapping[str, Any] | None:
-        """What came out, as JSON values; None where it has not ended. Raises NotFound."""
-        if self.progress(comparison).state != "done":
+        """What came out, as JSON values; None where nothing did, or it is made. Raises NotFound."""
+        progress = self.progress(comparison)
+        if not progress.ended or progress.state in ("running", "stopping"):
             return None
         return store.read_result(self._library.settings, comparison)
 
@@ -141,6 +145,7 @@ class Comparisons:
                 self._stop.set()
                 return False
             store.delete(self._library.settings, comparison)
+            self._broken_off.pop(comparison, None)
             return True
 
     def wait(self, seconds: float) -> bool:
@@ -162,12 +167,13 @@ class Comparisons:
         from rag.comparing.job import do
         from rag.comparing.run import Stopped
 
-        problem = ""
+        problem: str | None = None
         try:
             hold = beside(self._library)
-            do(self._library, plan, overview, hold, self._tell, self._stop, beside=True)
+            do(self._library, plan, overview, hold, self._tell, self._stop)
             log.info("The comparison %s has ended.", plan.id)
         except Stopped:
+            problem = ""
             log.info("The comparison %s was stopped.", plan.id)
         except CloisterError as error:
             problem = str(error)
@@ -176,8 +182,8 @@ class Comparisons:
             problem = "It failed unexpectedly; see logs/server.log."
             log.exception("The comparison %s failed", plan.id)
         with self._lock:
-            if problem:
-                self._problems[plan.id] = problem
+            if problem is not None:
+                self._broken_off[plan.id] = problem
             self._running = self._step = None
 
     def _tell(self, step: Step) -> None:
@@ -185,10 +191,13 @@ class Comparisons:
 
     def _progress(self, overview: Overview) -> Progress:
         running, step = self._running == overview.id, self._step
-        problem = "" if running else self._problems.get(overview.id, "")
-        state: State = "done" if overview.ended else "failed" if problem else "stopped"
+        broken_off = overview.id in self._broken_off and not running
+        problem = self._broken_off.get(overview.id, "") if broken_off else ""
+        state: State = "failed" if problem else "stopped"
         if running:
             state = "stopping" if self._stop.is_set() else "running"
+        elif overview.ended and not broken_off:
+            state = "done"
         return Progress(
             id=overview.id,
             name=overview.name,

@@ -29,7 +29,8 @@ _ROWS, _OVERVIEW, _RESULT = "rows.jsonl", "overview.json", "result.json"
 class Row:
     """What a model made of a question, in figures. `passages` is a hash of what it was given.
 
-    `memory` is the most bytes that the model took until then, measured as `how` says.
+    `memory` is the most bytes that the model took until then, measured as `how` says. `beside` says
+    that it was timed while a server answered others.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Row:
     quantization: str | None = None
     memory: int | None = None
     how: str = ""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +140,14 @@ def read_result(settings: Settings, comparison: str) -> Mapping[str, Any] | None
 
 
 def read_overview(settings: Settings, comparison: str) -> Overview:
-    """What a comparison is, with how many answers there are now. Raises NotFound."""
-    folder = _folder(settings, comparison)
-    stored = _read(folder / _OVERVIEW)
-    if stored is None:
+    """What a comparison is, with how many answers there are now.
+
+    Raises NotFound, also for one that is damaged.
+    """
+    overview = _overview(_read(_folder(settings, comparison) / _OVERVIEW))
+    if overview is None or overview.id != comparison:
         raise NotFound(f"There is no comparison {comparison[:80]}.")
-    return Overview(**{**stored, "models": tuple(stored["models"])})
+    return overview
 
 
 def list_overviews(settings: Settings) -> list[Overview]:
@@ -184,6 +188,17 @@ def _read(path: Path) -> Any:
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _overview(stored: Any) -> Overview | None:
+    try:
+        found = Overview(**{**stored, "models": tuple(stored["models"])})
+    except (KeyError, TypeError):
+        return None
+    texts = (found.id, found.name, found.begun, found.ended, *found.models)
+    numbers = (found.questions, found.done, found.total)
+    sound = all(isinstance(one, str) for one in texts) and all(isinstance(n, int) for n in numbers)
+    return found if sound else None
 
 
 def _row(line: str) -> Row | None:

@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from rag.comparing import holding
+from rag.comparing.run import Stopped
 from rag.library import Library
 from rag.testing import fake_library
 from tests.rag.comparing.scripted import DECLINING, FACTS, GOOD, HOURS, Loader, make_library
@@ -83,7 +84,7 @@ def test_by_rest_from_beginning_to_end(app: Flask, client: FlaskClient, library:
     begun = begin(client, "one", "two", name="C:\\mine\\ferries.jsonl")
     assert begun.status_code == 202, begun.text
     progress = begun.get_json()
-    assert (progress["models"], progress["total"]) == (["one", "two"], 24)
+    assert (progress["models"], progress["questions"]) == (["one", "two"], 12)
     assert progress["name"] == "ferries.jsonl"
     address = f"/api/v1/comparisons/{progress['id']}"
     assert served_by(app).comparisons.wait(120)
@@ -111,6 +112,16 @@ def test_by_rest_from_beginning_to_end(app: Flask, client: FlaskClient, library:
     assert list(folder.iterdir()) == []
     assert client.get(address).status_code == 404
     assert client.get("/api/v1/comparisons").get_json() == {"comparisons": []}
+
+
+@pytest.mark.parametrize("name", ["ferries.csv", "ferries.tsv", "ferries"])
+def test_questions_as_json_may_come_from_a_table(
+    name: str, app: Flask, client: FlaskClient
+) -> None:
+    begun = begin(client, "one", "none", name=name, questions=lines(1))
+    assert begun.status_code == 202, begun.text
+    assert begun.get_json()["name"] == name
+    assert served_by(app).comparisons.wait(60)
 
 
 def test_by_the_form_with_a_table_and_stopped(
@@ -158,6 +169,38 @@ def test_by_the_form_with_a_table_and_stopped(
     assert "Side by side" in client.get(address).text
     assert client.post(f"{address}/delete").headers["Location"] == "/models#comparisons"
     assert client.get(address).status_code == 404
+
+
+def test_what_came_out_stays_where_it_is_begun_once_more_in_vain(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = served_by(app).comparisons
+
+    def ask(**more: Any) -> Any:
+        begun = begin(client, "one", "none", questions=lines(1), **more)
+        assert here.wait(60)
+        return client.get(f"/api/v1/comparisons/{begun.get_json()['id']}").get_json()
+
+    first = ask()
+    assert first["progress"]["state"] == "done"
+    with monkeypatch.context() as patch:
+        patch.setattr(holding, "beside", lambda _: 1 / 0)
+        failed = ask()
+        assert (failed["progress"]["state"], failed["result"]) == ("failed", first["result"])
+        page = text_of(client.get(f"/models/comparisons/{first['result']['id']}").text)
+        assert "failed when it was begun once more" in page
+        assert "Side by side" in page
+
+        def stopped(*_: Any) -> Any:
+            raise Stopped
+
+        patch.setattr("rag.comparing.job.run", stopped)
+        patch.setattr(holding, "beside", lambda _: None)
+        found = ask()
+        assert (found["progress"]["state"], found["result"]) == ("stopped", first["result"])
+        assert ask(again=True)["result"] is None
+    once_more = ask()
+    assert (once_more["progress"]["state"], once_more["result"]["questions"]) == ("done", 1)
 
 
 def test_what_is_wrong_is_refused(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,9 @@ def show(path: ComparisonPath) -> Response:
     """How far a comparison is, and as `result` what came out, without any document's text."""
     here = served().comparisons
     progress = here.progress(path.comparison_id)
-    result = here.result(path.comparison_id) if progress.state == "done" else None
+    # one that ends just now is not told to be running with what came out
+    busy = progress.state in ("running", "stopping")
+    result = None if busy else here.result(path.comparison_id)
     return jsonify({"progress": to_json(progress), "result": result})
 
 

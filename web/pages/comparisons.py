@@ -31,7 +31,8 @@ def show(comparison_id: str) -> str:
     """How far a comparison is, or what came out."""
     here = served().comparisons
     progress = here.progress(comparison_id)
-    result = here.result(comparison_id)
+    busy = progress.state in ("running", "stopping")
+    result = None if busy else here.result(comparison_id)
     report = Markup(render_part(result)) if result else None
     return render_template("comparison.html", progress=progress, report=report)
 

@@ -192,6 +192,8 @@ def _there(
         time.sleep(_LOOK_SECONDS)
     if state["state"] == "failed":
         raise CloisterError(state["problem"])
+    if state["state"] == "stopped":  # there may be what came out before
+        return None
     result: Mapping[str, Any] | None = found["result"]
     return result
 

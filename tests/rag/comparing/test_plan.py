@@ -16,6 +16,7 @@ from rag.errors import UnknownCollection, UsageError
 from rag.evaluation.questions import parse_questions
 from rag.library import open_catalog
 from rag.models.folder import MANIFEST, Manifest
+from rag.models.hardware import Memory
 from rag.settings import Settings
 from rag.testing import fake_settings
 
@@ -98,6 +99,28 @@ def test_its_name_changes_with_what_decides_its_answers(
     (settings.models_path / "one" / "config.json").write_text('{"called": "two"}')
     others.append(make_plan(settings, catalog, names, ITEMS, "q.jsonl"))
     assert len({plan.id, *(other.id for other in others)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("__version__", "0.0.0"),
+        ("fingerprint_of", lambda _: "0" * 12),
+        ("memory_for", lambda _: Memory("cuda:0", "memory of the GPU of another machine", 0)),
+    ],
+    ids=["version", "calibration", "device"],
+)
+def test_what_another_version_or_machine_answers_is_another_comparison(
+    what: str,
+    other: object,
+    settings: Settings,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = make_plan(settings, catalog, ("one", "none"), ITEMS, "q.jsonl")
+    assert make_plan(settings, catalog, ("one", "none"), ITEMS, "q.jsonl").id == plan.id
+    monkeypatch.setattr(f"rag.comparing.plan.{what}", other)
+    assert make_plan(settings, catalog, ("one", "none"), ITEMS, "q.jsonl").id != plan.id
 
 
 def test_what_may_not_be_asked_is_refused_before_anything_is(

@@ -98,7 +98,7 @@ def result(*models: Mapping[str, Any], differences: Any = (), **more: Any) -> di
         ],
         "per_hour": None,
         "currency": "",
-        "beside": True,
+        "beside": 0,
         "made_with": {"cloister": "0", "prompt_version": "1", "embedder": "e"},
         **more,
     }
@@ -174,6 +174,17 @@ def test_the_page_draws_what_the_figures_say() -> None:
     assert re.search(r'cx="300\.0" cy="68\.0" r="6"', page)
     # and in the chart of good against fast: 4 s of 4 are at the right edge
     assert '<circle class="dot" cx="100.0" cy="25.0" r="3.4"/>' in page
+
+
+@pytest.mark.parametrize(
+    ("beside", "told"),
+    [(0, ""), (7, "7 of 120 answers were made while a server"), (120, "beside the one that the")],
+    ids=["none", "some", "all"],
+)
+def test_the_page_says_which_answers_a_server_made_beside_others(beside: int, told: str) -> None:
+    page = render({**APART, "beside": beside})
+    assert told in page
+    assert ("may hold some of theirs" in page) == bool(told)
 
 
 def test_its_rules_are_for_reports_only() -> None:

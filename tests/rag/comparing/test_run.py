@@ -24,6 +24,7 @@ from rag.comparing.store import open_ledger
 from rag.errors import ModelError
 from rag.generation import Generator, load_generator
 from rag.library import Library
+from rag.llm_room import Need
 from rag.settings import Settings
 from rag.testing import fake_library
 from tests.rag.comparing.scripted import (
@@ -206,6 +207,20 @@ def test_one_that_cannot_be_loaded_is_named_and_the_others_go_on(library: Librar
     assert skipped == {"name": "two", "reason": "The model two needs 99 GB of RAM."}
 
 
+def test_answers_that_were_timed_beside_others_are_counted(library: Library) -> None:
+    plan = make_plan(library.settings, library.catalog, ("one", "none"), questions(2), "q.jsonl")
+    overview, stop = begin(library, plan), threading.Event()
+
+    def tell(step: Step) -> None:
+        if step.model == "none":
+            stop.set()
+
+    with pytest.raises(Stopped):
+        do(library, plan, overview, alone(Loader({"one": GOOD})), tell, stop)
+    hold = holding.beside(library, Loader({}))
+    assert do(library, plan, overview, hold, lambda _: None, threading.Event())["beside"] == 2
+
+
 def test_where_none_can_be_asked_it_is_said(library: Library) -> None:
     def load(settings: Settings) -> Generator | None:
         raise ModelError(f"No room for {settings.llm_model}.")
@@ -320,6 +335,30 @@ def test_the_memory_of_a_model_is_the_most_of_its_answers(
     result = compare(library, Loader({"one": GOOD}), ("one", "none"), most=1)
     assert [model["memory"] for model in result["models"]] == [5, 9]
     assert "kernel" in result["models"][0]["memory_how"]
+
+
+def test_idle_models_that_questions_chose_make_room(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, loader = library.other_llms, Loader({"one": GOOD, "two": GOOD})
+    monkeypatch.setattr("rag.llm_shelf.load_generator", loader)
+    monkeypatch.setattr("rag.llm_shelf.model_need", lambda _: Need(0, "cpu"))
+    with shelf.use("two", threading.Event()) as chosen:
+        assert chosen is not None
+    # one fits where two is not
+    monkeypatch.setattr("rag.models.room.needed_bytes", lambda *_: 10)
+    monkeypatch.setattr("rag.models.room.free_bytes", lambda _: 0 if shelf.loaded else 10)
+    plan = make_plan(library.settings, library.catalog, ("one", "none"), questions(1), "q.jsonl")
+    entry = plan.entries[0]
+    with pytest.raises(ModelError, match="does not fit beside"):
+        holding.refuse_too_large(library, entry)
+    holding.refuse_too_large(library, entry, 10)
+    with holding.beside(library, loader)(entry, threading.Event()):
+        assert loader.log == ["load two", "close two", "load one"]
+    with shelf.use("two", threading.Event()), pytest.raises(ModelError, match="does not fit"):
+        # what answers is not freed
+        holding.beside(library, loader)(entry, threading.Event()).__enter__()
+    shelf.free_unused()
 
 
 def test_a_model_in_memory_is_used_as_it_is(library: Library) -> None:

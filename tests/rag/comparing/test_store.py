@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,33 @@ def test_they_are_listed_newest_first_and_deleted(settings: Settings) -> None:
     store.delete(settings, ID)
     assert [one.id for one in store.list_overviews(settings)] == [other]
     assert not (settings.home / "comparisons" / ID).exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"models": None},
+        {"models": [1]},
+        {"colour": "red"},
+        {"begun": 5},
+        {"total": "six"},
+        {"id": f"cmp_{'2' * 16}"},
+    ],
+    ids=["no models", "numbers", "further key", "no moment", "no count", "of another"],
+)
+def test_one_that_is_damaged_is_left_out(change: dict[str, object], settings: Settings) -> None:
+    other = f"cmp_{'1' * 16}"
+    for one in (ID, other):
+        store.open_ledger(settings, one)
+        store.write_overview(settings, replace(OVERVIEW, id=one))
+    path = settings.home / "comparisons" / ID / "overview.json"
+    stored = json.loads(path.read_text())
+    missing = {key: value for key, value in stored.items() if key != "questions"}
+    for wrong in ({**stored, **change}, missing):
+        path.write_text(json.dumps(wrong))
+        assert [one.id for one in store.list_overviews(settings)] == [other]
+        with pytest.raises(NotFound):
+            store.read_overview(settings, ID)
 
 
 @pytest.mark.parametrize("name", [ID, "..", "cmp_..", f"{ID}/..", f"cmp_{'A' * 16}", ""], ids=str)
