@@ -164,11 +164,13 @@ class Answerer:
         generator: Generator | None,
         made_with: MadeWith | None,
         stop: threading.Event,
+        looking: bool = True,
     ) -> Answer:
         """An answer from passages that are given, with all `parameters`; it is not recorded.
 
         What is known of how it was made the first time decides: the order of the passages in the
-        prompt, and the answerability below which it declines.
+        prompt, and the answerability below which it declines. Other versions of the documents are
+        looked at unless it was made without `looking`.
         """
         known = made_with or self._made_with
         run = _Run(
@@ -179,7 +181,7 @@ class Answerer:
             started=time.perf_counter(),
             parameters=question.parameters,
             made_with=replace(self._made_with, prompt_passages=known.prompt_passages),
-            versions=Versions(self._catalog, standalone, passages),
+            versions=Versions(self._catalog, standalone, passages, looking=looking),
             model=generator.info if generator else NO_MODEL,
         )
         self._weigh(run)

@@ -63,10 +63,20 @@ class Other:
 
 
 class Versions:
-    """The other versions of what one answer rests on. `passages` are those of the answer."""
+    """The other versions of what one answer rests on. `passages` are those of the answer.
 
-    def __init__(self, catalog: Catalog, question: str, passages: Sequence[Passage]) -> None:
+    Without `looking` there are none, as for answers of before other versions were looked at.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        question: str,
+        passages: Sequence[Passage],
+        looking: bool = True,
+    ) -> None:
         self._catalog = catalog
+        self._looking = looking
         self._years = years_asked(question)
         self._wants_old = bool(_ASKS_FOR_OLD.search(question))
         self._passages = tuple(passages)
@@ -145,6 +155,8 @@ class Versions:
 
     def others(self, span: Span) -> tuple[Other, ...]:
         """The sentences of other versions that say something else, one a document."""
+        if not self._looking:
+            return ()
         key = (span.passage.chunk_id, span.start, span.end)
         if key not in self._found:
             self._found[key] = tuple(self._look(span))

@@ -99,7 +99,13 @@ def replay(library: Library, answer_id: str, stop: threading.Event | None = None
                 parameters=parameters,
             )
             again = answerer.answer_again(
-                question, record["standalone_question"], passages, generator, made_with, stop
+                question,
+                record["standalone_question"],
+                passages,
+                generator,
+                made_with,
+                stop,
+                looking="disagreements" in record,
             )
     except (ModelError, NotFound, UsageError) as error:
         found.append(Difference("model", _named(model), str(error)))

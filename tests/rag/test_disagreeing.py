@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from rag import answering
 from rag.catalog.answers import read_answer
 from rag.catalog.documents import remove
 from rag.catalog.pages import read_page
+from rag.catalog.schema import answers
 from rag.commands.ask import _show
+from rag.disagreeing import Versions
 from rag.errors import NotFound
 from rag.library import Library
 from rag.records import Filters, Question
+from rag.replaying import replay
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.reading import add_text, read_all
 
@@ -33,6 +40,7 @@ Claims are handed in within {days} days after the end of the trip, to {name} in 
 OLD = POLICY.format(limit=120, days=60, name="Anna Kowalska")
 NEW = POLICY.format(limit=145, days=30, name="Anna Kowalska")
 LIMIT = "What is the hotel limit per night including breakfast?"
+COMPANION = f"{LIMIT} Are costs of a companion paid?"
 AGREEMENT = """Service agreement
 
 This agreement is made between Kestrel Weir and {party}, and covers the cleaning of the offices.
@@ -89,17 +97,53 @@ def test_the_newer_version_answers_and_the_older_is_told(
     assert read_answer(library.catalog, answer["id"])["disagreements"] == answer["disagreements"]
 
 
-def test_a_newer_version_that_was_ranked_too_low_is_read_as_well(tmp_path: Path) -> None:
-    library = fake_library(tmp_path, retrieval_passages=1)
-    FakeLLM.replies = []
+def add_guides(library: Library) -> None:
+    """Two versions of which COMPANION finds the older one first."""
     more = "Minibar, films, laundry, and drinks in the lobby are not refunded, nor is parking."
     add(library, guide_2025=NEW.replace("Costs of a companion are never paid.", more))
     add(library, guide_2024=OLD)
-    answer = ask(library, f"{LIMIT} Are costs of a companion paid?")
+
+
+def change_record(
+    library: Library, answer_id: str, change: Callable[[dict[str, Any]], object]
+) -> None:
+    record = dict(read_answer(library.catalog, answer_id))
+    change(record)
+    with library.catalog.write() as connection:
+        row = update(answers).where(answers.c.id == answer_id)
+        connection.execute(row.values(record=json.dumps(record)))
+
+
+def test_a_newer_version_that_was_ranked_too_low_is_read_as_well(tmp_path: Path) -> None:
+    library = fake_library(tmp_path, retrieval_passages=1)
+    FakeLLM.replies = []
+    add_guides(library)
+    answer = ask(library, COMPANION)
     library.close()
     assert "145 euros" in answer["text"]
     assert [p["source"] for p in answer["passages"]] == ["guide_2025.txt", "guide_2024.txt"]
     assert [told["source"] for told in answer["disagreements"]] == ["guide_2024.txt"]
+
+
+def test_an_answer_of_before_versions_were_looked_at_is_made_again_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = fake_library(tmp_path, retrieval_passages=1)
+    add_guides(library)
+    reply = "The hotel limit is 120 euros per night including breakfast."
+    FakeLLM.replies = [reply]
+    with monkeypatch.context() as before:
+        before.setattr(answering, "Versions", partial(Versions, looking=False))
+        answer = ask(library, COMPANION)
+    assert "120 euros" in answer["text"]
+    assert answer["made_with"]["prompt_passages"] == [0]
+    FakeLLM.replies = [reply]
+    assert not replay(library, answer["id"]).same  # one that knew of versions would say 145
+    change_record(library, answer["id"], lambda record: record.pop("disagreements"))
+    FakeLLM.replies = [reply]
+    found = replay(library, answer["id"])
+    library.close()
+    assert (found.same, found.differences) == (True, ())
 
 
 def test_the_command_tells_it_below_the_citations(
