@@ -181,7 +181,7 @@ def _ask(drafts: DraftFile, row: Row) -> str:
         )
         if choice == "e":
             question = click.prompt("Question", default=row["question"])
-            answer = click.prompt("Answer", default=row["answers"][0])
+            answer = click.prompt("Answer", default=next(iter(row.get("answers", ())), ""))
             try:
                 drafts.change(row, question.strip(), answer.strip())
             except UsageError as error:
@@ -194,8 +194,11 @@ def _ask(drafts: DraftFile, row: Row) -> str:
 
 def _show(row: Mapping[str, Any]) -> None:
     click.secho(printable(row["question"]), bold=True)
-    click.echo(f"  answer: {printable(' | '.join(row['answers']))}")
-    for place in row["evidence"]:
-        quote = printable(" ".join(place["quote"].split()))
-        click.echo(f"  {printable(place['source'])}, page {place['page']}: “{quote}”")
+    click.echo(f"  answer: {printable(' | '.join(row.get('answers', ()))) or '(none)'}")
+    for place in row.get("evidence", ()):
+        where = printable(place["source"])
+        if place.get("page") is not None:
+            where += f", page {printable(place['page'])}"
+        quote = printable(" ".join(place.get("quote", "").split()))
+        click.echo(f"  {where}: “{quote}”" if quote else f"  {where}")
     sys.stdout.flush()

@@ -77,14 +77,17 @@ class DraftFile:
         self._save()
 
     def change(self, row: Row, question: str, answer: str) -> None:
-        """Put other words in a draft's place; it stays undecided. Raises UsageError."""
+        """Put other words in a draft's place; it stays undecided. Raises UsageError.
+
+        One that has no answer may stay without.
+        """
         if self.has(question, but=row):
             raise UsageError("That question stands in the file already. Change it.")
         changed = {
             **row,
             "id": known_by(question),
             "question": question,
-            "answers": [answer],
+            "answers": [answer] if answer or row.get("answers") else [],
             "split": split_of(question),
         }
         try:

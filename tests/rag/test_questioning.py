@@ -238,6 +238,24 @@ def test_an_edit_that_is_another_draft_is_refused(library: Library, tmp_path: Pa
     assert [json.loads(line) for line in file.read_text("utf-8").splitlines()] == rows
 
 
+def test_a_draft_with_little_in_it_is_gone_through_too(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "drafts.jsonl"
+    places = [{"source": "a.txt"}, {"source": "b.txt", "page": None, "quote": "So it is."}]
+    given = [
+        {"question": "Who owns the moon?", "approved": False},
+        {"question": "Who owns the sun?", "answers": [], "evidence": places, "approved": False},
+    ]
+    file.write_text("\n".join(map(json.dumps, given)), "utf-8")
+    done = run(library, "approve", str(file), given="e\n\nNobody\ny\ne\nWhose is it?\n\nn\n")
+    assert done.exit_code == 0, done.output
+    assert "answer: (none)" in done.output
+    assert "  a.txt\n  b.txt: “So it is.”\n" in done.output
+    first, second = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert (first["question"], first["answers"]) == ("Who owns the moon?", ["Nobody"])
+    assert (second["question"], second["answers"]) == ("Whose is it?", [])
+    assert (first["approved"], second["approved"]) == (True, False)
+
+
 def test_approved_drafts_become_examples(library: Library, tmp_path: Path) -> None:
     file, examples = tmp_path / "drafts.jsonl", tmp_path / "examples.jsonl"
     draft(library, file)
