@@ -180,8 +180,8 @@ def _ask(drafts: DraftFile, row: Row) -> str:
             )
         )
         if choice == "e":
-            question = click.prompt("Question", default=row["question"])
-            answer = click.prompt("Answer", default=next(iter(row.get("answers", ())), ""))
+            question = _prompt("Question", row["question"])
+            answer = _prompt("Answer", next(iter(row.get("answers", ())), ""))
             try:
                 drafts.change(row, question.strip(), answer.strip())
             except UsageError as error:
@@ -190,6 +190,11 @@ def _ask(drafts: DraftFile, row: Row) -> str:
         if choice in ("y", "n"):
             drafts.decide(row, choice == "y")
         return choice
+
+
+def _prompt(what: str, text: str) -> str:
+    """Ask for other words than the text, which stands above and is kept where none are given."""
+    return str(click.prompt(f"{what} (Enter keeps it)", default=text, show_default=False))
 
 
 def _show(row: Mapping[str, Any]) -> None:

@@ -256,6 +256,22 @@ def test_a_draft_with_little_in_it_is_gone_through_too(library: Library, tmp_pat
     assert (first["approved"], second["approved"]) == (True, False)
 
 
+def test_what_a_draft_holds_does_nothing_to_the_terminal(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "drafts.jsonl"
+    acts = "\x1b[2J\x07"
+    place = {"source": f"a{acts}.txt", "page": 1, "quote": f"Here{acts}."}
+    row = {"question": f"Who{acts}?", "answers": [f"Nobody{acts}"], "evidence": [place]}
+    file.write_text(json.dumps({**row, "approved": False}), "utf-8")
+    done = CliRunner().invoke(
+        questions, ["approve", str(file)], "e\n\n\ny\n", obj=library.settings, color=True
+    )
+    assert "1 approved" in done.output
+    assert "\x1b[2J" not in done.output
+    assert "\x07" not in done.output
+    kept = json.loads(file.read_text("utf-8"))
+    assert (kept["question"], kept["answers"]) == (row["question"], row["answers"])
+
+
 def test_approved_drafts_become_examples(library: Library, tmp_path: Path) -> None:
     file, examples = tmp_path / "drafts.jsonl", tmp_path / "examples.jsonl"
     draft(library, file)
