@@ -64,12 +64,14 @@ def draft(
     from rag.session import open_session
 
     check_targets([], None, file)
-    drafts = DraftFile(file, new=True)
     dropped: Counter[str] = Counter()
     made = tried = 0
     catalog = open_catalog(settings)
     try:
-        with open_session(settings, "cloister questions draft") as session:
+        with (
+            DraftFile(file, new=True) as drafts,
+            open_session(settings, "cloister questions draft") as session,
+        ):
             for target in draw(catalog, collections or None, seed):
                 if made == count or tried == count * _PATIENCE:
                     break
@@ -110,14 +112,14 @@ def approve(settings: Settings, file: Path) -> None:
     """
     from rag.questioning.drafts import DraftFile
 
-    drafts = DraftFile(file)
-    waiting = drafts.waiting()
-    for number, row in enumerate(waiting, 1):
-        click.echo(f"\n{number} of {len(waiting)}")
-        if _ask(drafts, row) == "q":
-            break
-    approved = sum(row.get("approved") is True for row in drafts.rows)
-    left = len(drafts.waiting())
+    with DraftFile(file) as drafts:
+        waiting = drafts.waiting()
+        for number, row in enumerate(waiting, 1):
+            click.echo(f"\n{number} of {len(waiting)}")
+            if _ask(drafts, row) == "q":
+                break
+        approved = sum(row.get("approved") is True for row in drafts.rows)
+        left = len(drafts.waiting())
     click.echo(f"\n{approved} approved, {left} left to decide on, in {printable(file)}.")
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rag.commands.questions import questions
-from rag.errors import UsageError
+from rag.errors import Busy, NotFound, UsageError
 from rag.evaluation.questions import read_questions
 from rag.library import Library
 from rag.questioning import checks
@@ -168,13 +168,33 @@ def test_good_drafts_are_kept_and_the_others_counted(library: Library, tmp_path:
 
 
 def test_the_same_question_is_asked_once(library: Library, tmp_path: Path) -> None:
-    file = DraftFile(tmp_path / "drafts.jsonl", new=True)
     target = target_of(FERRY)
     FakeLLM.replies = [ASKED[FERRY]]
-    file.add(target, propose(library, target))
-    assert file.has(ASKED[FERRY].upper())
-    assert file.has_target(target)
-    assert not file.has(ASKED[GATE])
+    with DraftFile(tmp_path / "drafts.jsonl", new=True) as file:
+        file.add(target, propose(library, target))
+        assert file.has(ASKED[FERRY].upper())
+        assert file.has_target(target)
+        assert not file.has(ASKED[GATE])
+
+
+def test_drafts_are_written_by_one_process_at_a_time(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "drafts.jsonl"
+    row = {"question": "Who owns the moon?", "approved": False}
+    file.write_text(json.dumps(row), "utf-8")
+    (tmp_path / "link.jsonl").symlink_to(file)
+    for name in ("drafts.jsonl", "link.jsonl"):
+        with DraftFile(tmp_path / name, new=True):
+            for command in (["approve", str(file)], ["draft", str(file)]):
+                refused = run(library, *command)
+                assert isinstance(refused.exception, Busy)
+                assert f"has {file} open. Wait" in str(refused.exception)
+        assert "1 left" in run(library, "approve", str(file), given="q\n").output
+    with pytest.raises(NotFound):
+        DraftFile(tmp_path / "no" / "drafts.jsonl")
+    file.write_text("{", "utf-8")
+    with pytest.raises(UsageError, match="line 1"):
+        DraftFile(file)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drafts.jsonl", "link.jsonl"]
 
 
 def test_the_judge_has_a_say(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
