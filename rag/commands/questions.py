@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,6 @@ from rag.settings import Settings
 if TYPE_CHECKING:
     from rag.questioning.drafts import DraftFile, Row
 
-# so many sentences are tried for each draft that is wanted
-_PATIENCE = 12
 _CHOICES = {"y": "yes", "n": "no", "e": "edit", "s": "skip", "q": "quit"}
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 
@@ -58,47 +55,32 @@ def draft(
     """
     from rag.evaluation.files import check_targets
     from rag.library import open_catalog
-    from rag.questioning.checks import TWICE
     from rag.questioning.drafts import DraftFile
+    from rag.questioning.filling import fill
     from rag.questioning.targets import draw
     from rag.session import open_session
 
     check_targets([], None, file)
-    dropped: Counter[str] = Counter()
-    made = tried = 0
     catalog = open_catalog(settings)
     try:
         with (
             DraftFile(file, new=True) as drafts,
             open_session(settings, "cloister questions draft") as session,
         ):
-            for target in draw(catalog, collections or None, seed):
-                if made == count or tried == count * _PATIENCE:
-                    break
-                if drafts.has_target(target):
-                    continue
-                tried += 1
-                proposal = session.propose(target)
-                wrong = proposal.wrong
-                if wrong is None and drafts.has(proposal.question):
-                    wrong = TWICE
-                if wrong is None:
-                    drafts.add(target, proposal)
-                    made += 1
-                    click.echo(f"{made} of {count}: {printable(proposal.question)}", err=True)
-                else:
-                    dropped[wrong] += 1
+            targets = draw(catalog, collections or None, seed)
+            done = fill(drafts, targets, session, count, _tell)
     finally:
         catalog.close()
     if as_json:
-        click.echo(json_line({"drafts": made, "tried": tried, "dropped": dict(dropped)}))
+        told = {"drafts": done.made, "tried": done.tried, "dropped": dict(done.dropped)}
+        click.echo(json_line(told))
         return
-    for reason, number in dropped.most_common():
+    for reason, number in done.dropped.most_common():
         click.echo(f"Dropped, {reason}: {number}")
-    click.echo(f"{made} drafts of {tried} sentences tried, in {printable(file)}.")
-    if made < count:
+    click.echo(f"{done.made} drafts of {done.tried} sentences tried, in {printable(file)}.")
+    if done.made < count:
         click.echo("There were no more sentences to ask about that gave a draft.")
-    if made:
+    if done.made:
         click.echo(f"Read and approve them: cloister questions approve {printable(file)}")
 
 
@@ -168,6 +150,10 @@ def tell_drafts(count: int) -> None:
         else (f"{count} drafts that nobody approved are")
     )
     click.echo(f"{number} left out. To read them: cloister questions approve FILE", err=True)
+
+
+def _tell(line: str) -> None:
+    click.echo(printable(line), err=True)
 
 
 def _ask(drafts: DraftFile, row: Row) -> str:

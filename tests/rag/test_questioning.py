@@ -17,7 +17,8 @@ from rag.library import Library
 from rag.questioning import checks
 from rag.questioning.checks import question_in, wrong_with
 from rag.questioning.drafts import DraftFile
-from rag.questioning.proposing import propose
+from rag.questioning.filling import GONE, Filled, fill
+from rag.questioning.proposing import Proposal, propose
 from rag.questioning.targets import Target, draw, targets_of
 from rag.records import Passage
 from rag.session import LocalSession
@@ -165,6 +166,50 @@ def test_good_drafts_are_kept_and_the_others_counted(library: Library, tmp_path:
     told = json.loads(done.stdout)
     assert (told["drafts"], told["tried"]) == (1, 2)
     assert len(file.read_text("utf-8").splitlines()) == 2
+
+
+class Talking:
+    """A session that raises or gives what is `said`, one after another."""
+
+    def __init__(self, *said: Exception | str) -> None:
+        self.said = list(said)
+
+    def propose(self, target: Target) -> Proposal:
+        said = self.said.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return Proposal(said, None, "m")
+
+
+def filled(path: Path, session: Any, count: int = 3) -> tuple[Filled, list[str], list[float]]:
+    """What `fill` made of the three sentences, what it told, and how long it waited."""
+    lines: list[str] = []
+    waits: list[float] = []
+    with DraftFile(path, new=True) as drafts:
+        targets = map(target_of, ASKED)
+        done = fill(drafts, targets, session, count, lines.append, waits.append)
+    return done, lines, waits
+
+
+def test_one_sentence_does_not_end_the_drafting(tmp_path: Path) -> None:
+    busy = Busy("Too many answers are under way.")
+    session = Talking(busy, busy, ASKED[FERRY], NotFound("There is no such sentence."), ASKED[GATE])
+    done, lines, waits = filled(tmp_path / "drafts.jsonl", session)
+    assert (done.made, done.tried, dict(done.dropped)) == (2, 3, {GONE: 1})
+    assert waits == [1, 2]
+    assert lines[0] == "Too many answers are under way. Asking again in 1 s."
+
+
+def test_what_was_drafted_is_kept_where_the_llm_stays_busy(tmp_path: Path) -> None:
+    session = Talking(ASKED[FERRY], *[Busy("Busy.")] * 9)
+    with pytest.raises(Busy):
+        filled(tmp_path / "drafts.jsonl", session)
+    assert len(session.said) == 2
+    with DraftFile(tmp_path / "drafts.jsonl") as drafts:
+        assert [row["question"] for row in drafts.rows] == [ASKED[FERRY]]
+    # what another try cannot mend ends it
+    with pytest.raises(UsageError, match="No LLM"):
+        filled(tmp_path / "drafts.jsonl", Talking(UsageError("No LLM is in use.")))
 
 
 def test_the_same_question_is_asked_once(library: Library, tmp_path: Path) -> None:
