@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,6 @@ from rag.settings import Settings
 if TYPE_CHECKING:
     from rag.questioning.drafts import DraftFile, Row
 
-# so many sentences are tried for each draft that is wanted
-_PATIENCE = 12
 _CHOICES = {"y": "yes", "n": "no", "e": "edit", "s": "skip", "q": "quit"}
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 
@@ -58,45 +55,32 @@ def draft(
     """
     from rag.evaluation.files import check_targets
     from rag.library import open_catalog
-    from rag.questioning.checks import TWICE
     from rag.questioning.drafts import DraftFile
+    from rag.questioning.filling import fill
     from rag.questioning.targets import draw
     from rag.session import open_session
 
     check_targets([], None, file)
-    drafts = DraftFile(file, new=True)
-    dropped: Counter[str] = Counter()
-    made = tried = 0
     catalog = open_catalog(settings)
     try:
-        with open_session(settings, "cloister questions draft") as session:
-            for target in draw(catalog, collections or None, seed):
-                if made == count or tried == count * _PATIENCE:
-                    break
-                if drafts.has_target(target):
-                    continue
-                tried += 1
-                proposal = session.propose(target)
-                wrong = proposal.wrong
-                if wrong is None and drafts.has(proposal.question):
-                    wrong = TWICE
-                if wrong is None:
-                    drafts.add(target, proposal)
-                    made += 1
-                    click.echo(f"{made} of {count}: {printable(proposal.question)}", err=True)
-                else:
-                    dropped[wrong] += 1
+        with (
+            DraftFile(file, new=True) as drafts,
+            open_session(settings, "cloister questions draft") as session,
+        ):
+            targets = draw(catalog, collections or None, seed)
+            done = fill(drafts, targets, session, count, _tell)
     finally:
         catalog.close()
     if as_json:
-        click.echo(json_line({"drafts": made, "tried": tried, "dropped": dict(dropped)}))
+        told = {"drafts": done.made, "tried": done.tried, "dropped": dict(done.dropped)}
+        click.echo(json_line(told))
         return
-    for reason, number in dropped.most_common():
+    for reason, number in done.dropped.most_common():
         click.echo(f"Dropped, {reason}: {number}")
-    click.echo(f"{made} drafts of {tried} sentences tried, in {printable(file)}.")
-    if made < count:
+    click.echo(f"{done.made} drafts of {done.tried} sentences tried, in {printable(file)}.")
+    if done.made < count:
         click.echo("There were no more sentences to ask about that gave a draft.")
-    if made:
+    if done.made:
         click.echo(f"Read and approve them: cloister questions approve {printable(file)}")
 
 
@@ -110,14 +94,14 @@ def approve(settings: Settings, file: Path) -> None:
     """
     from rag.questioning.drafts import DraftFile
 
-    drafts = DraftFile(file)
-    waiting = drafts.waiting()
-    for number, row in enumerate(waiting, 1):
-        click.echo(f"\n{number} of {len(waiting)}")
-        if _ask(drafts, row) == "q":
-            break
-    approved = sum(row.get("approved") is True for row in drafts.rows)
-    left = len(drafts.waiting())
+    with DraftFile(file) as drafts:
+        waiting = drafts.waiting()
+        for number, row in enumerate(waiting, 1):
+            click.echo(f"\n{number} of {len(waiting)}")
+            if _ask(drafts, row) == "q":
+                break
+        approved = sum(row.get("approved") is True for row in drafts.rows)
+        left = len(drafts.waiting())
     click.echo(f"\n{approved} approved, {left} left to decide on, in {printable(file)}.")
 
 
@@ -168,6 +152,10 @@ def tell_drafts(count: int) -> None:
     click.echo(f"{number} left out. To read them: cloister questions approve FILE", err=True)
 
 
+def _tell(line: str) -> None:
+    click.echo(printable(line), err=True)
+
+
 def _ask(drafts: DraftFile, row: Row) -> str:
     """Ask a person about a draft until there is a decision, and note it."""
     while True:
@@ -180,8 +168,8 @@ def _ask(drafts: DraftFile, row: Row) -> str:
             )
         )
         if choice == "e":
-            question = click.prompt("Question", default=row["question"])
-            answer = click.prompt("Answer", default=row["answers"][0])
+            question = _prompt("Question", row["question"])
+            answer = _prompt("Answer", next(iter(row.get("answers", ())), ""))
             try:
                 drafts.change(row, question.strip(), answer.strip())
             except UsageError as error:
@@ -192,10 +180,18 @@ def _ask(drafts: DraftFile, row: Row) -> str:
         return choice
 
 
+def _prompt(what: str, text: str) -> str:
+    """Ask for other words than the text, which stands above and is kept where none are given."""
+    return str(click.prompt(f"{what} (Enter keeps it)", default=text, show_default=False))
+
+
 def _show(row: Mapping[str, Any]) -> None:
     click.secho(printable(row["question"]), bold=True)
-    click.echo(f"  answer: {printable(' | '.join(row['answers']))}")
-    for place in row["evidence"]:
-        quote = printable(" ".join(place["quote"].split()))
-        click.echo(f"  {printable(place['source'])}, page {place['page']}: “{quote}”")
+    click.echo(f"  answer: {printable(' | '.join(row.get('answers', ()))) or '(none)'}")
+    for place in row.get("evidence", ()):
+        where = printable(place["source"])
+        if place.get("page") is not None:
+            where += f", page {printable(place['page'])}"
+        quote = printable(" ".join(place.get("quote", "").split()))
+        click.echo(f"  {where}: “{quote}”" if quote else f"  {where}")
     sys.stdout.flush()

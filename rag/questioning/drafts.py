@@ -6,10 +6,13 @@ without `approved` is a question that was never a draft.
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any
 
-from rag.errors import NotFound, UsageError
+from rag.errors import Busy, NotFound, UsageError
 from rag.evaluation.files import write_rows
 from rag.evaluation.questions import item_of, known_by, read_lines
 from rag.evaluation.rated import split_of
@@ -21,17 +24,46 @@ Row = dict[str, Any]
 
 
 class DraftFile:
-    """The rows of a file; every change is written at once, whole or not at all."""
+    """The rows of a file; every change is written at once, whole or not at all.
+
+    No other process has the file as drafts until this one is closed.
+    """
 
     def __init__(self, path: Path, new: bool = False) -> None:
-        """Read it. Where it is `new` it need not be there. Raises NotFound, UsageError."""
-        self._path = path
+        """Read it. Where it is `new` it need not be there.
+
+        Raises NotFound, UsageError, and Busy where another process has it.
+        """
+        self._path = path.resolve()
+        self._lock_path = self._path.with_name(f".{self._path.name}.lock")
+        if not new and not path.exists():
+            read_lines(path)
+        self._lock = self._locked(path)
         try:
             self.rows: list[Row] = [dict(row) for row in read_lines(path)]
-        except NotFound:
-            if not new or path.exists():
+        except BaseException as error:
+            if not isinstance(error, NotFound) or not new or path.exists():
+                self.close()
                 raise
             self.rows = []
+
+    def __enter__(self) -> DraftFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the file to others."""
+        if not self._lock.closed:
+            # while it is held, so that nobody holds the one that goes
+            self._lock_path.unlink(missing_ok=True)
+            self._lock.close()
 
     def waiting(self) -> list[Row]:
         """The drafts that nobody has decided on."""
@@ -77,14 +109,17 @@ class DraftFile:
         self._save()
 
     def change(self, row: Row, question: str, answer: str) -> None:
-        """Put other words in a draft's place; it stays undecided. Raises UsageError."""
+        """Put other words in a draft's place; it stays undecided. Raises UsageError.
+
+        One that has no answer may stay without.
+        """
         if self.has(question, but=row):
             raise UsageError("That question stands in the file already. Change it.")
         changed = {
             **row,
             "id": known_by(question),
             "question": question,
-            "answers": [answer],
+            "answers": [answer] if answer or row.get("answers") else [],
             "split": split_of(question),
         }
         try:
@@ -93,6 +128,27 @@ class DraftFile:
             raise UsageError(f"That is no question: {error}.") from error
         row.update(changed)
         self._save()
+
+    def _locked(self, path: Path) -> IO[str]:
+        """The lock beside the file, held. Raises Busy and UsageError."""
+        while True:
+            try:
+                lock = self._lock_path.open("a")
+            except OSError as error:
+                raise UsageError(f"{path} cannot be changed here: {error.strerror}.") from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock.fileno()), self._lock_path.stat()):
+                    return lock
+            except BlockingIOError as error:
+                lock.close()
+                raise Busy(
+                    f"Another “cloister questions draft” or “approve” has {path} open. Wait until "
+                    "it ends, or end it with Ctrl-C: what it did is kept."
+                ) from error
+            except FileNotFoundError:  # the one before went with its holder
+                pass
+            lock.close()
 
     def _save(self) -> None:
         write_rows(self._path, self.rows)

@@ -11,13 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rag.commands.questions import questions
-from rag.errors import UsageError
+from rag.errors import Busy, NotFound, UsageError
 from rag.evaluation.questions import read_questions
 from rag.library import Library
 from rag.questioning import checks
 from rag.questioning.checks import question_in, wrong_with
 from rag.questioning.drafts import DraftFile
-from rag.questioning.proposing import propose
+from rag.questioning.filling import GONE, Filled, fill
+from rag.questioning.proposing import Proposal, propose
 from rag.questioning.targets import Target, draw, targets_of
 from rag.records import Passage
 from rag.session import LocalSession
@@ -167,14 +168,78 @@ def test_good_drafts_are_kept_and_the_others_counted(library: Library, tmp_path:
     assert len(file.read_text("utf-8").splitlines()) == 2
 
 
+class Talking:
+    """A session that raises or gives what is `said`, one after another."""
+
+    def __init__(self, *said: Exception | str) -> None:
+        self.said = list(said)
+
+    def propose(self, target: Target) -> Proposal:
+        said = self.said.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return Proposal(said, None, "m")
+
+
+def filled(path: Path, session: Any, count: int = 3) -> tuple[Filled, list[str], list[float]]:
+    """What `fill` made of the three sentences, what it told, and how long it waited."""
+    lines: list[str] = []
+    waits: list[float] = []
+    with DraftFile(path, new=True) as drafts:
+        targets = map(target_of, ASKED)
+        done = fill(drafts, targets, session, count, lines.append, waits.append)
+    return done, lines, waits
+
+
+def test_one_sentence_does_not_end_the_drafting(tmp_path: Path) -> None:
+    busy = Busy("Too many answers are under way.")
+    session = Talking(busy, busy, ASKED[FERRY], NotFound("There is no such sentence."), ASKED[GATE])
+    done, lines, waits = filled(tmp_path / "drafts.jsonl", session)
+    assert (done.made, done.tried, dict(done.dropped)) == (2, 3, {GONE: 1})
+    assert waits == [1, 2]
+    assert lines[0] == "Too many answers are under way. Asking again in 1 s."
+
+
+def test_what_was_drafted_is_kept_where_the_llm_stays_busy(tmp_path: Path) -> None:
+    session = Talking(ASKED[FERRY], *[Busy("Busy.")] * 9)
+    with pytest.raises(Busy):
+        filled(tmp_path / "drafts.jsonl", session)
+    assert len(session.said) == 2
+    with DraftFile(tmp_path / "drafts.jsonl") as drafts:
+        assert [row["question"] for row in drafts.rows] == [ASKED[FERRY]]
+    # what another try cannot mend ends it
+    with pytest.raises(UsageError, match="No LLM"):
+        filled(tmp_path / "drafts.jsonl", Talking(UsageError("No LLM is in use.")))
+
+
 def test_the_same_question_is_asked_once(library: Library, tmp_path: Path) -> None:
-    file = DraftFile(tmp_path / "drafts.jsonl", new=True)
     target = target_of(FERRY)
     FakeLLM.replies = [ASKED[FERRY]]
-    file.add(target, propose(library, target))
-    assert file.has(ASKED[FERRY].upper())
-    assert file.has_target(target)
-    assert not file.has(ASKED[GATE])
+    with DraftFile(tmp_path / "drafts.jsonl", new=True) as file:
+        file.add(target, propose(library, target))
+        assert file.has(ASKED[FERRY].upper())
+        assert file.has_target(target)
+        assert not file.has(ASKED[GATE])
+
+
+def test_drafts_are_written_by_one_process_at_a_time(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "drafts.jsonl"
+    row = {"question": "Who owns the moon?", "approved": False}
+    file.write_text(json.dumps(row), "utf-8")
+    (tmp_path / "link.jsonl").symlink_to(file)
+    for name in ("drafts.jsonl", "link.jsonl"):
+        with DraftFile(tmp_path / name, new=True):
+            for command in (["approve", str(file)], ["draft", str(file)]):
+                refused = run(library, *command)
+                assert isinstance(refused.exception, Busy)
+                assert f"has {file} open. Wait" in str(refused.exception)
+        assert "1 left" in run(library, "approve", str(file), given="q\n").output
+    with pytest.raises(NotFound):
+        DraftFile(tmp_path / "no" / "drafts.jsonl")
+    file.write_text("{", "utf-8")
+    with pytest.raises(UsageError, match="line 1"):
+        DraftFile(file)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drafts.jsonl", "link.jsonl"]
 
 
 def test_the_judge_has_a_say(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +301,40 @@ def test_an_edit_that_is_another_draft_is_refused(library: Library, tmp_path: Pa
     done = run(library, "approve", str(file), given=given)
     assert "stands in the file already" in done.output
     assert [json.loads(line) for line in file.read_text("utf-8").splitlines()] == rows
+
+
+def test_a_draft_with_little_in_it_is_gone_through_too(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "drafts.jsonl"
+    places = [{"source": "a.txt"}, {"source": "b.txt", "page": None, "quote": "So it is."}]
+    given = [
+        {"question": "Who owns the moon?", "approved": False},
+        {"question": "Who owns the sun?", "answers": [], "evidence": places, "approved": False},
+    ]
+    file.write_text("\n".join(map(json.dumps, given)), "utf-8")
+    done = run(library, "approve", str(file), given="e\n\nNobody\ny\ne\nWhose is it?\n\nn\n")
+    assert done.exit_code == 0, done.output
+    assert "answer: (none)" in done.output
+    assert "  a.txt\n  b.txt: “So it is.”\n" in done.output
+    first, second = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert (first["question"], first["answers"]) == ("Who owns the moon?", ["Nobody"])
+    assert (second["question"], second["answers"]) == ("Whose is it?", [])
+    assert (first["approved"], second["approved"]) == (True, False)
+
+
+def test_what_a_draft_holds_does_nothing_to_the_terminal(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "drafts.jsonl"
+    acts = "\x1b[2J\x07"
+    place = {"source": f"a{acts}.txt", "page": 1, "quote": f"Here{acts}."}
+    row = {"question": f"Who{acts}?", "answers": [f"Nobody{acts}"], "evidence": [place]}
+    file.write_text(json.dumps({**row, "approved": False}), "utf-8")
+    done = CliRunner().invoke(
+        questions, ["approve", str(file)], "e\n\n\ny\n", obj=library.settings, color=True
+    )
+    assert "1 approved" in done.output
+    assert "\x1b[2J" not in done.output
+    assert "\x07" not in done.output
+    kept = json.loads(file.read_text("utf-8"))
+    assert (kept["question"], kept["answers"]) == (row["question"], row["answers"])
 
 
 def test_approved_drafts_become_examples(library: Library, tmp_path: Path) -> None:

@@ -51,6 +51,17 @@ def test_the_sign_test_is_exact(wins: int, losses: int, p: float) -> None:
     assert sign_test(wins, losses) == pytest.approx(p, abs=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("wins", "losses", "p"),
+    [(1024, 0, 2.0**-1023), (2000, 2000, 1.0)],
+    ids=["one-sided", "even"],
+)
+def test_the_sign_test_bears_thousands_of_votes(wins: int, losses: int, p: float) -> None:
+    assert sign_test(wins, losses) == sign_test(losses, wins) == p
+    assert 0.02 < sign_test(1050, 950) < 0.03
+    assert sign_test(2000, 0) == 0.0
+
+
 def test_a_vote_is_kept_and_may_change(library: FakeLibrary) -> None:
     first, second = answer(library, "ans_a", ONE), answer(library, "ans_b", TWO)
     cast = cast_vote(library.catalog, first, second, "first", 7)
