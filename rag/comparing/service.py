@@ -103,7 +103,7 @@ class Comparisons:
                 )
             for entry in plan.entries:
                 # those that no answer uses are freed before it is loaded
-                refuse_too_large(library, entry, library.other_llms.bytes)
+                refuse_too_large(library, entry, library.other_llms.freeable())
             overview = begin(library, plan, again)
             self._running, self._step = plan.id, None
             self._stop = threading.Event()
