@@ -44,7 +44,7 @@ def use(settings: Settings, model: str | None, adapter: str, as_json: bool) -> N
     """
     server = open_server(settings)
     if model is None:
-        none = {"active": None, "changing": None, "last": None, "others": ()}
+        none: dict[str, Any] = {"active": None, "changing": None, "last": None, "others": ()}
         state = server.model_state() if server else none
         _show(settings, state, server is not None, as_json)
         return
