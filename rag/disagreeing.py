@@ -62,6 +62,20 @@ class Other:
     asked: Literal["this", "other"] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The evidence led by the version to be preferred, and the passages with that version's.
+
+    That one is at the place (from 0) `added` where retrieval had not found it so. `left_out` are
+    the passages that no LLM is to read: what an outdated version says, and what `added` repeats.
+    """
+
+    evidence: Evidence
+    passages: tuple[Passage, ...]
+    left_out: frozenset[Passage]
+    added: int | None
+
+
 class Versions:
     """The other versions of what one answer rests on. `passages` are those of the answer.
 
@@ -95,28 +109,26 @@ class Versions:
         """Whether another version that is to be preferred says something else."""
         return self.preferred(span) is not span
 
-    def newest(
-        self, evidence: Evidence, judge: Callable[[Sequence[Passage]], Evidence]
-    ) -> tuple[Evidence, tuple[Passage, ...], frozenset[str]]:
-        """The evidence, led by the version to be preferred where others say something else; the
-        answer's passages, with that one; and the chunks of those in which an outdated one says it.
+    def newest(self, evidence: Evidence, judge: Callable[[Sequence[Passage]], Evidence]) -> Newest:
+        """The evidence and the passages, led by the version to be preferred.
 
         `judge` finds the evidence of passages. How likely there is an answer stays as it was found.
         """
         best = telling(evidence.spans)[0]
         newest = self.preferred(best)
-        passages = self._passages
+        passages, added = self._passages, None
+        narrower: list[Passage] = []
         if newest is not best:
             evidence = _led_by(newest, evidence, judge([newest.passage]), best)
             if newest.passage not in passages:
-                at = passages.index(best.passage)
-                others = [p for p in passages if p.chunk_id != newest.passage.chunk_id]
-                passages = (*others[:at], newest.passage, *others[at:])
+                added = passages.index(best.passage)
+                narrower = [p for p in passages if p.chunk_id == newest.passage.chunk_id]
+                passages = (*passages[:added], newest.passage, *passages[added:])
         beaten = [
             o.span for o in self.others(newest) if self._rather(o.span.passage, newest.passage)
         ]
-        outdated = {p.chunk_id for p in passages for other in beaten if _overlaps(p, other)}
-        return evidence, passages, frozenset(outdated)
+        outdated = [p for p in passages if any(_overlaps(p, other) for other in beaten)]
+        return Newest(evidence, passages, frozenset((*outdated, *narrower)), added)
 
     def told_of(
         self, citations: Sequence[Citation], cited: Mapping[int, Span]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from rag.commands.ask import _show
 from rag.disagreeing import Versions
 from rag.errors import NotFound
 from rag.library import Library
-from rag.records import Filters, Question
+from rag.reading.model import Reading
+from rag.records import Answer, Filters, Question, to_json
 from rag.replaying import replay
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.reading import add_text, read_all
@@ -123,6 +126,52 @@ def test_a_newer_version_that_was_ranked_too_low_is_read_as_well(tmp_path: Path)
     assert "145 euros" in answer["text"]
     assert [p["source"] for p in answer["passages"]] == ["guide_2025.txt", "guide_2024.txt"]
     assert [told["source"] for told in answer["disagreements"]] == ["guide_2024.txt"]
+
+
+class Words:
+    """A stand-in for the reader: finds the whole of a text, the surer the more words it shares."""
+
+    def read(self, question: str, contexts: Sequence[str]) -> list[Words.Page]:
+        asked = set(re.findall(r"\w+", question.lower()))
+        return [Words.Page(asked, context) for context in contexts]
+
+    @dataclass
+    class Page:
+        asked: set[str]
+        context: str
+
+        def within(self, start: int, end: int) -> Reading:
+            words = re.findall(r"\w+", self.context[start:end].lower())
+            shared = len(self.asked & set(words))
+            return Reading(start, end, 10.0 * shared / max(1, len(words)) - 5.0)
+
+
+def test_made_again_the_passages_that_were_judged_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.reading.load_reader", lambda _: Words())
+    library = fake_library(tmp_path, retrieval_passages=1)
+    add_guides(library)
+    reply = "The hotel limit is 145 euros per night including breakfast."
+    FakeLLM.replies = [reply]
+    answer = ask(library, COMPANION)
+    assert [p["source"] for p in answer["passages"]] == ["guide_2025.txt", "guide_2024.txt"]
+    assert answer["made_with"]["added"] == 0
+    assert answer["made_with"]["prompt_passages"] == [0]
+    record = read_answer(library.catalog, answer["id"])
+    seen: list[Answer] = []
+    real = library.answerer.answer_again
+    monkeypatch.setattr(
+        library.answerer, "answer_again", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1]
+    )
+    FakeLLM.replies = [reply]
+    found = replay(library, answer["id"])
+    judged = library.answerer.judged(COMPANION, seen[0].passages)[1]
+    library.close()
+    assert (found.same, found.differences) == (True, ())
+    assert (seen[0].answerable, seen[0].confidence) == (record["answerable"], record["confidence"])
+    assert round(judged, 4) != record["answerable"]  # the one put in would have counted
+    assert to_json(seen[0].passages) == record["passages"]
 
 
 def test_an_answer_of_before_versions_were_looked_at_is_made_again_without_them(
