@@ -133,12 +133,14 @@ class Versions:
     def told_of(
         self, citations: Sequence[Citation], cited: Mapping[int, Span]
     ) -> tuple[Disagreement, ...]:
-        """What other versions say instead of what is cited, each once, but where the year that was
-        asked for decides; `cited` has the stretch behind each citation's number."""
+        """What other versions say instead of what is cited, each once; `cited` has the stretch
+        behind each citation's number. Where the year that was asked for decides, only a newer
+        version is told of."""
         told: dict[tuple[str, int, int], Disagreement] = {}
         for citation in citations:
-            for other in self.others(cited[citation.n]):
-                if other.asked is None and (one := self._told(other, citation.n)) is not None:
+            span = cited[citation.n]
+            for other in self.others(span):
+                if not _untold(span, other) and (one := self._told(other, citation.n)) is not None:
                     told.setdefault((one.document_id, one.page, one.start), one)
         return tuple(told.values())
 
@@ -272,6 +274,13 @@ def counterpart(span: Span, places: Sequence[Passage]) -> Span | None:
     its = _told(found)
     rivals = (one for one in passage_sentences(span.passage) if not _covers(span, one))
     return None if any(likeness(its, _told(one)) >= score for one in rivals) else found
+
+
+def _untold(span: Span, other: Other) -> bool:
+    """Whether the year that was asked for makes another version one of no matter."""
+    if other.asked is None:
+        return False
+    return other.age != "newer" or of_another_time(span.passage, other.span.passage)
 
 
 def _as_found(place: Passage, near: Passage) -> Passage:

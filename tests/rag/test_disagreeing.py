@@ -223,20 +223,21 @@ def test_where_nothing_tells_the_age_both_are_told(library: Library) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "says"),
+    ("question", "says", "told"),
     [
-        ("What was the hotel limit per night including breakfast in 2024?", "120 euros"),
-        ("What is the hotel limit per night including breakfast in 2025?", "145 euros"),
+        ("What was the hotel limit per night including breakfast in 2024?", "120", [False]),
+        ("What is the hotel limit per night including breakfast in 2025?", "145", []),
+        ("What is the hotel limit per night including breakfast since 2024?", "145", [True]),
     ],
-    ids=["2024", "2025"],
+    ids=["2024", "2025", "since 2024"],
 )
-def test_the_year_that_is_asked_for_decides_and_nothing_is_told(
-    library: Library, question: str, says: str
+def test_the_year_that_is_asked_for_decides_and_only_a_newer_version_is_told(
+    library: Library, question: str, says: str, told: list[bool]
 ) -> None:
     add(library, policy_2025=NEW, policy_2024=OLD)
     answer = ask(library, question)
-    assert says in answer["text"]
-    assert answer["disagreements"] == []
+    assert f"{says} euros" in answer["text"]
+    assert [one["older"] for one in answer["disagreements"]] == told
 
 
 def test_who_asks_for_the_old_version_gets_it(library: Library) -> None:
