@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from rag import answering
+from rag.catalog import Catalog
 from rag.catalog.answers import read_answer
 from rag.catalog.documents import remove
 from rag.catalog.pages import read_page
@@ -266,6 +267,26 @@ def test_a_removed_version_takes_the_answer_with_it_and_is_told_no_more(library:
     with pytest.raises(NotFound):
         read_answer(library.catalog, answer["id"])
     assert ask(library, LIMIT)["disagreements"] == []
+
+
+def test_an_answer_is_not_kept_whose_other_version_says_another_thing_now(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(library, policy_2024=OLD, policy_2025=NEW)
+    real = answering.record_answer
+    kept: list[bool] = []
+
+    def late(catalog: Catalog, answer: Answer) -> bool:
+        (told,) = answer.disagreements
+        changed = replace(answer, disagreements=(replace(told, quote="The hotel limit is 99."),))
+        kept.append(real(catalog, changed))
+        kept.append(real(catalog, answer))
+        return kept[-1]
+
+    monkeypatch.setattr(answering, "record_answer", late)
+    answer = ask(library, LIMIT)
+    assert kept == [False, True]
+    assert read_answer(library.catalog, answer["id"])["disagreements"] == answer["disagreements"]
 
 
 AGREE = {
