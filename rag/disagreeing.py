@@ -31,7 +31,7 @@ from rag.editions import (
 from rag.errors import NotFound
 from rag.evidence import Span, passage_sentences
 from rag.records import Citation, Passage
-from rag.statements import conflict, likeness
+from rag.statements import Statement, conflict, likeness
 from rag.tables import labelled_row
 from rag.twins import twin
 from rag.widening import widened
@@ -257,13 +257,16 @@ def counterpart(span: Span, places: Sequence[Passage]) -> Span | None:
     """The sentence of another document's passages that gives another value for what `span` says.
 
     None where one of them says the same, where none or more than one is likest, or where that one
-    is more like another sentence of this passage.
+    is more like another sentence of this passage. Rows of many figures are not compared.
     """
-    text = _told(span)
+    mine = Statement(_told(span))
+    if not mine.comparable:
+        return None
     sentences = [one for place in places for one in passage_sentences(place)]
-    scored = [(likeness(text, _told(one)), one) for one in sentences]
+    told = [(Statement(_told(one)), one) for one in sentences]
+    scored = [(likeness(mine, its), one) for its, one in told if its.comparable]
     alike = [(score, one) for score, one in scored if score > 0]
-    if not alike or any(conflict(text, _told(one)) is None for _, one in _best(alike)):
+    if not alike or any(conflict(mine.text, _told(one)) is None for _, one in _best(alike)):
         return None
     best = _best(alike)
     if len({_plain(one.text) for _, one in best}) > 1:
@@ -271,9 +274,12 @@ def counterpart(span: Span, places: Sequence[Passage]) -> Span | None:
     score, found = best[0]
     if any(_plain(one.text) == _plain(span.text) for one in sentences):
         return None
-    its = _told(found)
-    rivals = (one for one in passage_sentences(span.passage) if not _covers(span, one))
-    return None if any(likeness(its, _told(one)) >= score for one in rivals) else found
+    its = Statement(_told(found))
+    rivals = (
+        Statement(_told(one)) for one in passage_sentences(span.passage) if not _covers(span, one)
+    )
+    beaten = any(likeness(its, one) >= score for one in rivals if one.comparable)
+    return None if beaten else found
 
 
 def _untold(span: Span, other: Other) -> bool:
