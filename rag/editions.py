@@ -63,9 +63,10 @@ _BESIDE_YEARS = frozenset(
 )
 _DAY = re.compile(r"\d{1,2}(?:st|nd|rd|th|er)?")
 _MAILS, _TABLES = (".eml", ".msg"), (".csv", ".tsv", ".xlsx", ".xls", ".ods")
-# who a contract is with: names before a legal form
+# who a contract is with: names before a legal form; sought from the beginning of a word, and of
+# bounded length, so that long runs of capitals cost no square of their length
 _PARTY = re.compile(
-    r"((?:[A-ZÀ-Þ][\w&'’-]*,? ){1,4})"
+    r"(?<!\w)((?:[A-ZÀ-Þ][\w&'’-]{0,50},? ){1,4})"
     r"(?:GmbH|AG|KG|SE|Ltd|Limited|Inc|LLC|LLP|plc|PLC|Corp|SA|SAS|SARL|S\.A|S\.r\.l|SpA|B\.?V|N\.?V|"
     r"Oy|AB|AS|ApS|Sp\. z o\.o|eG|e\.V)\b"
 )
