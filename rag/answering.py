@@ -80,7 +80,7 @@ class _Run:
     refused: bool = False
     sentences: list[Sentence] = field(default_factory=list)
     cited: dict[int, Span] = field(default_factory=dict)
-    outdated: frozenset[str] = frozenset()
+    left_out: frozenset[Passage] = frozenset()
     timings: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
 
@@ -173,18 +173,22 @@ class Answerer:
         looked at unless it was made without `looking`.
         """
         known = made_with or self._made_with
+        # a newer version's passage that was put in later was not judged
+        judged = [passage for at, passage in enumerate(passages) if at != known.added]
         run = _Run(
             question=question,
             standalone=standalone,
-            passages=tuple(passages),
+            passages=tuple(judged),
             citations=Citations(self._catalog),
             started=time.perf_counter(),
             parameters=question.parameters,
             made_with=replace(self._made_with, prompt_passages=known.prompt_passages),
-            versions=Versions(self._catalog, standalone, passages, looking=looking),
+            versions=Versions(self._catalog, standalone, judged, looking=looking),
             model=generator.info if generator else NO_MODEL,
         )
         self._weigh(run)
+        if _places(run.passages) != _places(passages):
+            run.made_with = replace(run.made_with, prompt_passages=())
         if run.evidence.spans and run.answerable >= known.threshold:
             if generator is not None:
                 for _ in self._generate(run, generator, stop):
@@ -225,7 +229,9 @@ class Answerer:
             run.answerable = self._calibration.probability(run.evidence.features)
             judge = partial(self._judge.evidence, run.standalone)
             newest = run.versions.newest(run.evidence, judge)
-            run.evidence, run.passages, run.outdated = newest
+            run.evidence, run.passages = newest.evidence, newest.passages
+            run.left_out = newest.left_out
+            run.made_with = replace(run.made_with, added=newest.added)
         run.mark("weigh")
 
     def _generate(self, run: _Run, generator: Generator, stop: threading.Event) -> Iterator[Event]:
@@ -362,15 +368,19 @@ class Answerer:
 def _in_order(run: _Run) -> list[Passage]:
     """The passages in the order that the prompt had the first time, else of their best evidence.
 
-    Those in which an outdated version says something else than the best evidence are left out.
+    Those that no LLM is to read, as an outdated version's, are left out.
     """
     known = run.made_with.prompt_passages
     if known and max(known) < len(run.passages):
         return [run.passages[place] for place in known]
     spans = reversed(list(enumerate(run.evidence.spans)))
     order = {span.passage.chunk_id: -i for i, span in spans}
-    current = [passage for passage in run.passages if passage.chunk_id not in run.outdated]
+    current = [passage for passage in run.passages if passage not in run.left_out]
     return sorted(current, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
+
+
+def _places(passages: Sequence[Passage]) -> list[tuple[str, int, int]]:
+    return [(passage.chunk_id, passage.start, passage.end) for passage in passages]
 
 
 def _leaves_out(question: str, text: str, evidence: Span) -> bool:

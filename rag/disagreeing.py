@@ -31,7 +31,7 @@ from rag.editions import (
 from rag.errors import NotFound
 from rag.evidence import Span, passage_sentences
 from rag.records import Citation, Passage
-from rag.statements import conflict, likeness
+from rag.statements import Statement, conflict, likeness
 from rag.tables import labelled_row
 from rag.twins import twin
 from rag.widening import widened
@@ -60,6 +60,20 @@ class Other:
     span: Span
     age: Age | None
     asked: Literal["this", "other"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The evidence led by the version to be preferred, and the passages with that version's.
+
+    That one is at the place (from 0) `added` where retrieval had not found it so. `left_out` are
+    the passages that no LLM is to read: what an outdated version says, and what `added` repeats.
+    """
+
+    evidence: Evidence
+    passages: tuple[Passage, ...]
+    left_out: frozenset[Passage]
+    added: int | None
 
 
 class Versions:
@@ -95,38 +109,38 @@ class Versions:
         """Whether another version that is to be preferred says something else."""
         return self.preferred(span) is not span
 
-    def newest(
-        self, evidence: Evidence, judge: Callable[[Sequence[Passage]], Evidence]
-    ) -> tuple[Evidence, tuple[Passage, ...], frozenset[str]]:
-        """The evidence, led by the version to be preferred where others say something else; the
-        answer's passages, with that one; and the chunks of those in which an outdated one says it.
+    def newest(self, evidence: Evidence, judge: Callable[[Sequence[Passage]], Evidence]) -> Newest:
+        """The evidence and the passages, led by the version to be preferred.
 
         `judge` finds the evidence of passages. How likely there is an answer stays as it was found.
         """
         best = telling(evidence.spans)[0]
         newest = self.preferred(best)
-        passages = self._passages
+        passages, added = self._passages, None
+        narrower: list[Passage] = []
         if newest is not best:
             evidence = _led_by(newest, evidence, judge([newest.passage]), best)
             if newest.passage not in passages:
-                at = passages.index(best.passage)
-                others = [p for p in passages if p.chunk_id != newest.passage.chunk_id]
-                passages = (*others[:at], newest.passage, *others[at:])
+                added = passages.index(best.passage)
+                narrower = [p for p in passages if p.chunk_id == newest.passage.chunk_id]
+                passages = (*passages[:added], newest.passage, *passages[added:])
         beaten = [
             o.span for o in self.others(newest) if self._rather(o.span.passage, newest.passage)
         ]
-        outdated = {p.chunk_id for p in passages for other in beaten if _overlaps(p, other)}
-        return evidence, passages, frozenset(outdated)
+        outdated = [p for p in passages if any(_overlaps(p, other) for other in beaten)]
+        return Newest(evidence, passages, frozenset((*outdated, *narrower)), added)
 
     def told_of(
         self, citations: Sequence[Citation], cited: Mapping[int, Span]
     ) -> tuple[Disagreement, ...]:
-        """What other versions say instead of what is cited, each once, but where the year that was
-        asked for decides; `cited` has the stretch behind each citation's number."""
+        """What other versions say instead of what is cited, each once; `cited` has the stretch
+        behind each citation's number. Where the year that was asked for decides, only a newer
+        version is told of."""
         told: dict[tuple[str, int, int], Disagreement] = {}
         for citation in citations:
-            for other in self.others(cited[citation.n]):
-                if other.asked is None and (one := self._told(other, citation.n)) is not None:
+            span = cited[citation.n]
+            for other in self.others(span):
+                if not _untold(span, other) and (one := self._told(other, citation.n)) is not None:
                     told.setdefault((one.document_id, one.page, one.start), one)
         return tuple(told.values())
 
@@ -243,13 +257,16 @@ def counterpart(span: Span, places: Sequence[Passage]) -> Span | None:
     """The sentence of another document's passages that gives another value for what `span` says.
 
     None where one of them says the same, where none or more than one is likest, or where that one
-    is more like another sentence of this passage.
+    is more like another sentence of this passage. Rows of many figures are not compared.
     """
-    text = _told(span)
+    mine = Statement(_told(span))
+    if not mine.comparable:
+        return None
     sentences = [one for place in places for one in passage_sentences(place)]
-    scored = [(likeness(text, _told(one)), one) for one in sentences]
+    told = [(Statement(_told(one)), one) for one in sentences]
+    scored = [(likeness(mine, its), one) for its, one in told if its.comparable]
     alike = [(score, one) for score, one in scored if score > 0]
-    if not alike or any(conflict(text, _told(one)) is None for _, one in _best(alike)):
+    if not alike or any(conflict(mine.text, _told(one)) is None for _, one in _best(alike)):
         return None
     best = _best(alike)
     if len({_plain(one.text) for _, one in best}) > 1:
@@ -257,9 +274,19 @@ def counterpart(span: Span, places: Sequence[Passage]) -> Span | None:
     score, found = best[0]
     if any(_plain(one.text) == _plain(span.text) for one in sentences):
         return None
-    its = _told(found)
-    rivals = (one for one in passage_sentences(span.passage) if not _covers(span, one))
-    return None if any(likeness(its, _told(one)) >= score for one in rivals) else found
+    its = Statement(_told(found))
+    rivals = (
+        Statement(_told(one)) for one in passage_sentences(span.passage) if not _covers(span, one)
+    )
+    beaten = any(likeness(its, one) >= score for one in rivals if one.comparable)
+    return None if beaten else found
+
+
+def _untold(span: Span, other: Other) -> bool:
+    """Whether the year that was asked for makes another version one of no matter."""
+    if other.asked is None:
+        return False
+    return other.age != "newer" or of_another_time(span.passage, other.span.passage)
 
 
 def _as_found(place: Passage, near: Passage) -> Passage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from rag.kinds import is_date_word
 from rag.records import Passage
 
 Age = Literal["older", "newer"]
@@ -51,10 +52,21 @@ _OF_RULES = re.compile(
     r"preis|tarif",
     re.IGNORECASE,
 )
+# what a time begins or ends with, and what may stand between that and its year
+_BOUNDS = frozenset(
+    "since after from before until till seit ab nach vor bis depuis dès après avant partir jusqu "
+    "desde después antes hasta dal dopo prima fino".split()
+)
+_BESIDE_YEARS = frozenset(
+    "the of start beginning end year dem den der des anfang ende beginn jahr jahres le la l en à "
+    "au du de début fin année el del al a año principios finales il anno inizio fine".split()
+)
+_DAY = re.compile(r"\d{1,2}(?:st|nd|rd|th|er)?")
 _MAILS, _TABLES = (".eml", ".msg"), (".csv", ".tsv", ".xlsx", ".xls", ".ods")
-# who a contract is with: names before a legal form
+# who a contract is with: names before a legal form; sought from the beginning of a word, and of
+# bounded length, so that long runs of capitals cost no square of their length
 _PARTY = re.compile(
-    r"((?:[A-ZÀ-Þ][\w&'’-]*,? ){1,4})"
+    r"(?<!\w)((?:[A-ZÀ-Þ][\w&'’-]{0,50},? ){1,4})"
     r"(?:GmbH|AG|KG|SE|Ltd|Limited|Inc|LLC|LLP|plc|PLC|Corp|SA|SAS|SARL|S\.A|S\.r\.l|SpA|B\.?V|N\.?V|"
     r"Oy|AB|AS|ApS|Sp\. z o\.o|eG|e\.V)\b"
 )
@@ -143,8 +155,24 @@ def years_in_name(passage: Passage) -> set[str]:
 
 
 def years_asked(question: str) -> set[str]:
-    """The years that a question names."""
-    return set(_YEAR.findall(question))
+    """The years that a question asks about; one that a time begins or ends with is none.
+
+    “In 2024” asks about a year, “since 2024” and “before 1 May 2024” do not.
+    """
+    found = _YEAR.finditer(question)
+    return {year[0] for year in found if not _bounds_a_time(question[: year.start()])}
+
+
+def _bounds_a_time(before: str) -> bool:
+    """Whether what stands before a year makes it the end or the beginning of a time."""
+    words = re.findall(r"\w+", before)
+    while words and _beside_a_year(words[-1]):
+        words.pop()
+    return bool(words) and words[-1].casefold() in _BOUNDS
+
+
+def _beside_a_year(word: str) -> bool:
+    return bool(_DAY.fullmatch(word)) or word.casefold() in _BESIDE_YEARS or is_date_word(word)
 
 
 def _date(name: str) -> str:

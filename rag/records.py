@@ -267,7 +267,8 @@ class MadeWith:
     `cloister` is a version; `calibration`, `reader` and `embedder` name what judged the passages,
     which decline below `threshold`. `prompt_tokens` is the budget of a prompt and `prompt_passages`
     the places (from 0) of the answer's passages in their order in it; the SHA-256 are those of the
-    prompt and of what the LLM wrote before it was verified, empty where it was not asked.
+    prompt and of what the LLM wrote before it was verified, empty where it was not asked. `added`
+    is the place of a newer version's passage that was not judged, as it was put in afterwards.
     """
 
     cloister: str
@@ -279,6 +280,7 @@ class MadeWith:
     prompt_passages: tuple[int, ...] = ()
     prompt_sha256: str = ""
     draft_sha256: str = ""
+    added: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ def replay(library: Library, answer_id: str, stop: threading.Event | None = None
     found: list[Difference] = []
     if record["prompt_version"] != PROMPT_VERSION:
         found.append(Difference("prompt version", record["prompt_version"], PROMPT_VERSION))
-    passages = list(_passages(library, record, found))
+    here = dict(_passages(library, record, found))
+    passages = list(here.values())
     model = ModelInfo(**_known(ModelInfo, record["model"]))
     parameters = dict(record["parameters"])
     drawn_again = parameters.get("seed") is not None and model.device != _SERVER
@@ -88,7 +89,8 @@ def replay(library: Library, answer_id: str, stop: threading.Event | None = None
     made = record.get("made_with")
     made_with = MadeWith(**_known(MadeWith, made)) if made else None
     if made_with and len(passages) < len(record["passages"]):
-        made_with = replace(made_with, prompt_passages=())
+        added = list(here).index(made_with.added) if made_with.added in here else None
+        made_with = replace(made_with, prompt_passages=(), added=added)
     try:
         with _generator(library, model, stop) as generator:
             now = generator.info if generator else NO_MODEL
@@ -133,8 +135,11 @@ def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _passages(
     library: Library, record: Mapping[str, Any], found: list[Difference]
-) -> Iterator[Passage]:
-    """The recorded passages whose text stands where it stood; of the others, it is told."""
+) -> Iterator[tuple[int, Passage]]:
+    """The recorded passages whose text stands where it stood, each after its place (from 0).
+
+    Of the others, it is told.
+    """
     for number, stored in enumerate(record["passages"], 1):
         twins = tuple(Twin(**_known(Twin, twin)) for twin in stored.get("twins", ()))
         passage = replace(Passage(**_known(Passage, stored)), twins=twins)
@@ -146,7 +151,7 @@ def _passages(
         if text[passage.start : passage.end] != passage.text:
             found.append(Difference(f"passage {number}", _place(passage), "changed"))
             continue
-        yield passage
+        yield number - 1, passage
 
 
 def _place(passage: Passage) -> str:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from decimal import Decimal
 from difflib import SequenceMatcher
+from functools import cached_property
 from typing import Literal
 
 from rag.days import take_days
@@ -66,21 +67,50 @@ _ALIKE, _ALIKE_WITHOUT_NAMES, _NEARLY_EQUAL = 0.6, 0.75, 0.8
 _LEAST_SHARED = 2
 # so many telling words that follow one another with a number among them are enough
 _LEAST_TELLING, _MASK = 3, "0"
+# a sentence of more values is not compared: it is a row of figures, and costs their square
+_MOST_VALUES = 24
 # in a text of German, or in a heading, a capital makes no name
 _MANY_CAPITALS = 0.5
 
 _Amounts = set[tuple[str, str]]
 
 
-def likeness(one: str, other: str) -> float:
+class Statement:
+    """A sentence with what is compared of it, which is found once however often it is compared."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def frame(self) -> Counter[str]:
+        """Its telling words without its numbers, days and intervals."""
+        return _frame(self.text)
+
+    @cached_property
+    def bare(self) -> Counter[str]:
+        """Its frame without names."""
+        return _without(self.frame, self.text)
+
+    @cached_property
+    def masked(self) -> list[str]:
+        """Its words, each number as the same one."""
+        return _masked(self.text)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it gives few enough values to be compared: a row of many figures does not."""
+        return self.masked.count(_MASK) <= _MOST_VALUES
+
+
+def likeness(one: Statement, other: Statement) -> float:
     """How much two sentences share besides their values, 0 to 1; 0 where it is too little."""
-    mine, its = _frame(one), _frame(other)
+    mine, its = one.frame, other.frame
     whole = _dice(mine, its)
     if (mine & its).total() >= min(_LEAST_SHARED, mine.total(), its.total()) and whole >= _ALIKE:
         return whole
-    if _shares_a_run(one, other):
+    if _shares_a_run(one.masked, other.masked):
         return whole
-    bare, its_bare = _without(mine, one), _without(its, other)
+    bare, its_bare = one.bare, other.bare
     if (bare & its_bare).total() < _LEAST_SHARED:
         return 0.0
     return whole if _dice(bare, its_bare) >= _ALIKE_WITHOUT_NAMES else 0.0
@@ -116,9 +146,8 @@ def conflict(one: str, other: str) -> Conflict | None:
     return None
 
 
-def _shares_a_run(one: str, other: str) -> bool:
+def _shares_a_run(mine: list[str], its: list[str]) -> bool:
     """Whether both hold the same words around a number: “an advance of up to 400 euros can be”."""
-    mine, its = _masked(one), _masked(other)
     matcher = SequenceMatcher(None, mine, its, autojunk=False)
     start, _, size = matcher.find_longest_match()
     run = mine[start : start + size]

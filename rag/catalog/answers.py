@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, select
 
 from rag.catalog import Catalog, now
 from rag.catalog.batching import batched
-from rag.catalog.schema import answer_documents, answers, chunks, documents
+from rag.catalog.schema import answer_documents, answers, chunks, documents, pages
+from rag.disagreement import Disagreement
 from rag.errors import NotFound
 from rag.records import Answer, to_json
 
@@ -25,12 +26,15 @@ def record_answer(catalog: Catalog, answer: Answer) -> bool:
     """Store an answer; False where a document it holds text of has gone or changed since."""
     held = {p.document_id for p in answer.passages} | {c.document_id for c in answer.citations}
     held |= {twin.document_id for passage in answer.passages for twin in passage.twins}
+    held |= {told.document_id for told in answer.disagreements}
     with catalog.write() as connection:
         live = select(documents.c.id).where(documents.c.content_key.is_not(None))
         here: set[str] = set()
         for some in batched(held):
             here.update(connection.execute(live.where(documents.c.id.in_(some))).scalars())
         if here != held or not _still_there(connection, answer):
+            return False
+        if not all(_still_said(connection, told) for told in answer.disagreements):
             return False
         record = json.dumps(to_json(answer), ensure_ascii=False)
         connection.execute(answers.insert().values(id=answer.id, created_at=now(), record=record))
@@ -51,6 +55,16 @@ def _still_there(connection: Connection, answer: Answer) -> bool:
         .where(chunks.c.id.in_([chunk_id for chunk_id, _ in wanted]))
     )
     return wanted <= {(chunk_id, document_id) for chunk_id, document_id in rows}
+
+
+def _still_said(connection: Connection, told: Disagreement) -> bool:
+    """Whether the page of another version has the quote where it was found."""
+    text = connection.execute(
+        select(pages.c.text)
+        .join(documents, documents.c.content_key == pages.c.content_key)
+        .where(documents.c.id == told.document_id, pages.c.number == told.page)
+    ).scalar()
+    return text is not None and text[told.start : told.end] == told.quote
 
 
 def read_answer(catalog: Catalog, answer_id: str) -> Mapping[str, Any]:

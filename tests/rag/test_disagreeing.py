@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from rag import answering
+from rag.catalog import Catalog
 from rag.catalog.answers import read_answer
 from rag.catalog.documents import remove
 from rag.catalog.pages import read_page
@@ -20,7 +23,8 @@ from rag.commands.ask import _show
 from rag.disagreeing import Versions
 from rag.errors import NotFound
 from rag.library import Library
-from rag.records import Filters, Question
+from rag.reading.model import Reading
+from rag.records import Answer, Filters, Question, to_json
 from rag.replaying import replay
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.reading import add_text, read_all
@@ -125,6 +129,52 @@ def test_a_newer_version_that_was_ranked_too_low_is_read_as_well(tmp_path: Path)
     assert [told["source"] for told in answer["disagreements"]] == ["guide_2024.txt"]
 
 
+class Words:
+    """A stand-in for the reader: finds the whole of a text, the surer the more words it shares."""
+
+    def read(self, question: str, contexts: Sequence[str]) -> list[Words.Page]:
+        asked = set(re.findall(r"\w+", question.lower()))
+        return [Words.Page(asked, context) for context in contexts]
+
+    @dataclass
+    class Page:
+        asked: set[str]
+        context: str
+
+        def within(self, start: int, end: int) -> Reading:
+            words = re.findall(r"\w+", self.context[start:end].lower())
+            shared = len(self.asked & set(words))
+            return Reading(start, end, 10.0 * shared / max(1, len(words)) - 5.0)
+
+
+def test_made_again_the_passages_that_were_judged_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.reading.load_reader", lambda _: Words())
+    library = fake_library(tmp_path, retrieval_passages=1)
+    add_guides(library)
+    reply = "The hotel limit is 145 euros per night including breakfast."
+    FakeLLM.replies = [reply]
+    answer = ask(library, COMPANION)
+    assert [p["source"] for p in answer["passages"]] == ["guide_2025.txt", "guide_2024.txt"]
+    assert answer["made_with"]["added"] == 0
+    assert answer["made_with"]["prompt_passages"] == [0]
+    record = read_answer(library.catalog, answer["id"])
+    seen: list[Answer] = []
+    real = library.answerer.answer_again
+    monkeypatch.setattr(
+        library.answerer, "answer_again", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1]
+    )
+    FakeLLM.replies = [reply]
+    found = replay(library, answer["id"])
+    judged = library.answerer.judged(COMPANION, seen[0].passages)[1]
+    library.close()
+    assert (found.same, found.differences) == (True, ())
+    assert (seen[0].answerable, seen[0].confidence) == (record["answerable"], record["confidence"])
+    assert round(judged, 4) != record["answerable"]  # the one put in would have counted
+    assert to_json(seen[0].passages) == record["passages"]
+
+
 def test_an_answer_of_before_versions_were_looked_at_is_made_again_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,20 +224,21 @@ def test_where_nothing_tells_the_age_both_are_told(library: Library) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "says"),
+    ("question", "says", "told"),
     [
-        ("What was the hotel limit per night including breakfast in 2024?", "120 euros"),
-        ("What is the hotel limit per night including breakfast in 2025?", "145 euros"),
+        ("What was the hotel limit per night including breakfast in 2024?", "120", [False]),
+        ("What is the hotel limit per night including breakfast in 2025?", "145", []),
+        ("What is the hotel limit per night including breakfast since 2024?", "145", [True]),
     ],
-    ids=["2024", "2025"],
+    ids=["2024", "2025", "since 2024"],
 )
-def test_the_year_that_is_asked_for_decides_and_nothing_is_told(
-    library: Library, question: str, says: str
+def test_the_year_that_is_asked_for_decides_and_only_a_newer_version_is_told(
+    library: Library, question: str, says: str, told: list[bool]
 ) -> None:
     add(library, policy_2025=NEW, policy_2024=OLD)
     answer = ask(library, question)
-    assert says in answer["text"]
-    assert answer["disagreements"] == []
+    assert f"{says} euros" in answer["text"]
+    assert [one["older"] for one in answer["disagreements"]] == told
 
 
 def test_who_asks_for_the_old_version_gets_it(library: Library) -> None:
@@ -195,8 +246,9 @@ def test_who_asks_for_the_old_version_gets_it(library: Library) -> None:
     add(library, policy_2024=OLD)
     answer = ask(library, "What was the old hotel limit per night including breakfast?")
     (told,) = answer["disagreements"]
-    old_answers = "120 euros" in answer["text"]
-    assert told["older"] is not old_answers
+    assert "120 euros" in answer["text"]
+    assert "145 euros" not in answer["text"]
+    assert told["older"] is False
 
 
 def test_a_version_outside_what_is_asked_is_not_looked_at(library: Library) -> None:
@@ -215,6 +267,26 @@ def test_a_removed_version_takes_the_answer_with_it_and_is_told_no_more(library:
     with pytest.raises(NotFound):
         read_answer(library.catalog, answer["id"])
     assert ask(library, LIMIT)["disagreements"] == []
+
+
+def test_an_answer_is_not_kept_whose_other_version_says_another_thing_now(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(library, policy_2024=OLD, policy_2025=NEW)
+    real = answering.record_answer
+    kept: list[bool] = []
+
+    def late(catalog: Catalog, answer: Answer) -> bool:
+        (told,) = answer.disagreements
+        changed = replace(answer, disagreements=(replace(told, quote="The hotel limit is 99."),))
+        kept.append(real(catalog, changed))
+        kept.append(real(catalog, answer))
+        return kept[-1]
+
+    monkeypatch.setattr(answering, "record_answer", late)
+    answer = ask(library, LIMIT)
+    assert kept == [False, True]
+    assert read_answer(library.catalog, answer["id"])["disagreements"] == answer["disagreements"]
 
 
 AGREE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.disagreement import introduced
-from rag.editions import age, of_another_time, same_subject, same_work
+from rag.editions import _PARTY, age, of_another_time, same_subject, same_work, years_asked
 from rag.records import Passage
 
 # title, source and the day of the file, twice; what the second one is to the first
@@ -87,6 +87,26 @@ def test_what_describes_a_time_is_another_document_for_another_time(
     assert of_another_time(passage(one, one), passage(other, other)) is expected
 
 
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What was the limit in 2024?", {"2024"}),
+        ("What is the limit since 2024?", set()),
+        ("What was the limit before 1 May 2024?", set()),
+        ("What was the limit from the start of 2023 in policy 2024?", {"2024"}),
+        ("What was paid after the trip in 2024?", {"2024"}),
+        ("Was gilt seit dem 1. Januar 2024, und was galt 2023?", {"2023"}),
+        ("Quelle est la limite à partir de janvier 2024 ?", set()),
+        ("Qual è il limite dal 2024?", set()),
+    ],
+    ids=["in", "since", "before", "start", "after a trip", "seit", "à partir", "dal"],
+)
+def test_a_year_that_a_time_begins_or_ends_with_is_not_asked_about(
+    question: str, expected: set[str]
+) -> None:
+    assert years_asked(question) == expected
+
+
 def test_parties_and_files_named_by_them_make_another_subject() -> None:
     one = passage("Service agreement", "contract_acme.docx")
     other = passage("Service agreement", "contract_bolt.docx")
@@ -98,6 +118,17 @@ def test_parties_and_files_named_by_them_make_another_subject() -> None:
     limited, company = text.format("Delta Pumps Ltd"), text.format("Norden Wind GmbH")
     same_name = passage("Service agreement", "contract.docx"), passage("Service agreement", "c.doc")
     assert not same_subject(same_name[0], limited, same_name[1], company)
+
+
+def test_parties_are_sought_at_the_beginnings_of_words_only() -> None:
+    def begins(text: str) -> list[int]:
+        return [at for at in range(len(text)) if _PARTY.match(text, at)]
+
+    assert begins("A" * 30 + " GmbH") == [0]
+    assert begins("A" * 20_000 + " GmbH") == []
+    # apostrophes begin words, each of which is read no further than a name is long
+    assert max(begins("A'" * 10_000 + "B GmbH")) - min(begins("A'" * 10_000 + "B GmbH")) <= 51
+    assert _PARTY.findall("between 'Acme Ltd' and L'Oréal SA") == ["Acme ", "L'Oréal "]
 
 
 def test_how_another_version_is_introduced() -> None:

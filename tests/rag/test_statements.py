@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rag.statements import conflict, likeness
+from rag import statements
+from rag.disagreeing import counterpart
+from rag.evidence import passage_sentences
+from rag.records import Passage
+from rag.statements import Statement, conflict, likeness
 
 OTHERWISE = {
     "an amount": (
@@ -134,8 +138,8 @@ OF_ANOTHER_THING = {
 
 @pytest.mark.parametrize(("one", "other", "kind"), OTHERWISE.values(), ids=OTHERWISE.keys())
 def test_another_value_is_found_whichever_comes_first(one: str, other: str, kind: str) -> None:
-    assert likeness(one, other) > 0
-    assert likeness(one, other) == likeness(other, one)
+    assert likeness(Statement(one), Statement(other)) > 0
+    assert likeness(Statement(one), Statement(other)) == likeness(Statement(other), Statement(one))
     assert conflict(one, other) == conflict(other, one) == kind
 
 
@@ -147,4 +151,39 @@ def test_what_is_worded_otherwise_or_says_more_agrees(one: str, other: str) -> N
 
 @pytest.mark.parametrize(("one", "other"), OF_ANOTHER_THING.values(), ids=OF_ANOTHER_THING.keys())
 def test_sentences_about_something_else_are_not_compared(one: str, other: str) -> None:
-    assert likeness(one, other) == 0.0
+    assert likeness(Statement(one), Statement(other)) == 0.0
+
+
+def _place(name: str, text: str) -> Passage:
+    return Passage(name, name, name, f"{name}.txt", 1, 0, len(text), text, 1.0)
+
+
+def test_what_is_compared_of_a_sentence_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    for name in ("_frame", "_masked"):
+        real = getattr(statements, name)
+        monkeypatch.setattr(statements, name, lambda t, real=real: seen.append(t) or real(t))
+    rivals = [f"Parking at {city} is free." for city in ("Oslo", "Rome", "Bern", "Riga", "Graz")]
+    limit = "The hotel limit is {} euros per night including breakfast."
+    mine = _place("mine", "\n\n".join([limit.format(120), *rivals]))
+    its = _place("its", "\n\n".join([*rivals, limit.format(145)]))
+    (span, *_) = passage_sentences(mine)
+    monkeypatch.setattr("rag.disagreeing.conflict", lambda *_: "number")
+    found = counterpart(span, [its])
+    assert found is not None
+    assert found.text == limit.format(145)
+    assert seen.count(span.text) <= 2  # its frame and its words, not those for each of the others
+    assert len(seen) <= 2 * (1 + 6 + 1 + 5)
+
+
+def test_a_row_of_many_figures_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = "The staff of the Oslo office by month: {}"
+    mine = _place("mine", row.format(", ".join(str(n) for n in range(100, 160))))
+    its = _place("its", row.format(", ".join(str(n) for n in range(200, 260))))
+    (span,) = passage_sentences(mine)
+    assert counterpart(span, [its]) is None
+    few = _place("few", row.format("100, 101")), _place("less", row.format("200, 201"))
+    (short,) = passage_sentences(few[0])
+    assert counterpart(short, [few[1]]) is not None
+    monkeypatch.setattr(statements, "_shares_a_run", lambda *_: pytest.fail("was compared"))
+    assert counterpart(span, [its]) is None
