@@ -209,6 +209,26 @@ def test_no_passage_that_answers_is_a_negative_of_its_question() -> None:
     assert seen == sorted(pair.question for pair in asked * 2)
 
 
+def test_a_question_in_two_lines_is_one(tmp_path: Path) -> None:
+    sources = [{"title": "", "text": "one"}, {"title": "", "text": "two"}]
+    rows = [
+        {"question": "q1", "positive": "one", "negatives": ["two", "n1"], "document": "a"},
+        {"question": "q2", "positive": "four", "negatives": ["one"]},
+        {"question": " q1 ", "passages": sources, "answer": "It is so [2].", "document": "b"},
+        {"question": "q1", "positive": "three", "negatives": ["one", "n2", "n1"]},
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    first, second = read_asked(tmp_path / "x.jsonl")
+    assert first.positives == ("one", "two", "three")
+    assert (first.negatives, first.document) == (("n1", "n2"), "a")
+    assert second.negatives == ("one",)
+    batches = list(passes(pairs([first, second]), 4, 2, seed=1))
+    for batch in batches:
+        assert len({pair.question for pair in batch}) == len(batch)
+        if "q1" in {pair.question for pair in batch}:
+            assert not set(piece_of(batch, 4).negatives) & set(first.positives)
+
+
 def test_better_is_a_higher_ndcg_without_losing_recall() -> None:
     base = {"ndcg@10": 0.5, "recall@5": 0.6}
     assert is_better({"ndcg@10": 0.6, "recall@5": 0.6}, base)
