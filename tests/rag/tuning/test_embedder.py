@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -227,6 +228,48 @@ def test_a_question_in_two_lines_is_one(tmp_path: Path) -> None:
         assert len({pair.question for pair in batch}) == len(batch)
         if "q1" in {pair.question for pair in batch}:
             assert not set(piece_of(batch, 4).negatives) & set(first.positives)
+
+
+def test_the_batches_of_many_pairs_are_those_of_the_plain_rule_and_soon_there() -> None:
+    def plain(given: list[Pair], batch: int, seed: int) -> list[list[Pair]]:
+        left = random.Random(f"{seed} 0").sample(given, len(given))
+        made = []
+        while left:
+            chosen: list[Pair] = []
+            for pair in left:
+                if len(chosen) < batch and not any(
+                    pair.positive in other.all_positives or other.positive in pair.all_positives
+                    for other in chosen
+                ):
+                    chosen.append(pair)
+            left = [pair for pair in left if pair not in chosen]
+            made.append(chosen)
+        return made
+
+    def some(count: int, kinds: int) -> list[Pair]:
+        return [
+            Pair(f"q{n}", f"p{n % kinds}", ("n",), (f"p{n % kinds}", f"p{n * 7 % kinds}"))
+            for n in range(count)
+        ]
+
+    for seed in range(3):
+        given = some(120, 13)
+        assert list(passes(given, 8, 1, seed)) == plain(given, 8, seed)
+
+    class Counted(str):
+        """A passage that counts how often it is looked up."""
+
+        __slots__ = ()
+        asked = 0
+
+        def __hash__(self) -> int:
+            Counted.asked += 1
+            return super().__hash__()
+
+    texts = [Counted(f"p{n}") for n in range(4000)]
+    many = [Pair(f"q{n}", text, (), (text,)) for n, text in enumerate(texts)]
+    assert len(list(passes(many, 8, 1, seed=1))) == 500
+    assert Counted.asked < 10 * len(many)
 
 
 def test_better_is_a_higher_ndcg_without_losing_recall() -> None:
