@@ -78,7 +78,9 @@ def draft(
     for reason, number in done.dropped.most_common():
         click.echo(f"Dropped, {reason}: {number}")
     click.echo(f"{done.made} drafts of {done.tried} sentences tried, in {printable(file)}.")
-    if done.made < count:
+    if done.gave_up:
+        click.echo(f"Gave up after {done.tried} sentences: --seed tries others.")
+    elif done.made < count:
         click.echo("There were no more sentences to ask about that gave a draft.")
     if done.made:
         click.echo(f"Read and approve them: cloister questions approve {printable(file)}")

@@ -77,5 +77,11 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON objects, one a line, in place of what the file held; whole or not at all."""
     lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-        file.write(lines)
-    Path(file.name).replace(path)
+        written = Path(file.name)
+        try:
+            file.write(lines)
+            file.flush()
+            written.replace(path)
+        except BaseException:
+            written.unlink(missing_ok=True)
+            raise

@@ -26,11 +26,15 @@ _PAUSES = (1, 2, 5, 10, 20, 30)
 
 @dataclass(slots=True)
 class Filled:
-    """How many drafts were `made` of so many sentences `tried`, and why the others were dropped."""
+    """How many drafts were `made` of so many sentences `tried`, and why the others were dropped.
+
+    It `gave_up` where it tried so many in vain that it left the rest.
+    """
 
     made: int = 0
     tried: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    gave_up: bool = False
 
 
 def fill(
@@ -48,10 +52,13 @@ def fill(
     """
     filled = Filled()
     for target in targets:
-        if filled.made == count or filled.tried == count * PATIENCE:
+        if filled.made == count:
             break
         if drafts.has_target(target):
             continue
+        if filled.tried == count * PATIENCE:
+            filled.gave_up = True
+            break
         filled.tried += 1
         try:
             proposal = _proposed(session, target, tell, wait)

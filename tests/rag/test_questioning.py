@@ -14,7 +14,7 @@ from rag.commands.questions import questions
 from rag.errors import Busy, NotFound, UsageError
 from rag.evaluation.questions import read_questions
 from rag.library import Library
-from rag.questioning import checks
+from rag.questioning import checks, filling
 from rag.questioning.checks import question_in, wrong_with
 from rag.questioning.drafts import DraftFile
 from rag.questioning.filling import GONE, Filled, fill
@@ -198,6 +198,21 @@ def test_one_sentence_does_not_end_the_drafting(tmp_path: Path) -> None:
     assert (done.made, done.tried, dict(done.dropped)) == (2, 3, {GONE: 1})
     assert waits == [1, 2]
     assert lines[0] == "Too many answers are under way. Asking again in 1 s."
+
+
+def test_giving_up_is_told_from_having_no_more_sentences(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "PATIENCE", 2)
+    FakeLLM.replies = ["No."] * 2
+    done = run(library, "draft", str(tmp_path / "a.jsonl"), "--count", "1")
+    assert "Gave up after 2 sentences: --seed tries others." in done.stdout
+    assert "no more sentences" not in done.stdout
+    for count in ("2", "3"):
+        FakeLLM.replies = ["No."] * 3
+        done = run(library, "draft", str(tmp_path / "a.jsonl"), "--count", count)
+        assert "There were no more sentences" in done.stdout
+        assert "Gave up" not in done.stdout
 
 
 def test_what_was_drafted_is_kept_where_the_llm_stays_busy(tmp_path: Path) -> None:

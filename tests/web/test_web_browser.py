@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
-from rag.catalog.feedback import feedback_on
+from rag.catalog.feedback import feedback_on, take_back
 from rag.model_choices import model_choices
 from rag.records import Block, BlockKind, Place, Question
 from rag.records import Page as PageRecord
@@ -147,6 +147,12 @@ def test_an_answer_is_rated_without_leaving_the_page(page: Page, library: FakeLi
     wrong.click()
     expect(page.locator(".rating .said")).to_have_text("Taken back.")
     assert feedback_on(library.catalog, recorded.id) is None
+    # taken back elsewhere meanwhile
+    wrong.click()
+    expect(page.locator(".rating .said")).to_contain_text("Noted.")
+    take_back(library.catalog, recorded.id)
+    wrong.click()
+    expect(page.locator(".rating .said")).to_have_text("Taken back.")
     wrong.click()
     page.get_by_role("link", name="Say what would be right").click()
     page.get_by_label("What would be right").fill("six")

@@ -121,6 +121,13 @@ def test_without_javascript_a_form_says_it(client: FlaskClient, library: FakeLib
     assert feedback_on(library.catalog, ANSWER) is None
 
 
+def test_no_answers_name_breaks_out_of_where_it_leads(client: FlaskClient) -> None:
+    reply = client.post("/answers/%0d%0aX-Set:%20y/rating", data={"rating": "none"})
+    assert reply.status_code == 303
+    assert reply.headers["Location"] == "/answers/%0D%0AX-Set:%20y#rating"
+    assert "X-Set" not in reply.headers
+
+
 def test_the_answer_page_of_the_form_has_the_buttons(
     client: FlaskClient, library: FakeLibrary
 ) -> None:

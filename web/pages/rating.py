@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from flask import Blueprint, redirect, request
+from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from rag.catalog.feedback import RATINGS, rate, take_back
@@ -33,4 +33,4 @@ def say(answer_id: str) -> Response:
             if name in request.form
         }
         rate(catalog, answer_id, rating, **said)
-    return redirect(f"/answers/{answer_id}#rating", code=303)
+    return redirect(url_for("ask_page.record", answer_id=answer_id, _anchor="rating"), code=303)

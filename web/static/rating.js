@@ -27,7 +27,8 @@ async function rate(form, button) {
   let reason = null;
   try {
     const response = await fetch(path, back ? { method: "DELETE" } : given);
-    if (!response.ok) reason = await reasonOf(response);
+    const gone = back && response.status === 404; // taken back elsewhere
+    if (!response.ok && !gone) reason = await reasonOf(response);
   } catch {
     reason = "The server cannot be reached. Is Cloister still running?";
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,14 +35,21 @@ def passes(pairs: Sequence[Pair], batch: int, epochs: int, seed: int) -> Iterato
     """
     for epoch in range(epochs):
         rng = random.Random(f"{seed} {epoch}")
-        left = rng.sample(pairs, len(pairs))
+        left = deque(rng.sample(pairs, len(pairs)))
         while left:
             chosen: list[Pair] = []
-            rest: list[Pair] = []
-            for pair in left:
-                fits = len(chosen) < batch and not any(_meets(pair, other) for other in chosen)
-                (chosen if fits else rest).append(pair)
-            left = rest
+            passed_over: list[Pair] = []
+            positives: set[str] = set()
+            answering: set[str] = set()
+            while left and len(chosen) < batch:
+                pair = left.popleft()
+                if pair.positive in answering or not positives.isdisjoint(pair.all_positives):
+                    passed_over.append(pair)
+                    continue
+                chosen.append(pair)
+                positives.add(pair.positive)
+                answering.update(pair.all_positives)
+            left.extendleft(reversed(passed_over))
             if len(chosen) > 1 or chosen[0].negatives:
                 yield chosen
 
@@ -58,7 +66,3 @@ def piece_of(pairs: Sequence[Pair], negatives: int) -> Piece:
         tuple(pair.positive for pair in pairs),
         tuple(dict.fromkeys(text for text in others if text not in answering)),
     )
-
-
-def _meets(pair: Pair, other: Pair) -> bool:
-    return pair.positive in other.all_positives or other.positive in pair.all_positives

@@ -7,7 +7,8 @@ answer and whose other passages do not; or it is `{"question": …, "positive": 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,15 @@ class Pair:
 
 
 def read_asked(path: Path) -> list[Asked]:
-    """The questions of a file that have an answer; raises as `rag.tuning.examples.read_rows`."""
-    return read_rows(path, _asked)
+    """The questions of a file that have an answer; raises as `rag.tuning.examples.read_rows`.
+
+    One that stands in several lines is one, of the first's document: what answers it in any of them
+    is no negative of it.
+    """
+    same: dict[str, list[Asked]] = defaultdict(list)
+    for one in read_rows(path, _asked):
+        same[" ".join(one.question.split())].append(one)
+    return [_merged(rows) for rows in same.values()]
 
 
 def pairs(asked: list[Asked]) -> list[Pair]:
@@ -52,6 +60,17 @@ def pairs(asked: list[Asked]) -> list[Pair]:
 def passages(asked: list[Asked]) -> list[str]:
     """All passages of the questions, each once, in their order."""
     return list(dict.fromkeys(text for one in asked for text in (*one.positives, *one.negatives)))
+
+
+def _merged(rows: list[Asked]) -> Asked:
+    """The rows of one question as one."""
+    positives = dict.fromkeys(text for row in rows for text in row.positives)
+    negatives = dict.fromkeys(text for row in rows for text in row.negatives)
+    return replace(
+        rows[0],
+        positives=tuple(positives),
+        negatives=tuple(text for text in negatives if text not in positives),
+    )
 
 
 def _asked(row: Any) -> Asked | None:

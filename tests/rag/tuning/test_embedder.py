@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -207,6 +208,68 @@ def test_no_passage_that_answers_is_a_negative_of_its_question() -> None:
         assert not set(piece.negatives) & set(piece.positives)
     seen = sorted(pair.question for batch in batches for pair in batch)
     assert seen == sorted(pair.question for pair in asked * 2)
+
+
+def test_a_question_in_two_lines_is_one(tmp_path: Path) -> None:
+    sources = [{"title": "", "text": "one"}, {"title": "", "text": "two"}]
+    rows = [
+        {"question": "q1", "positive": "one", "negatives": ["two", "n1"], "document": "a"},
+        {"question": "q2", "positive": "four", "negatives": ["one"]},
+        {"question": " q1 ", "passages": sources, "answer": "It is so [2].", "document": "b"},
+        {"question": "q1", "positive": "three", "negatives": ["one", "n2", "n1"]},
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    first, second = read_asked(tmp_path / "x.jsonl")
+    assert first.positives == ("one", "two", "three")
+    assert (first.negatives, first.document) == (("n1", "n2"), "a")
+    assert second.negatives == ("one",)
+    batches = list(passes(pairs([first, second]), 4, 2, seed=1))
+    for batch in batches:
+        assert len({pair.question for pair in batch}) == len(batch)
+        if "q1" in {pair.question for pair in batch}:
+            assert not set(piece_of(batch, 4).negatives) & set(first.positives)
+
+
+def test_the_batches_of_many_pairs_are_those_of_the_plain_rule_and_soon_there() -> None:
+    def plain(given: list[Pair], batch: int, seed: int) -> list[list[Pair]]:
+        left = random.Random(f"{seed} 0").sample(given, len(given))
+        made = []
+        while left:
+            chosen: list[Pair] = []
+            for pair in left:
+                if len(chosen) < batch and not any(
+                    pair.positive in other.all_positives or other.positive in pair.all_positives
+                    for other in chosen
+                ):
+                    chosen.append(pair)
+            left = [pair for pair in left if pair not in chosen]
+            made.append(chosen)
+        return made
+
+    def some(count: int, kinds: int) -> list[Pair]:
+        return [
+            Pair(f"q{n}", f"p{n % kinds}", ("n",), (f"p{n % kinds}", f"p{n * 7 % kinds}"))
+            for n in range(count)
+        ]
+
+    for seed in range(3):
+        given = some(120, 13)
+        assert list(passes(given, 8, 1, seed)) == plain(given, 8, seed)
+
+    class Counted(str):
+        """A passage that counts how often it is looked up."""
+
+        __slots__ = ()
+        asked = 0
+
+        def __hash__(self) -> int:
+            Counted.asked += 1
+            return super().__hash__()
+
+    texts = [Counted(f"p{n}") for n in range(4000)]
+    many = [Pair(f"q{n}", text, (), (text,)) for n, text in enumerate(texts)]
+    assert len(list(passes(many, 8, 1, seed=1))) == 500
+    assert Counted.asked < 10 * len(many)
 
 
 def test_better_is_a_higher_ndcg_without_losing_recall() -> None:
