@@ -162,9 +162,12 @@ def test_made_again_the_passages_that_were_judged_are_judged(
     record = read_answer(library.catalog, answer["id"])
     seen: list[Answer] = []
     real = library.answerer.answer_again
-    monkeypatch.setattr(
-        library.answerer, "answer_again", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1]
-    )
+
+    def again(*given: Any, **named: Any) -> Answer:
+        seen.append(real(*given, **named))
+        return seen[-1]
+
+    monkeypatch.setattr(library.answerer, "answer_again", again)
     FakeLLM.replies = [reply]
     found = replay(library, answer["id"])
     judged = library.answerer.judged(COMPANION, seen[0].passages)[1]

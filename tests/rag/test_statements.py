@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from rag import statements
@@ -160,9 +162,16 @@ def _place(name: str, text: str) -> Passage:
 
 def test_what_is_compared_of_a_sentence_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
+
+    def counted(real: Callable[[str], object]) -> Callable[[str], object]:
+        def found(text: str) -> object:
+            seen.append(text)
+            return real(text)
+
+        return found
+
     for name in ("_frame", "_masked"):
-        real = getattr(statements, name)
-        monkeypatch.setattr(statements, name, lambda t, real=real: seen.append(t) or real(t))
+        monkeypatch.setattr(statements, name, counted(getattr(statements, name)))
     rivals = [f"Parking at {city} is free." for city in ("Oslo", "Rome", "Bern", "Riga", "Graz")]
     limit = "The hotel limit is {} euros per night including breakfast."
     mine = _place("mine", "\n\n".join([limit.format(120), *rivals]))
