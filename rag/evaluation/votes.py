@@ -64,4 +64,5 @@ def sign_test(wins: int, losses: int) -> float:
     thrown = wins + losses
     tail = sum(comb(thrown, count) for count in range(min(wins, losses) + 1))
     # whole numbers: neither side need fit a float
-    return min(2 * tail, 2**thrown) / 2**thrown
+    p: float = min(2 * tail, 1 << thrown) / (1 << thrown)
+    return p
