@@ -63,6 +63,6 @@ def sign_test(wins: int, losses: int) -> float:
     """
     thrown = wins + losses
     tail = sum(comb(thrown, count) for count in range(min(wins, losses) + 1))
-    whole: int = 2**thrown
     # whole numbers: neither side need fit a float
-    return min(2 * tail, whole) / whole
+    p: float = min(2 * tail, 1 << thrown) / (1 << thrown)
+    return p
