@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from rag import answering
 from rag.catalog import Catalog
-from rag.catalog.answers import read_answer
+from rag.catalog.answers import read_answer, record_answer
 from rag.catalog.documents import remove
 from rag.catalog.pages import read_page
 from rag.catalog.schema import answers
@@ -276,7 +276,7 @@ def test_an_answer_is_not_kept_whose_other_version_says_another_thing_now(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(library, policy_2024=OLD, policy_2025=NEW)
-    real = answering.record_answer
+    real = record_answer
     kept: list[bool] = []
 
     def late(catalog: Catalog, answer: Answer) -> bool:
