@@ -391,22 +391,22 @@ def test_without_javascript_errors_are_on_the_page(client: FlaskClient) -> None:
 def test_what_another_version_says_is_told_with_its_place(
     client: FlaskClient, library: FakeLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library.add()
+    other, start = "Up to <b>four</b> days.", len(fakes.TEXT) + 1
+    library.add(pages=(fakes.page_of(f"{fakes.TEXT}\n{other}"),))
     made = fakes._answer
 
     def answer(question: Question, passages: list[Passage], own: FakeLibrary) -> Answer:
         plain = made(question, passages, own)
-        first = plain.citations[0]
         told = Disagreement(
-            1, first.document_id, "Handbook <2023>", "h.txt", first.page, first.start, first.end,
-            "Up to <b>four</b> days.", True, "2024-03-01",
+            1, plain.citations[0].document_id, "Handbook <2023>", "h.txt", 1, start,
+            start + len(other), other, True, "2024-03-01",
         )  # fmt: skip
         return replace(plain, disagreements=(told,))
 
     monkeypatch.setattr(fakes, "_answer", answer)
     record = client.post("/api/v1/ask", json={"question": "How many days?"}).get_json()
     (told,) = record["disagreements"]
-    assert (told["older"], told["quote"]) == (True, "Up to <b>four</b> days.")
+    assert (told["older"], told["quote"]) == (True, other)
     asked = client.post("/ask", data={"question": "How many days?"}).text
     kept = client.get(f"/answers/{library.record(Question('How many days?')).id}").text
     for html in (asked, kept):

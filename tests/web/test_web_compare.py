@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from rag.catalog.documents import remove
 from rag.catalog.votes import vote_on
 from rag.errors import Busy, NotFound
+from rag.model_choices import ModelChoice
 from rag.records import Event, ModelInfo, Question, to_json
 from tests.web import fakes
 from tests.web.fakes import FakeLibrary
@@ -56,7 +57,8 @@ def document(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(library, "record_as", record_as, raising=False)
     monkeypatch.setattr(library, "ask", ask)
     monkeypatch.setattr(type(library), "other_llms", Shelf())
-    monkeypatch.setattr(compare, "_names", lambda _: iter([*MODELS, "none"]))
+    choices = [ModelChoice(name, 0, "", True, False) for name in [*MODELS, "none"]]
+    monkeypatch.setattr(compare, "model_choices", lambda _, compared: choices)
     return document
 
 
