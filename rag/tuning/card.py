@@ -97,7 +97,7 @@ def _card(name: str, record: AdapterRecord, log: Log) -> str:
 # {name}
 
 A LoRA adapter for {record.base}, made by Cloister for answers from passages: a sentence with the
-number of its passage, or that the documents do not say. {_verdict(record.usable)}
+number of its passage, or that the documents do not say. {verdict(record.usable)}
 
     {log.command}
 
@@ -130,7 +130,8 @@ it nor rounded to bfloat16.
 """
 
 
-def _verdict(usable: str) -> str:
+def verdict(usable: str) -> str:
+    """Whether what was tuned may be used, in words."""
     if usable == BETTER:
         return "On what was held out it is better than its base."
     if usable == FORCED:

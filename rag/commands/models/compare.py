@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,17 +88,13 @@ def compare(
     items = [item for item in read_questions(questions) if split in (None, item.split)]
     if not items:
         raise UsageError(f"{questions} has no question of the split “{split}”.")
-    items = spread(items, limit)
+    asked = _Asked(models, spread(items, limit), questions.name, collections or None, again)
     server = open_server(settings)
     with _progress() as tell, stop_signals() as stop:
         if server is None:
-            result = _here(
-                settings, models, items, questions, collections or None, again, tell, stop
-            )
+            result = _here(settings, asked, tell, stop)
         else:
-            result = _there(
-                server, models, items, questions, collections or None, again, tell, stop
-            )
+            result = _there(server, asked, tell, stop)
     if result is None:
         click.echo(
             "Stopped; nothing is lost but the answer under way. Give the same command to go on.",
@@ -122,15 +119,19 @@ def compare(
         sys.exit(_SOME_FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be compared, wherever that is done; `name` is that of the questions' file."""
+
+    models: Sequence[str]
+    items: Sequence[Item]
+    name: str
+    collections: Sequence[str] | None
+    again: bool
+
+
 def _here(
-    settings: Settings,
-    models: Sequence[str],
-    items: Sequence[Item],
-    questions: Path,
-    collections: Sequence[str] | None,
-    again: bool,
-    tell: Any,
-    stop: threading.Event,
+    settings: Settings, asked: _Asked, tell: Any, stop: threading.Event
 ) -> Mapping[str, Any] | None:
     """Compare in this process; None where it was stopped."""
     from rag.comparing.holding import alone
@@ -143,10 +144,17 @@ def _here(
     with take_library_lock(settings, "cloister models compare"):
         library = Library(settings)
         try:
-            plan = make_plan(settings, library.catalog, models, items, questions.name, collections)
+            plan = make_plan(
+                settings,
+                library.catalog,
+                asked.models,
+                asked.items,
+                asked.name,
+                asked.collections,
+            )
             for one in plan.skipped:
                 click.echo(printable(f"Left out: {one.name}. {one.reason}"), err=True)
-            overview = begin(library, plan, again)
+            overview = begin(library, plan, asked.again)
             library.load(llm=False)
             library.adopt(settings)
             return do(library, plan, overview, alone(), tell, stop)
@@ -157,25 +165,18 @@ def _here(
 
 
 def _there(
-    server: RemoteSession,
-    models: Sequence[str],
-    items: Sequence[Item],
-    questions: Path,
-    collections: Sequence[str] | None,
-    again: bool,
-    tell: Any,
-    stop: threading.Event,
+    server: RemoteSession, asked: _Asked, tell: Any, stop: threading.Event
 ) -> Mapping[str, Any] | None:
     """Have the running server compare, and follow it; None where it was stopped."""
     from rag.comparing.run import Step
     from rag.records import to_json
 
     body = {
-        "models": list(models),
-        "questions": to_json(tuple(items)),
-        "name": questions.name,
-        "again": again,
-        **({} if collections is None else {"collections": list(collections)}),
+        "models": list(asked.models),
+        "questions": to_json(tuple(asked.items)),
+        "name": asked.name,
+        "again": asked.again,
+        **({} if asked.collections is None else {"collections": list(asked.collections)}),
     }
     name = server.begin_comparison(body)["id"]
     told_to_stop = False

@@ -10,9 +10,8 @@ from typing import Any
 
 from rag.checkpoints import write_text
 from rag.errors import ModelError
-from rag.models.adapter import BETTER, FORCED
 from rag.models.folder import Manifest
-from rag.tuning.card import CARD
+from rag.tuning.card import CARD, verdict
 
 RECORD = "cloister-tuning.json"
 
@@ -85,7 +84,7 @@ def _card(tuned: Tuned, manifest: Manifest) -> str:
 # {manifest.name}
 
 The embedder {tuned.base}, tuned by Cloister so that questions are nearer to the passages that
-answer them. {_verdict(manifest.usable)}
+answer them. {verdict(manifest.usable)}
 
     {tuned.command}
 
@@ -114,17 +113,6 @@ passages of the data, by the embedder as it is loaded to answer questions.
 
 `{RECORD}` holds the mean loss of every ten steps, and every look at what is held out.
 """
-
-
-def _verdict(usable: str) -> str:
-    if usable == BETTER:
-        return "On what was held out it is better than its base."
-    if usable == FORCED:
-        return (
-            "**On what was held out it is not better than its base; that it is used nevertheless "
-            "was forced by a person (`--force`).**"
-        )
-    return "**On what was held out it is not better than its base, so it is not used.**"
 
 
 def _shown(scores: Mapping[str, Any], name: str) -> str:
