@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from rag.errors import Busy
 from rag.generation import WAIT_SECONDS, Generator
+from rag.model_pick import name_in_use
 from rag.records import NO_MODEL, ModelInfo
 
 # a question that was given up leaves the line within this time
 LOOK_SECONDS = 0.25
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Seat:
     """An LLM in use, and how many answers it is writing; None: answers are quotes."""
 
@@ -34,6 +35,8 @@ class CurrentLLM:
         self._wanted = True
         self._changed = threading.Condition()
         self._loads = threading.Lock()
+        self._used: list[Seat] = []
+        self._held: list[str] = []
 
     @contextmanager
     def loads(self, given_up: Callable[[], bool]) -> Iterator[None]:
@@ -48,6 +51,24 @@ class CurrentLLM:
             yield
         finally:
             self._loads.release()
+
+    @contextmanager
+    def holds(self, name: str) -> Iterator[None]:
+        """Within this block a model, as a question names it, is one of those that are `busy`."""
+        with self._changed:
+            self._held.append(name)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held.remove(name)
+
+    @property
+    def busy(self) -> tuple[str, ...]:
+        """What is held beside the LLM in use, and what still answers in whose place it came."""
+        with self._changed:
+            left = [seat.generator for seat in self._used if seat is not self._seat]
+            return (*self._held, *(name_in_use(one.info) for one in left if one))
 
     @property
     def info(self) -> ModelInfo:
@@ -77,6 +98,8 @@ class CurrentLLM:
             if seat:
                 with self._changed:
                     seat.users -= 1
+                    if not seat.users:
+                        self._used.remove(seat)
                     self._changed.notify_all()
 
     def put(self, generator: Generator | None) -> Seat | None:
@@ -119,4 +142,6 @@ class CurrentLLM:
                     raise Busy("The LLM is being changed; ask again in a few minutes.")
                 self._changed.wait(LOOK_SECONDS)
             seat.users += 1
+            if seat.users == 1:
+                self._used.append(seat)
             return seat

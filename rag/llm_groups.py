@@ -48,6 +48,12 @@ class Groups:
         with self.changed:
             return tuple(name for group in self._here for name in group.engines)
 
+    @property
+    def retired(self) -> tuple[str, ...]:
+        """The names of what is given out no more, and still answers."""
+        with self.changed:
+            return tuple(name for group in self._retired for name in group.engines)
+
     def bytes_beside(self, staying: Group | None) -> int:
         """The memory that all of it takes but for one group."""
         with self.changed:

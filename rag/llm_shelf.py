@@ -75,6 +75,14 @@ class LLMShelf:
         """The names of what is loaded beside the LLM in use."""
         return self._groups.names
 
+    @property
+    def busy(self) -> tuple[str, ...]:
+        """The names of what is being loaded, and of what was retired and still answers.
+
+        So too of what is loaded for one purpose only, and of an earlier LLM in use.
+        """
+        return (*self._keeper.current_llm.busy, *self._groups.retired)
+
     def freeable(self, base: str = "") -> int:
         """The bytes of what is loaded beside the LLM in use, which can be freed for another.
 
@@ -211,8 +219,10 @@ class LLMShelf:
         problem: CloisterError | None = None
         until = time.monotonic() + WAIT_SECONDS
         try:
-            with self._keeper.current_llm.loads(
-                lambda: self._unwanted(load) or time.monotonic() > until
+            current = self._keeper.current_llm
+            with (
+                current.loads(lambda: self._unwanted(load) or time.monotonic() > until),
+                current.holds(load.name),
             ):
                 self._bring(load)
         except CloisterError as error:

@@ -63,13 +63,15 @@ class Changed:
 class ModelState:
     """Which LLM answers (None: none is loaded), and the change under way and the last one.
 
-    `others` are those that are loaded beside it for the questions that choose them.
+    `others` are those that are loaded beside it for the questions that choose them; `busy` those
+    that are being loaded, compared or made to answer again, or that still answer in their last use.
     """
 
     active: ModelInfo | None
     changing: Changing | None
     last: Changed | None
     others: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
 
 
 class Keeper(Protocol):
@@ -111,7 +113,8 @@ class ModelChange:
         """What is in use, and what is being changed."""
         seat = self._keeper.current_llm.seat
         active = self._keeper.current_llm.info if seat else None
-        return ModelState(active, self._changing, self._last, self._keeper.other_llms.loaded)
+        others = self._keeper.other_llms
+        return ModelState(active, self._changing, self._last, others.loaded, others.busy)
 
     def begin(self, model: str, adapter: str = AUTO) -> None:
         """Check a model's name and begin to change to it.

@@ -186,7 +186,7 @@ def _generator(
                 return
     from rag.models.room import give_back
 
-    with library.current_llm.loads(lambda: True):
+    with library.current_llm.loads(lambda: True), library.current_llm.holds(name):
         try:
             generator = _load_once(library, model)
         except (ModelError, NotFound, UsageError):

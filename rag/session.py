@@ -275,7 +275,7 @@ def open_server(settings: Settings) -> RemoteSession | None:
 
 
 def model_in_use(settings: Settings) -> Mapping[str, str]:
-    """The model and adapter that the running server uses or changes to, by what for."""
+    """The models and adapters that the running server uses or changes to, by what for."""
     server = open_server(settings)
     if server is None:
         return {}
@@ -285,10 +285,11 @@ def model_in_use(settings: Settings) -> Mapping[str, str]:
         active = {}
     adapter = str(active.get("adapter") or "").partition("@")[0]
     others = {}
-    for name in state.get("others") or ():
-        model, _, put = str(name).partition("+")
-        others[f"LLM {name}, which a question chose"] = model
-        others[f"adapter in {name}, which a question chose"] = put
+    for kind, why in (("others", "a question chose"), ("busy", "is being loaded or still answers")):
+        for name in state.get(kind) or ():
+            model, _, put = str(name).partition("+")
+            others[f"LLM {name}, which {why}"] = model
+            others[f"adapter in {name}, which {why}"] = put
     return {
         "LLM": str(active.get("id") or ""),
         "adapter": adapter,

@@ -69,6 +69,7 @@ def beside(library: Library, load: Load = load_generator) -> Hold:
             yield Held(_none, None, beside=True)
             return
         with ExitStack() as stack:
+            stack.enter_context(library.current_llm.holds(entry.name))
             with library.current_llm.loads(_patience(stop)):
                 # its own memory is then measured from what is there, not from what goes meanwhile
                 library.other_llms.free_unused()

@@ -260,6 +260,7 @@ def test_who_asks_for_the_same_model_at_once_has_it_loaded_once(
 
     def slow(settings: Settings) -> Generator | None:
         loaded.append(settings.llm_model)
+        assert keeper.other_llms.busy == ("third",)
         assert go_on.wait(30)
         return load_generator(settings)
 
@@ -283,6 +284,7 @@ def test_who_asks_for_the_same_model_at_once_has_it_loaded_once(
     assert len(texts) == 3
     assert loaded == ["third"]
     assert not keeper.other_llms.must_load("third")
+    assert keeper.other_llms.busy == ()
 
 
 def test_what_came_into_use_meanwhile_is_not_loaded_again(
@@ -419,11 +421,12 @@ def test_what_is_retired_is_freed_when_its_last_answer_has_left(keeper: Keeper) 
     with shelf.use("third", threading.Event()) as generator:
         assert generator is not None
         shelf.retire()
-        assert shelf.loaded == ()
+        assert (shelf.loaded, shelf.busy) == ((), ("third",))
         assert not shelf.wait_until_left(0, threading.Event())
         assert written(generator)
         del generator
     assert shelf.wait_until_left(10, threading.Event())
+    assert shelf.busy == ()
     give_back()
     assert held() is None
 

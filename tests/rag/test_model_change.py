@@ -114,6 +114,7 @@ def test_running_answers_finish_with_the_old_model_whose_memory_is_freed(
         changing = library.model_change.state.changing
         assert changing is not None
         assert changing.stage == "switching"
+        assert library.model_change.state.busy == ("tiny",)
         # questions may have other models loaded meanwhile
         with library.current_llm.loads(lambda: time.monotonic() > deadline):
             pass
@@ -121,6 +122,7 @@ def test_running_answers_finish_with_the_old_model_whose_memory_is_freed(
             library.use_model("tiny")
         del old
     assert library.model_change.wait(60)
+    assert library.model_change.state.busy == ()
     gc.collect()
     assert held() is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from rag.catalog.schema import answers
 from rag.cli import main
 from rag.commands.replay import replay as command
 from rag.errors import Busy, NotFound, UsageError
+from rag.generation import Generator, load_generator
 from rag.library import Library
 from rag.records import ModelInfo, Question
 from rag.replaying import replay
+from rag.settings import Settings
 from rag.testing import FakeLLM, fake_library, fake_settings
 from tests.ingest.reading import add_text, read_all
 from tests.rag.tuning.tiny import make_model
@@ -131,8 +133,17 @@ def test_the_recorded_model_is_loaded_for_it_where_another_one_answers(
     tiny.use_model("other")
     assert tiny.model_change.wait(60)
     assert tiny.current_llm.info.id == "other"
-    found = replay(tiny, answer["id"])
+    busy: list[Sequence[str]] = []
+
+    def load(settings: Settings) -> Generator | None:
+        busy.append(tiny.other_llms.busy)
+        return load_generator(settings)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(replaying, "load_generator", load)
+        found = replay(tiny, answer["id"])
     assert (found.same, found.differences) == (True, ())
+    assert (busy, tiny.other_llms.busy) == ([("tiny",)], ())
     assert tiny.current_llm.info.id == "other"
     with (
         tiny.current_llm.loads(lambda: True),

@@ -355,6 +355,7 @@ def test_idle_models_that_questions_chose_make_room(
     holding.refuse_too_large(library, entry, 10)
     with holding.beside(library, loader)(entry, threading.Event()):
         assert loader.log == ["load two", "close two", "load one"]
+        assert shelf.busy == ("one",)
     with shelf.use("two", threading.Event()), pytest.raises(ModelError, match="does not fit"):
         # what answers is not freed
         holding.beside(library, loader)(entry, threading.Event()).__enter__()

@@ -78,11 +78,12 @@ def test_what_the_server_uses_stays(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("name", "told"), [("org--c", r"LLM org/c\+d"), ("d", r"adapter in org/c\+d")]
 )
+@pytest.mark.parametrize("held", ["others", "busy"])
 def test_what_the_server_loaded_for_a_question_stays(
-    name: str, told: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    name: str, told: str, held: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_model(settings.models_path / "d")
-    state = {"active": None, "changing": None, "last": None, "others": ["org/c+d"]}
+    state = {"active": None, "changing": None, "last": None, held: ["org/c+d"]}
     server = SimpleNamespace(model_state=lambda: state)
     monkeypatch.setattr("rag.session.open_server", lambda _: server)
     with pytest.raises(Busy, match=f"{name} is in use by the running server, as its {told}, which"):
