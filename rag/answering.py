@@ -9,19 +9,18 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from rag.answer_events import (
     AnswerStream,
     marked,
     quoted,
-    sentence_event,
     telling,
     withdrawn,
 )
+from rag.answer_run import Run
 from rag.answerability import Calibration, Evidence, Judge, threshold
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
@@ -43,10 +42,8 @@ from rag.records import (
     Answer,
     Event,
     MadeWith,
-    ModelInfo,
     Passage,
     Question,
-    Sentence,
     Usage,
     to_json,
 )
@@ -60,33 +57,6 @@ _RELEVANT = 0.3
 _MOST_SENTENCES = 4
 # after so many unsupported sentences in a row the model is not asked to go on
 _PATIENCE = 2
-
-
-@dataclass(slots=True)
-class _Run:
-    """What is known of one answer while it is made."""
-
-    question: Question
-    standalone: str
-    passages: tuple[Passage, ...]
-    citations: Citations
-    started: float
-    parameters: Mapping[str, Any]
-    made_with: MadeWith
-    versions: Versions
-    model: ModelInfo = NO_MODEL
-    evidence: Evidence = field(default_factory=lambda: Evidence((), (), {}))
-    answerable: float = 0.0
-    refused: bool = False
-    sentences: list[Sentence] = field(default_factory=list)
-    cited: dict[int, Span] = field(default_factory=dict)
-    left_out: frozenset[Passage] = frozenset()
-    timings: dict[str, int] = field(default_factory=dict)
-    usage: Usage = field(default_factory=Usage)
-
-    def mark(self, stage: str) -> None:
-        """Note the milliseconds from the start to the end of a stage."""
-        self.timings[stage] = round((time.perf_counter() - self.started) * 1000)
 
 
 class Answerer:
@@ -175,7 +145,7 @@ class Answerer:
         known = made_with or self._made_with
         # a newer version's passage that was put in later was not judged
         judged = [passage for at, passage in enumerate(passages) if at != known.added]
-        run = _Run(
+        run = Run(
             question=question,
             standalone=standalone,
             passages=tuple(judged),
@@ -197,7 +167,7 @@ class Answerer:
                 self._quote(run)
         return self._finish(run)
 
-    def _retrieve(self, question: Question) -> _Run:
+    def _retrieve(self, question: Question) -> Run:
         started = time.perf_counter()
         standalone = condense(question.text, question.history, self._settings.question_max_chars)
         passages = self._retriever.passages(
@@ -208,7 +178,7 @@ class Answerer:
         )
         of_collection = asked_parameters(self._catalog, question.collections)
         parameters = used_parameters(question.parameters, self._settings, of_collection)
-        run = _Run(
+        run = Run(
             question=question,
             standalone=standalone,
             passages=tuple(passages),
@@ -222,7 +192,7 @@ class Answerer:
         run.mark("retrieve")
         return run
 
-    def _weigh(self, run: _Run) -> None:
+    def _weigh(self, run: Run) -> None:
         """Find the best evidence and how likely it holds the answer."""
         run.evidence = self._judge.evidence(run.standalone, run.passages)
         if run.evidence.spans:
@@ -234,8 +204,8 @@ class Answerer:
             run.made_with = replace(run.made_with, added=newest.added)
         run.mark("weigh")
 
-    def _generate(self, run: _Run, generator: Generator, stop: threading.Event) -> Iterator[Event]:
-        order = _in_order(run)
+    def _generate(self, run: Run, generator: Generator, stop: threading.Event) -> Iterator[Event]:
+        order = run.in_order
         run.model = generator.info
         system = run.parameters.get("system_prompt")
         arguments = {k: v for k, v in run.parameters.items() if k != "system_prompt"}
@@ -274,7 +244,7 @@ class Answerer:
             draft_sha256=written.hexdigest(),
         )
 
-    def _verified(self, run: _Run, prompt: Prompt, text: str) -> Event | None:
+    def _verified(self, run: Run, prompt: Prompt, text: str) -> Event | None:
         """The event of a sentence that a passage supports; None where none does.
 
         One that says that the passages do not answer is noted: no quote stands in for it then.
@@ -289,9 +259,9 @@ class Answerer:
             return None
         if any(sentence.text == text for sentence in run.sentences):
             return None
-        return self._add(run, text, verdict, verdict.evidence)
+        return run.add(text, verdict, verdict.evidence)
 
-    def _answers(self, run: _Run, span: Span) -> bool:
+    def _answers(self, run: Run, span: Span) -> bool:
         """Whether a stretch is about the question: near its best evidence, or in its words."""
         best = run.evidence.spans[0]
         if span.passage.chunk_id == best.passage.chunk_id and (
@@ -302,7 +272,7 @@ class Answerer:
         needed = max(_RELEVANT, coverage(weights, held_terms(best.text, best.passage)))
         return coverage(weights, held_terms(span.text, span.passage)) >= needed
 
-    def _evidence(self, run: _Run) -> Event | None:
+    def _evidence(self, run: Run) -> Event | None:
         """The best evidence, word for word, to read until the LLM has written and was checked.
 
         None where none is in its document any more, as with `_quote`.
@@ -314,25 +284,15 @@ class Answerer:
                 return Event("evidence", {"text": quoted(span), "citation": to_json(citation)})
         return None
 
-    def _quote(self, run: _Run) -> Event | None:
+    def _quote(self, run: Run) -> Event | None:
         """The best evidence as a sentence of the answer."""
         for span in telling(run.evidence.spans):
-            event = self._add(run, quoted(span), Verdict("quoted", 1.0, span), span)
+            event = run.add(quoted(span), Verdict("quoted", 1.0, span), span)
             if event:
                 return event
         return None
 
-    def _add(self, run: _Run, text: str, verdict: Verdict, span: Span) -> Event | None:
-        known = len(run.citations.all)
-        citation = run.citations.cite(span)
-        if citation is None:
-            return None
-        run.cited.setdefault(citation.n, span)
-        sentence = Sentence(text, verdict.support, verdict.score, (citation.n,))
-        run.sentences.append(sentence)
-        return sentence_event(len(run.sentences) - 1, sentence, run.citations.all[known:])
-
-    def _finish(self, run: _Run) -> Answer:
+    def _finish(self, run: Run) -> Answer:
         abstained = not run.sentences
         text = NOT_SAID if abstained else " ".join(marked(run.sentences))
         short, confidence = None, 1.0 - run.answerable
@@ -363,20 +323,6 @@ class Answerer:
             made_with=run.made_with,
             disagreements=run.versions.told_of(run.citations.all, run.cited),
         )
-
-
-def _in_order(run: _Run) -> list[Passage]:
-    """The passages in the order that the prompt had the first time, else of their best evidence.
-
-    Those that no LLM is to read, as an outdated version's, are left out.
-    """
-    known = run.made_with.prompt_passages
-    if known and max(known) < len(run.passages):
-        return [run.passages[place] for place in known]
-    spans = reversed(list(enumerate(run.evidence.spans)))
-    order = {span.passage.chunk_id: -i for i, span in spans}
-    current = [passage for passage in run.passages if passage not in run.left_out]
-    return sorted(current, key=lambda p: -order.get(p.chunk_id, -len(order) * 1000))
 
 
 def _places(passages: Sequence[Passage]) -> list[tuple[str, int, int]]:
