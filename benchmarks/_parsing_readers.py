@@ -22,7 +22,7 @@ from ingest.conversion import Converter
 from ingest.formats import KINDS, kind_of
 from ingest.sandbox import Sandbox
 from rag.errors import CloisterError, DocumentError
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 from rag.tokens import tokenizer_offsets
 
 _HERE = Path(__file__).resolve().parent

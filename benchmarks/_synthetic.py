@@ -15,7 +15,8 @@ from rag.catalog.documents import Upload, add_upload
 from rag.catalog.index_rows import IndexRow
 from rag.catalog.queue import claim
 from rag.library import Library
-from rag.records import Block, Chunk, Page, Parsed
+from rag.parsed import Block, Page, Parsed
+from rag.records import Chunk
 
 Vectors = NDArray[np.float32]
 

@@ -51,7 +51,8 @@ from rag.evaluation.support import (
     table_pairs,
 )
 from rag.evidence import TermWeights, find_quote, passage_sentences, whole_sentences
-from rag.records import Page, Passage
+from rag.parsed import Page
+from rag.records import Passage
 from rag.verifying import Verifier
 from rag.words import WordIndex, Words, content_terms, terms
 

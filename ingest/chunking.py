@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from ingest.context import Section, chunk_context
 from ingest.pieces import Piece, Pieces
-from rag.records import Chunk, Page, Parsed
+from rag.parsed import Page, Parsed
+from rag.records import Chunk
 from rag.tokens import LIMIT, Offsets
 
 CHUNKER_VERSION = "2"

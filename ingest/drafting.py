@@ -18,7 +18,8 @@ from rag.catalog.portions import Begun, Gone, begin, begun
 from rag.catalog.queue import STARTED, Task, fail, report
 from rag.embedding import Embedder
 from rag.errors import DocumentError, EmptyDocument
-from rag.records import Parsed, State
+from rag.parsed import Parsed
+from rag.records import State
 from rag.settings import Settings
 
 # of a document of more characters neither chunks nor vectors are held in memory

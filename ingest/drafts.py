@@ -15,7 +15,8 @@ from rag.catalog.contents import Content
 from rag.catalog.portions import Begun, add_vectors, texts
 from rag.catalog.queue import Task
 from rag.embedding import Vectors
-from rag.records import Chunk, Parsed
+from rag.parsed import Parsed
+from rag.records import Chunk
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,7 @@ from ingest.parsers.packed import UnpackLimits
 from ingest.parsers.wire import unpack_error
 from rag.errors import CorruptDocument, DocumentError, ParserStopped, TooLarge
 from rag.originals import Incoming
-from rag.records import Member
+from rag.parsed import Member
 
 LONGEST_NAME_BYTES = 1000
 _LONGEST_PART_BYTES = 255

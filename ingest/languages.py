@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rag.records import Block, BlockKind, Page
+from rag.parsed import Block, BlockKind, Page
 from rag.sentences import sentence_spans
 from rag.tokens import Offsets
 

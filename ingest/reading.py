@@ -19,7 +19,7 @@ from rag.catalog.queue import Task
 from rag.catalog.versions import too_deep
 from rag.errors import CorruptDocument
 from rag.originals import incoming, original_path
-from rag.records import Parsed
+from rag.parsed import Parsed
 from rag.settings import Settings
 
 

@@ -22,7 +22,7 @@ from ingest.formats import KINDS
 from ingest.intake import Intake, MemberStream, member_name
 from ingest.parsers.wire import unpack, unpack_error
 from rag.errors import DocumentError, ParserStopped
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 log = logging.getLogger("cloister.ingest")
 

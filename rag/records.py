@@ -2,9 +2,7 @@
 
     bytes ─▶ Parsed(Page(Block, Place)) ─▶ Chunk ─▶ Passage ─▶ Citation, Sentence ─▶ Answer
 
-Offsets count Unicode code points into a page's text; `end` is exclusive, so that
-`page.text[start:end]` is the text meant. Boxes are `(x0, y0, x1, y1)` as fractions of the
-page, origin top left.
+Pages and what is on them are in `rag.parsed`, which also says how offsets and boxes count.
 """
 
 from __future__ import annotations
@@ -15,83 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rag.disagreement import Disagreement
+from rag.parsed import Box
 
-Box = tuple[float, float, float, float]
-BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
 State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
 # “catalog”: of a sentence about the library itself, which is so by the catalog
 Support = Literal["supported", "quoted", "unsupported", "catalog"]
 
 DEFAULT_COLLECTION = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A stretch of a page that belongs together: `page.text[start:end]`.
-
-    `level` is 1 to 6 for a heading, else 0. `context` is text that helps to understand the
-    block but stands elsewhere, such as a table's header row; it is outside the span.
-    """
-
-    start: int
-    end: int
-    kind: BlockKind = "paragraph"
-    level: int = 0
-    context: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where `page.text[start:end]` (a word) stands on the page as it looks."""
-
-    start: int
-    end: int
-    box: Box
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page, slide or sheet; a format without pages has one, number 1.
-
-    `width` and `height` are in points, 0 where the format has no layout. Blocks are in
-    order and do not overlap; between them is white space or furniture, such as running headers.
-    """
-
-    number: int
-    text: str
-    blocks: tuple[Block, ...] = ()
-    places: tuple[Place, ...] = ()
-    label: str = ""
-    width: float = 0.0
-    height: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file within a file: an archive's, or a mail's attachment. `name` is its path in there.
-
-    `bytes_hash` is empty where it was not taken; then `error_code` and `error` say why.
-    """
-
-    name: str
-    kind: str = ""
-    bytes_hash: str = ""
-    size: int = 0
-    error_code: str | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a parser made of a file's bytes. `title` is from inside the file, or empty.
-
-    `language` is a tag (BCP 47), noted after parsing; None where it is not clear.
-    """
-
-    pages: tuple[Page, ...]
-    title: str = ""
-    members: tuple[Member, ...] = ()
-    language: str | None = None
 
 
 def with_context(context: str, text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rag.records import Block, Page
+from rag.parsed import Block, Page
 
 # parsers write a table's row as `A | B`; Markdown's own rows are `| A | B |` over `|---|---|`
 _BETWEEN_CELLS = re.compile(r"(?:^|(?<=\s))\|(?=\s)")

@@ -9,7 +9,7 @@ from ingest.parsers.archive import damaged
 from ingest.parsers.builder import PageBuilder, flat
 from ingest.parsers.grid import filled
 from ingest.parsers.xml import parse_xml
-from rag.records import BlockKind, Parsed
+from rag.parsed import BlockKind, Parsed
 
 _DEEPEST = 6
 # not read as text: identifiers, formulas in other notations, what only programs read

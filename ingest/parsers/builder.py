@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rag.records import Block, BlockKind, Page
+from rag.parsed import Block, BlockKind, Page
 
 # more of a header than any chunk has room for; it is kept with each row below it
 LONGEST_CONTEXT = 2000

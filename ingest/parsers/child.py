@@ -27,7 +27,7 @@ from ingest.parsers.limits import Forbidden, confine, set_alarm
 from ingest.parsers.packed import Packed, UnpackLimits
 from ingest.parsers.wire import pack
 from rag.errors import CorruptDocument, DocumentError, EmptyDocument, ParserStopped
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 # the parent stops us at its deadline; this much later we stop without it
 _GRACE_SECONDS = 5.0

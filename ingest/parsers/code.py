@@ -7,7 +7,7 @@ from pathlib import Path
 from ingest.parsers.builder import clean
 from ingest.parsers.text import paragraphs
 from ingest.parsers.web import markup_text
-from rag.records import Block, Page, Parsed
+from rag.parsed import Block, Page, Parsed
 
 
 def parse(path: Path, name: str) -> Parsed:

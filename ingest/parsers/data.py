@@ -10,7 +10,7 @@ from typing import Any
 from ingest.parsers.builder import PageBuilder, clean, flat
 from ingest.parsers.text import decode
 from rag.errors import CorruptDocument
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 # a record or a list of values up to this long is one row, a longer one a block a value
 _ROW_CHARACTERS = 600

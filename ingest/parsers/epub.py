@@ -16,7 +16,7 @@ from ingest.parsers.builder import PageBuilder, flat
 from ingest.parsers.odf import read_xml
 from ingest.parsers.web import add_html, markup_text
 from rag.errors import ProtectedDocument
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"

@@ -8,7 +8,7 @@ from ingest.parsers.archive import damaged
 from ingest.parsers.builder import PageBuilder, flat
 from ingest.parsers.web import add_html
 from ingest.parsers.xml import parse_xml
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 _ENTRIES = ("item", "entry")
 _BODIES = ("encoded", "content", "description", "summary", "subtitle")

@@ -12,7 +12,7 @@ from ingest.parsers import ocr
 from ingest.parsers.archive import damaged
 from ingest.parsers.pdf_layout import lay_out
 from rag.errors import CorruptDocument, EmptyDocument, UnsupportedFormat
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -18,7 +18,7 @@ from ingest.parsers.builder import PageBuilder, clean, flat
 from ingest.parsers.packed import Packed, UnpackLimits, check_count, held
 from ingest.parsers.text import decode, paragraphs
 from ingest.parsers.web import add_html
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 _SHOWN = ("From", "To", "Cc", "Date")
 # a smaller image within the text is a logo of a signature, or a line

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ingest.parsers.builder import LONGEST_CONTEXT, PageBuilder, clean, flat
 from ingest.parsers.text import decode
-from rag.records import Block, BlockKind, Page, Parsed
+from rag.parsed import Block, BlockKind, Page, Parsed
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

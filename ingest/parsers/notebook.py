@@ -10,7 +10,7 @@ from ingest.parsers.builder import PageBuilder, clean
 from ingest.parsers.markdown import add_markdown
 from ingest.parsers.text import decode
 from rag.errors import CorruptDocument
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 _LONGEST_OUTPUT = 20_000
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.parsers.ocr_order import reading_order
 from ingest.parsers.pdf_lines import Line, Sheet, Word, around
 from rag.errors import ParserStopped
-from rag.records import Box
+from rag.parsed import Box
 
 if TYPE_CHECKING:
     from PIL.Image import Image

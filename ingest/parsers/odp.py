@@ -17,7 +17,7 @@ from ingest.parsers.odf import (
     paragraphs,
     plain,
 )
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 
 _FEWEST_SLIDES = 4
 _FURNITURE = ("date-time", "footer", "header", "page-number")

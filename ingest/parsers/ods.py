@@ -11,7 +11,7 @@ from ingest.parsers.archive import damaged
 from ingest.parsers.builder import PageBuilder
 from ingest.parsers.odf import OFFICE, TABLE, cells, open_odf, plain, rows
 from ingest.parsers.table import MOST_CELLS, add_rows
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 
 # of one row or cell that is said to repeat, so many characters are written
 _MOST_REPEATED = 20_000

@@ -18,7 +18,7 @@ from ingest.parsers.odf import (
     read_inline,
     rows,
 )
-from rag.records import BlockKind, Parsed
+from rag.parsed import BlockKind, Parsed
 
 # nothing in them is read on a page
 _LEFT_OUT = frozenset(

@@ -25,7 +25,7 @@ from ingest.parsers.packed import Packed, UnpackLimits, check_count, held
 from ingest.parsers.text import decode
 from ingest.parsers.web import add_html
 from rag.errors import ProtectedDocument
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 if TYPE_CHECKING:
     from oxmsg.properties import Properties

@@ -13,7 +13,7 @@ from ingest.parsers.pdf_layout import lay_out
 from ingest.parsers.pdf_lines import Sheet, read_sheet
 from ingest.parsers.pdf_streams import check_streams
 from rag.errors import EmptyDocument, ProtectedDocument
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 
 # pdfium takes a document without pages for a damaged one
 _PAGE_TREE = re.compile(rb"/Type\s*/Pages\b")

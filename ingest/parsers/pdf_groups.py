@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ingest.parsers.pdf_lines import Line, Sheet, Word, around
-from rag.records import BlockKind, Box
+from rag.parsed import BlockKind, Box
 
 MARKER = re.compile(r"(?:[•●▪■◦○‣∙·*–—-]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)]|\(?[ivx]{1,4}[.)])$")
 DIGITS = re.compile(r"\d+")

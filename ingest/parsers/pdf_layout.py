@@ -20,7 +20,7 @@ from ingest.parsers.pdf_groups import (
     right_margins,
 )
 from ingest.parsers.pdf_lines import Line, Sheet
-from rag.records import Block, BlockKind, Page, Place
+from rag.parsed import Block, BlockKind, Page, Place
 
 _FIGURE = re.compile(r"[($€£+-]*\d[\d.,:/'’-]*[)%€$£]*")
 _ROUND = ".,;:!?()[]“”‘’\"'"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag.records import Box
+from rag.parsed import Box
 
 _WORD = re.compile(r"\S+")
 # pdfium puts \x02 for a hyphen at the end of a line, and then no line end

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ingest.parsers.archive import damaged
 from ingest.parsers.builder import PageBuilder, flat, row_text, sensible_title
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 _START = re.compile(rb"\s*\{\\rtf")
 _TITLE = re.compile(r"\{\\title\s([^{}\\]*)\}")

@@ -14,7 +14,7 @@ from ingest.parsers.charts import add_chart
 from ingest.parsers.ooxml import loosened, related
 from ingest.parsers.table import add_rows
 from ingest.parsers.xml import parse_xml
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 
 
 def parse(path: Path, name: str) -> Parsed:

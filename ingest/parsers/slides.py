@@ -14,7 +14,7 @@ from ingest.parsers.charts import add_chart, diagram_texts
 from ingest.parsers.grid import filled
 from ingest.parsers.ooxml import loosened
 from ingest.parsers.xml import parse_xml
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 
 _FEWEST_SLIDES = 4
 # in English Metric Units, 914,400 an inch: 7.5 mm

@@ -11,7 +11,7 @@ from pathlib import Path
 from ingest.parsers.builder import PageBuilder, clean, flat, row_text
 from ingest.parsers.text import decode
 from rag.errors import ParserStopped
-from rag.records import Parsed
+from rag.parsed import Parsed
 
 MOST_CELLS = 5_000_000
 _DELIMITERS = ",;\t|"

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ingest.parsers.builder import clean
-from rag.records import Block, Page, Parsed
+from rag.parsed import Block, Page, Parsed
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ingest.parsers.builder import PageBuilder, clean, described, flat
 from ingest.parsers.grid import filled
 from ingest.parsers.text import decode
-from rag.records import BlockKind, Parsed
+from rag.parsed import BlockKind, Parsed
 
 if TYPE_CHECKING:
     from bs4 import Tag

@@ -9,7 +9,7 @@ import json
 from typing import Any, get_args
 
 from rag.errors import DocumentError, document_error
-from rag.records import Block, BlockKind, Page, Parsed, Place
+from rag.parsed import Block, BlockKind, Page, Parsed, Place
 
 _SCALE = 100_000
 _KINDS = frozenset(get_args(BlockKind))

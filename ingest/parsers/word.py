@@ -16,7 +16,7 @@ from ingest.parsers.ooxml import loosened
 from ingest.parsers.word_math import FORMULA, linear
 from ingest.parsers.word_numbers import Numbers
 from ingest.parsers.xml import parse_xml
-from rag.records import BlockKind, Parsed
+from rag.parsed import BlockKind, Parsed
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart"

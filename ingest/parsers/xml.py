@@ -9,7 +9,7 @@ from typing import Any
 from ingest.parsers.builder import clean
 from ingest.parsers.text import paragraphs
 from ingest.parsers.web import markup_text
-from rag.records import Block, Page, Parsed
+from rag.parsed import Block, Page, Parsed
 
 _ROOT = re.compile(
     r"\A\ufeff?(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[[^\]]*\])?[^>]*>)*<([\w.:-]+)",

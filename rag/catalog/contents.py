@@ -18,7 +18,8 @@ from rag.catalog.pages import page_row
 from rag.catalog.queue import UNFINISHED, Task, make_live
 from rag.catalog.schema import chunks, contents, documents, members, pages
 from rag.catalog.versions import nesting_ones, seat
-from rag.records import Chunk, Parsed
+from rag.parsed import Parsed
+from rag.records import Chunk
 
 Vectors = NDArray[np.float32]
 

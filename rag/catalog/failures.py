@@ -13,7 +13,7 @@ from rag.catalog.family import below
 from rag.catalog.queue import requeue
 from rag.catalog.schema import contents, documents, members
 from rag.errors import UnsupportedFormat
-from rag.records import Member
+from rag.parsed import Member
 
 # a kind of file that is not read is left out in silence, as in a folder
 _NOT_READ = UnsupportedFormat("").code

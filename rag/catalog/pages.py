@@ -13,7 +13,7 @@ from sqlalchemy import Row, select
 from rag.catalog import Catalog
 from rag.catalog.schema import contents, documents, pages
 from rag.errors import NotFound
-from rag.records import Block, Box, Page, Place
+from rag.parsed import Block, Box, Page, Place
 
 # start, end, then the box in 1/65535 of the page
 _PLACE = np.dtype([("span", "<u4", 2), ("box", "<u2", 4)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ingest.parsers import ocr
 from rag.errors import ProtectedDocument
-from rag.records import Block, Page, Parsed
+from rag.parsed import Block, Page, Parsed
 
 
 def well(path: Path, name: str) -> Parsed:

@@ -15,7 +15,7 @@ from rag import indexes
 from rag.catalog import Catalog
 from rag.comparison import Compared, compare_vectors
 from rag.errors import EmptyDocument
-from rag.records import Parsed
+from rag.parsed import Parsed
 from rag.vectors import VectorIndex
 
 

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 from ingest.formats import KINDS, kind_of
-from rag.records import Block, Page, Parsed
+from rag.parsed import Block, Page, Parsed
 
 
 def read(path: Path) -> Parsed:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ingest.chunking import Chunker
 from ingest.context import LONGEST, cut
-from rag.records import Block, Chunk, Page, Parsed
+from rag.parsed import Block, Page, Parsed
+from rag.records import Chunk
 
 TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 

@@ -14,7 +14,7 @@ import pytest
 
 from ingest.formats import KINDS, suffix_kind
 from rag.errors import DocumentError
-from rag.records import Parsed
+from rag.parsed import Parsed
 from tests.ingest.test_parsers_data import epub
 from tests.ingest.test_parsers_odf import SAMPLE, odf
 from tests.ingest.test_parsers_office import docx_file, pptx_file, rewrite, xlsx_file

@@ -11,7 +11,7 @@ import pytest
 from ingest.languages import language_of
 from rag.catalog.documents import get_document
 from rag.library import Library
-from rag.records import Page, Parsed
+from rag.parsed import Page, Parsed
 from rag.testing import fake_library
 from tests.ingest.reading import add_text, read_all
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import CorruptDocument, ProtectedDocument
-from rag.records import Parsed
+from rag.parsed import Parsed
 from tests.ingest.parsed import blocks, read
 
 

@@ -16,7 +16,7 @@ from ingest.parsers.ocr_order import reading_order
 from ingest.parsers.pdf_lines import Line, Word
 from ingest.sandbox import Sandbox
 from rag.errors import CorruptDocument, EmptyDocument, ParserStopped, UnsupportedFormat
-from rag.records import Box, Page
+from rag.parsed import Box, Page
 from tests.ingest.parsed import blocks, check, read
 
 if TYPE_CHECKING:

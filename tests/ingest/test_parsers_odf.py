@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import CorruptDocument, ProtectedDocument
-from rag.records import Page
+from rag.parsed import Page
 from tests.ingest.parsed import blocks, outside, read, text
 
 _NAMES = "urn:oasis:names:tc:opendocument:xmlns:"

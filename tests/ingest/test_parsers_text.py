@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.parsers.text import decode, paragraphs
 from rag.errors import CorruptDocument, ParserStopped
-from rag.records import Parsed
+from rag.parsed import Parsed
 from tests.ingest.parsed import blocks, check, outside, read
 
 
@@ -221,7 +221,7 @@ def test_markdown_is_named_by_its_heading(tmp_path: Path) -> None:
 @given(st.text(st.sampled_from("a#- |\n>`*1.\t<!"), max_size=80))
 def test_markdown_blocks_never_overlap(text: str) -> None:
     from ingest.parsers.markdown import _blocks
-    from rag.records import Page
+    from rag.parsed import Page
 
     check(Parsed((Page(1, text, tuple(_blocks(text, 0))),)))
 

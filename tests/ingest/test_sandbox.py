@@ -25,7 +25,7 @@ from rag.errors import (
     ParserStopped,
     ProtectedDocument,
 )
-from rag.records import Block, Page, Parsed, Place
+from rag.parsed import Block, Page, Parsed, Place
 
 ROOT = Path(__file__).resolve().parents[2]
 Parse = Callable[..., Parsed]

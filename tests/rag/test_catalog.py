@@ -42,7 +42,8 @@ from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.catalog.schema import metadata
 from rag.catalog.versions import FileVersion
 from rag.errors import NotFound, StorageError, UnknownCollection, UsageError
-from rag.records import Answer, Block, Chunk, ModelInfo, Page, Parsed, Passage, Place
+from rag.parsed import Block, Page, Parsed, Place
+from rag.records import Answer, Chunk, ModelInfo, Passage
 
 RECIPE = "p1.c1.fake"
 

@@ -14,7 +14,8 @@ from rag.catalog.queue import Task
 from rag.comparison import compare_vectors
 from rag.embedding import Vectors
 from rag.library import Library
-from rag.records import Chunk, Page, Parsed
+from rag.parsed import Page, Parsed
+from rag.records import Chunk
 from rag.serials import Serials
 from rag.testing import fake_library
 from rag.vectors import VectorIndex

@@ -12,7 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from rag.records import Answer, Block, Page, Passage, Question
+from rag.parsed import Block, Page
+from rag.records import Answer, Passage, Question
 from rag.settings import Settings
 from tests.web import fakes
 from tests.web.fakes import HOSTILE, FakeLibrary, FakeWorker

@@ -24,20 +24,16 @@ from rag.catalog.schema import chunks, documents
 from rag.errors import Busy, UnknownCollection
 from rag.library import Library
 from rag.originals import original_path, store_original
+from rag.parsed import Block, BlockKind, Member, Page, Parsed
 from rag.records import (
     DEFAULT_COLLECTION,
     NO_FILTERS,
     Answer,
-    Block,
-    BlockKind,
     Chunk,
     Citation,
     Event,
     Filters,
-    Member,
     ModelInfo,
-    Page,
-    Parsed,
     Passage,
     Question,
     Sentence,

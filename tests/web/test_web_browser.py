@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 
 from rag.catalog.feedback import feedback_on, take_back
 from rag.model_choices import model_choices
-from rag.records import Block, BlockKind, Place, Question
-from rag.records import Page as PageRecord
+from rag.parsed import Block, BlockKind, Place
+from rag.parsed import Page as PageRecord
+from rag.records import Question
 from tests.web.fakes import HOSTILE, FakeLibrary, add_models, make_pdf, page_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -19,7 +19,7 @@ from rag.catalog.documents import get_document
 from rag.catalog.queue import claim, fail
 from rag.errors import NotFound
 from rag.originals import store_original
-from rag.records import Member, Page, Place
+from rag.parsed import Member, Page, Place
 from tests.ingest.packing import zipped
 from tests.web.fakes import QUOTE, TEXT, FakeLibrary, FakeWorker, go_live, make_pdf, page_of
 from web.originals import _TEXT_KINDS

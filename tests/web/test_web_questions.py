@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from rag.errors import UsageError
+from rag.parsed import Page
 from rag.questioning.proposing import Proposal
 from rag.questioning.targets import Target
-from rag.records import Page
 from tests.web.fakes import FakeLibrary, page_of
 from web.api import questions
 from web.served import served_by

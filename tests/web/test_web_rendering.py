@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.records import Block, Page
+from rag.parsed import Block, Page
 from web.rendering import Shown, by_page, human_bytes, show_page
 
 

@@ -9,7 +9,7 @@ from rag.catalog.documents import get_document, list_documents
 from rag.catalog.failures import left_out
 from rag.catalog.pages import boxes_of, page_numbers, read_page
 from rag.errors import NotFound
-from rag.records import Page
+from rag.parsed import Page
 from web.rendering import show_page
 from web.served import served
 
