@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,9 +19,10 @@ from rag.settings import Settings
 from rag.tuning.recipe import EmbedderRecipe, Recipe
 
 if TYPE_CHECKING:
-    from rag.tuning.examples import Example
+    import threading
 
-R = TypeVar("R", Recipe, EmbedderRecipe)
+    from rag.tuning.examples import Example
+    from rag.tuning.job import Job, Outcome
 
 _DEFAULT, _OF_EMBEDDERS = Recipe(), EmbedderRecipe()
 _OPTIONS = (
@@ -152,69 +153,73 @@ def finetune(
     on. Ctrl-C, SIGTERM and --minutes keep what was done, and the same command goes on.
     """
     from rag.models.folder import EMBEDDER, find_model, verify
+    from rag.tuning.job import Job
 
     if from_answers == bool(data):
         raise UsageError("Give the examples as --data FILE, or --from-answers.")
     folder = find_model(settings.models_path, base)
     verify(folder)
     embeds = folder.task == EMBEDDER
-    given: Recipe | EmbedderRecipe
-    if embeds:
-        given = _recipe(EmbedderRecipe, recipe, folder.name)
-    else:
-        given = _recipe(Recipe, recipe, folder.name)
+    made, kind = ("embedder", EmbedderRecipe) if embeds else ("adapter", Recipe)
+    chosen = _recipe(kind, recipe, folder.name)
     suffix = "tuned" if embeds else "adapter"
-    asked_for: dict[str, Any] = {
-        "base": folder,
-        "data": data,
-        "out": out or settings.models_path / f"{folder.path.name}-{suffix}",
-        "recipe": given,
-        "minutes": minutes,
-        "force": force,
-        "licence": licence,
-        "command": _command(folder.name, data, licence, given),
-    }
-    if from_answers and embeds:
-        raise UsageError(
-            f"{folder.name} is an embedder. Write the answers that were rated right into a file "
-            "first, and give that as --data: cloister feedback export --for finetune FILE"
+    job = Job(
+        base=folder,
+        data=data,
+        out=out or settings.models_path / f"{folder.path.name}-{suffix}",
+        recipe=chosen,
+        minutes=minutes,
+        force=force,
+        licence=licence,
+        command=_command(folder.name, data, licence, chosen),
+        given=_from_answers(settings) if from_answers and not embeds else (),
+    )
+    with stop_signals() as asked:
+        ended = _tuned(job, settings, asked)
+    if as_json:
+        row = {
+            made: job.out.name,
+            "base": folder.name,
+            "finished": ended.usable is not None,
+            "step": ended.done,
+            "steps": ended.steps,
+            "usable": ended.usable,
+            "scores": ended.scores,
+        }
+        click.echo(json_line(row))
+    elif ended.usable:
+        click.echo("\n".join(printable(line) for line in _told(job, ended, settings)))
+    if not ended.usable:
+        _tell(
+            f"Stopped after step {ended.done} of {ended.steps}; nothing is lost. Give the same "
+            "command to go on."
         )
-    if from_answers:
-        asked_for["given"] = _from_answers(settings)
+        if asked.is_set():
+            sys.exit(INTERRUPTED)
 
-    def tell(line: str) -> None:
-        click.echo(printable(line), err=True)
 
+def _tuned(job: Job[Any], settings: Settings, asked: threading.Event) -> Outcome:
+    """Train as asked for, until it is done or told to stop."""
     heard = False
 
     def stop() -> bool:
         nonlocal heard
         if asked.is_set() and not heard:
             heard = True
-            tell("Stopping; what was done is kept …")
+            _tell("Stopping; what was done is kept …")
         return heard
 
-    with stop_signals() as asked:
-        ended = (_embedder if embeds else _adapter)(asked_for, settings, tell, stop)
-    if as_json:
-        click.echo(json_line(ended.row))
-    elif ended.told:
-        click.echo(ended.told)
-    if not ended.row["finished"]:
-        tell(
-            f"Stopped after step {ended.row['step']} of {ended.row['steps']}; nothing is lost. "
-            "Give the same command to go on."
-        )
-        if asked.is_set():
-            sys.exit(INTERRUPTED)
+    if isinstance(job.recipe, EmbedderRecipe):
+        from rag.tuning.embedder.finetune import finetune_embedder
+
+        return finetune_embedder(job, settings, _tell, stop)
+    from rag.tuning.finetune import finetune
+
+    return finetune(job, settings, _tell, stop)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """How the work ended: for programs, and for people where it is finished."""
-
-    row: dict[str, Any]
-    told: str
+def _tell(line: str) -> None:
+    click.echo(printable(line), err=True)
 
 
 def _from_answers(settings: Settings) -> tuple[Example, ...]:
@@ -236,7 +241,9 @@ def _from_answers(settings: Settings) -> tuple[Example, ...]:
     return tuple(example_of(row) for row in rows)
 
 
-def _recipe(kind: type[R], given: dict[str, Any], base: str) -> R:
+def _recipe(
+    kind: type[Recipe | EmbedderRecipe], given: dict[str, Any], base: str
+) -> Recipe | EmbedderRecipe:
     """The recipe of what was given. Raises UsageError for an option of the other kind of model."""
     chosen = {name: value for name, value in given.items() if value is not None}
     known = {field.name for field in fields(kind)}
@@ -249,52 +256,6 @@ def _recipe(kind: type[R], given: dict[str, Any], base: str) -> R:
     return kind(**chosen)
 
 
-def _adapter(
-    asked: dict[str, Any], settings: Settings, tell: Callable[[str], None], stop: Callable[[], bool]
-) -> _Ended:
-    from rag.tuning.finetune import Job, finetune
-
-    job = Job(**asked)
-    outcome = finetune(job, settings, tell, stop)
-    record = outcome.record
-    row = {
-        "adapter": job.out.name,
-        "base": job.base.name,
-        "finished": record is not None,
-        "step": outcome.done,
-        "steps": outcome.steps,
-        "usable": record.usable if record else None,
-        "scores": record.scores if record else None,
-    }
-    told = _told(record.usable, record.scores, _SHOWN, _use(job.out, settings)) if record else ""
-    return _Ended(row, told)
-
-
-def _embedder(
-    asked: dict[str, Any], settings: Settings, tell: Callable[[str], None], stop: Callable[[], bool]
-) -> _Ended:
-    from rag.tuning.embedder.finetune import EmbedderJob, finetune_embedder
-
-    job = EmbedderJob(**asked)
-    outcome = finetune_embedder(job, settings, tell, stop)
-    tuned = outcome.tuned
-    row = {
-        "embedder": job.out.name,
-        "base": job.base.name,
-        "finished": tuned is not None,
-        "step": outcome.done,
-        "steps": outcome.steps,
-        "usable": outcome.usable,
-        "scores": tuned.scores if tuned else None,
-    }
-    use = (
-        f"To use it: set embedder.model to {_setting_of(job.out, settings)}, and read the "
-        "documents again with it: cloister ingest rebuild"
-    )
-    told = _told(outcome.usable or "", tuned.scores, _SHOWN_OF_EMBEDDERS, use) if tuned else ""
-    return _Ended(row, told)
-
-
 def _command(base: str, data: Path | None, licence: str, recipe: Recipe | EmbedderRecipe) -> str:
     """The command for the card: what decides the result, without the folders of this machine."""
     source = ["--data", data.name] if data else ["--from-answers"]
@@ -305,32 +266,29 @@ def _command(base: str, data: Path | None, licence: str, recipe: Recipe | Embedd
     return shlex.join(words)
 
 
-def _setting_of(out: Path, settings: Settings) -> str:
-    """What `llm.adapter` is to be for a folder: its name, where it is in the models folder."""
-    return out.name if out.parent == settings.models_path else str(out.absolute())
-
-
-def _use(out: Path, settings: Settings) -> str:
-    return f"To use it: set llm.adapter to {_setting_of(out, settings)}"
-
-
-def _told(
-    usable: str, scores: Mapping[str, Mapping[str, Any]], shown: Mapping[str, str], use: str
-) -> str:
+def _told(job: Job[Any], ended: Outcome, settings: Settings) -> Iterator[str]:
     """The scores as a table, and whether the result may be used, and how."""
     from rag.models.adapter import BETTER, NO
 
-    lines = [f"{'on what was held out':24}{'base':>10}{'tuned':>10}"]
-    for name, text in shown.items():
-        values = [scores[which].get(name) for which in ("base", "tuned")]
+    # a folder's name, where it is in the models folder
+    name = job.out.name if job.out.parent == settings.models_path else str(job.out.absolute())
+    if isinstance(job.recipe, EmbedderRecipe):
+        shown = _SHOWN_OF_EMBEDDERS
+        use = f"set embedder.model to {name}, and read the documents again with it: "
+        use += "cloister ingest rebuild"
+    else:
+        shown, use = _SHOWN, f"set llm.adapter to {name}"
+    scores = ended.scores or {}
+    yield f"{'on what was held out':24}{'base':>10}{'tuned':>10}"
+    for score, text in shown.items():
+        values = [scores[which].get(score) for which in ("base", "tuned")]
         cells = ["–" if value is None else f"{value:.3f}" for value in values]
-        lines.append(f"{text:24}{cells[0]:>10}{cells[1]:>10}")
-    if usable == NO:
-        verdict = (
+        yield f"{text:24}{cells[0]:>10}{cells[1]:>10}"
+    if ended.usable == NO:
+        yield (
             "It is not better than its base, so it may not be used. Add examples or change the "
             "options; the same command with --force allows it nevertheless."
         )
     else:
-        better = "It is better than its base" if usable == BETTER else "It was forced"
-        verdict = f"{better}. {use}"
-    return "\n".join(printable(line) for line in [*lines, verdict])
+        better = "It is better than its base" if ended.usable == BETTER else "It was forced"
+        yield f"{better}. To use it: {use}"

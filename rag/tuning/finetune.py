@@ -7,13 +7,11 @@ import gc
 import hashlib
 import json
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag.errors import Busy, UsageError
 from rag.files import hash_of
@@ -30,56 +28,19 @@ from rag.models.adapter import (
     weights_fingerprint,
     write_record,
 )
-from rag.models.folder import ModelFolder
 from rag.prompting import PROMPT_VERSION
 from rag.settings import Settings
 from rag.tuning.card import CARD, LOG, Log, read_log, write_card, write_log
 from rag.tuning.encoding import Encoded, Encoder, stop_tokens
 from rag.tuning.examples import Example, read_examples, split
+from rag.tuning.job import CHECKPOINT, Job, Outcome, Stop, Tell
 from rag.tuning.recipe import Recipe
 
-if TYPE_CHECKING:
-    from rag.tuning.network import Network
-    from rag.tuning.training import Training
-
-CHECKPOINT = "checkpoint.pt"
 _OWN = {CONFIG, WEIGHTS, RECORD, CARD, LOG, CHECKPOINT}
 _PACKAGES = ("torch", "transformers", "peft")
 
-Tell = Callable[[str], None]
-Stop = Callable[[], bool]
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is asked for: an adapter for `base` in the folder `out`, from the examples in `data`.
-
-    Where that is None they are `given`, and come from people's ratings.
-    `minutes` ends the training after so long; `licence` and `command` are for the card. `force`
-    allows the adapter where it is not better than its base.
-    """
-
-    base: ModelFolder
-    data: Path | None
-    out: Path
-    recipe: Recipe = field(default_factory=Recipe)
-    minutes: float | None = None
-    force: bool = False
-    licence: str = "not stated"
-    command: str = ""
-    given: tuple[Example, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended. `record` is None where it was interrupted, after `done` of `steps`."""
-
-    done: int
-    steps: int
-    record: AdapterRecord | None = None
-
-
-def finetune(job: Job, settings: Settings, tell: Tell, stop: Stop) -> Outcome:
+def finetune(job: Job[Recipe], settings: Settings, tell: Tell, stop: Stop) -> Outcome:
     """Train an adapter, or go on with one; score it and its base on what was held out.
 
     `tell` hears a line now and then; where `stop` says so the work ends soon, and the same job goes
@@ -106,7 +67,7 @@ def _hash_of_examples(examples: Sequence[Example]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _finished(job: Job, record: AdapterRecord, made_of: dict[str, Any]) -> Outcome:
+def _finished(job: Job[Recipe], record: AdapterRecord, made_of: dict[str, Any]) -> Outcome:
     """The adapter that is there; allowed now where that is forced.
 
     What an end at the wrong moment left undone is done: its card, and its checkpoint's removal.
@@ -123,11 +84,11 @@ def _finished(job: Job, record: AdapterRecord, made_of: dict[str, Any]) -> Outco
         write_record(job.out, record)
     write_card(job.out, record, log)
     (job.out / CHECKPOINT).unlink(missing_ok=True)
-    return Outcome(log.steps, log.steps, record)
+    return Outcome(log.steps, log.steps, record.usable, record.scores)
 
 
 def _trained(
-    job: Job,
+    job: Job[Recipe],
     settings: Settings,
     tell: Tell,
     stop: Stop,
@@ -170,40 +131,27 @@ def _trained(
         made_of,
         tell,
     )
-    until = time.monotonic() + 60 * job.minutes if job.minutes else float("inf")
-    ended = training.run(lambda: stop() or time.monotonic() > until)
+    ended = training.run(job.ending(stop))
     outcome = Outcome(training.done, training.steps)
     if not ended:
         return outcome
     network.save(job.out)
-    counts = {"learned": len(rows), "held_out": len(held_rows), "left_out": left_out}
-    log = _log(job, network, training, counts)
+    log = Log(
+        **job.told_of(training, network.device, _PACKAGES),
+        examples={"learned": len(rows), "held_out": len(held_rows), "left_out": left_out},
+        parameters=sum(p.numel() for p in network.parameters),
+    )
     losses = training.looks[0].loss, training.best.loss
     del network, training, encoder  # their memory is needed to score
     gc.collect()
     scores = _scores(job, settings, tell, stop, held_rows, losses)
-    return replace(outcome, record=_recorded(job, made_of, scores, log)) if scores else outcome
-
-
-def _log(job: Job, network: Network, training: Training, counts: dict[str, int]) -> Log:
-    return Log(
-        command=job.command,
-        data=job.data.name if job.data else "answers that people rated right",
-        licence=job.licence,
-        device=network.device,
-        versions={name: version(name) for name in _PACKAGES},
-        examples=counts,
-        parameters=sum(p.numel() for p in network.parameters),
-        steps=training.done,
-        best_step=training.best.step,
-        seconds=round(training.seconds, 1),
-        looks=[{"step": look.step, "loss": round(look.loss, 4)} for look in training.looks],
-        losses=training.log,
-    )
+    if scores is None:
+        return outcome
+    return replace(outcome, usable=_recorded(job, made_of, scores, log), scores=scores)
 
 
 def _scores(
-    job: Job,
+    job: Job[Recipe],
     settings: Settings,
     tell: Tell,
     stop: Stop,
@@ -231,7 +179,7 @@ def _scores(
     return scores
 
 
-def _recorded(job: Job, made_of: dict[str, Any], scores: dict[str, Any], log: Log) -> AdapterRecord:
+def _recorded(job: Job[Recipe], made_of: dict[str, Any], scores: dict[str, Any], log: Log) -> str:
     """Write down whether the adapter may be used, with its log and card, and end the training."""
     from rag.tuning.scoring import is_better
 
@@ -250,7 +198,7 @@ def _recorded(job: Job, made_of: dict[str, Any], scores: dict[str, Any], log: Lo
     write_card(job.out, record, log)
     write_record(job.out, record)
     (job.out / CHECKPOINT).unlink(missing_ok=True)
-    return record
+    return record.usable
 
 
 @contextmanager

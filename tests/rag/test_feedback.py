@@ -32,7 +32,7 @@ from rag.records import Filters, Question, Turn
 from rag.settings import Settings
 from rag.testing import FakeLLM, fake_library
 from rag.tuning.examples import read_examples
-from rag.tuning.finetune import Outcome
+from rag.tuning.job import Outcome
 from tests.ingest.reading import add_text, read_all
 from tests.rag.tuning.tiny import make_model
 

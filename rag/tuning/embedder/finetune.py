@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,6 @@ from rag.models.folder import (
     EMBEDDER,
     MANIFEST,
     Manifest,
-    ModelFolder,
     fingerprint,
     hash_files,
     read_manifest,
@@ -30,6 +27,7 @@ from rag.tuning.card import CARD
 from rag.tuning.embedder.card import RECORD, Tuned, read_tuned, write_card, write_tuned
 from rag.tuning.embedder.pairs import Asked, pairs, passages, read_asked
 from rag.tuning.examples import split
+from rag.tuning.job import CHECKPOINT, Job, Outcome, Stop, Tell
 from rag.tuning.recipe import EmbedderRecipe
 
 if TYPE_CHECKING:
@@ -37,47 +35,23 @@ if TYPE_CHECKING:
     from rag.tuning.embedder.scoring import Scores
     from rag.tuning.training import Training
 
-CHECKPOINT = "checkpoint.pt"
 _PACKAGES = ("torch", "transformers", "sentence-transformers")
-
-Tell = Callable[[str], None]
-Stop = Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedderJob:
-    """What is asked for: an embedder made of `base` in the folder `out`, from the questions in
-    `data`; the rest is as for an adapter's `Job`."""
-
-    base: ModelFolder
-    data: Path
-    out: Path
-    recipe: EmbedderRecipe = field(default_factory=EmbedderRecipe)
-    minutes: float | None = None
-    force: bool = False
-    licence: str = "not stated"
-    command: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedderOutcome:
-    """How a job ended; `tuned` is None where it was interrupted, after `done` of `steps`."""
-
-    done: int
-    steps: int
-    tuned: Tuned | None = None
-    usable: str | None = None
 
 
 def finetune_embedder(
-    job: EmbedderJob, settings: Settings, tell: Tell, stop: Stop
-) -> EmbedderOutcome:
+    job: Job[EmbedderRecipe], settings: Settings, tell: Tell, stop: Stop
+) -> Outcome:
     """Train an embedder, or go on with one; score it and its base on what was held out.
 
     It is put together under a hidden name beside `out`, and gets its name when it is whole. Raises
     UsageError for data or a folder that will not do, ModelError for a base that does not load, Busy
     where another process is at it, StorageError where it cannot be written.
     """
+    if job.data is None:
+        raise UsageError(
+            f"{job.base.name} is an embedder. Write the answers that were rated right into a file "
+            "first, and give that as --data: cloister feedback export --for finetune FILE"
+        )
     asked = read_asked(job.data)
     made_of = {
         "data_sha256": hash_of(job.data),
@@ -93,7 +67,7 @@ def finetune_embedder(
         return _trained(job, settings, tell, stop, made_of, learned, held_out, files)
 
 
-def _finished(job: EmbedderJob, made_of: dict[str, Any]) -> EmbedderOutcome:
+def _finished(job: Job[EmbedderRecipe], made_of: dict[str, Any]) -> Outcome:
     """The embedder that is there; allowed now where that is forced."""
     tuned = read_tuned(job.out) if job.out.is_dir() else None
     manifest = read_manifest(job.out) if tuned else None
@@ -106,11 +80,11 @@ def _finished(job: EmbedderJob, made_of: dict[str, Any]) -> EmbedderOutcome:
         manifest = replace(manifest, usable=FORCED)
         write_card(job.out, tuned, manifest)
         write_manifest(job.out, manifest)
-    return EmbedderOutcome(tuned.steps, tuned.steps, tuned, manifest.usable)
+    return Outcome(tuned.steps, tuned.steps, manifest.usable, tuned.scores)
 
 
 def _trained(
-    job: EmbedderJob,
+    job: Job[EmbedderRecipe],
     settings: Settings,
     tell: Tell,
     stop: Stop,
@@ -118,7 +92,7 @@ def _trained(
     learned: list[Asked],
     held_out: list[Asked],
     files: Path,
-) -> EmbedderOutcome:
+) -> Outcome:
     from rag.tuning.embedder.batching import passes
     from rag.tuning.embedder.network import EmbedderNetwork
     from rag.tuning.training import Training
@@ -140,9 +114,8 @@ def _trained(
     training = Training(
         network, recipe, batches, held_pairs, files.parent / CHECKPOINT, made_of, tell
     )
-    until = time.monotonic() + 60 * job.minutes if job.minutes else float("inf")
-    ended = training.run(lambda: stop() or time.monotonic() > until)
-    outcome = EmbedderOutcome(training.done, training.steps)
+    ended = training.run(job.ending(stop))
+    outcome = Outcome(training.done, training.steps)
     if not ended:
         return outcome
     network.save(files)
@@ -160,7 +133,7 @@ def _trained(
 
 
 def _tuned(
-    job: EmbedderJob,
+    job: Job[EmbedderRecipe],
     network: EmbedderNetwork,
     training: Training,
     made_of: dict[str, Any],
@@ -173,22 +146,13 @@ def _tuned(
         base_revision=job.base.revision,
         made_of=made_of,
         scores={name: {"loss": round(loss, 4)} for name, loss in losses.items()},
-        command=job.command,
-        data=job.data.name,
-        licence=job.licence,
-        device=network.device,
-        versions={name: version(name) for name in _PACKAGES},
         counts=counts,
-        steps=training.done,
-        best_step=training.best.step,
-        seconds=round(training.seconds, 1),
-        looks=[{"step": look.step, "loss": round(look.loss, 4)} for look in training.looks],
-        losses=training.log,
+        **job.told_of(training, network.device, _PACKAGES),
     )
 
 
 def _scores(
-    job: EmbedderJob,
+    job: Job[EmbedderRecipe],
     settings: Settings,
     tell: Tell,
     stop: Stop,
@@ -209,7 +173,7 @@ def _scores(
     return found
 
 
-def _published(job: EmbedderJob, tuned: Tuned, files: Path) -> EmbedderOutcome:
+def _published(job: Job[EmbedderRecipe], tuned: Tuned, files: Path) -> Outcome:
     """Give the embedder its record, card, checksums and name."""
     from rag.tuning.embedder.scoring import is_better
 
@@ -233,4 +197,4 @@ def _published(job: EmbedderJob, tuned: Tuned, files: Path) -> EmbedderOutcome:
     )
     write_card(files, tuned, manifest)
     publish(files, job.out, manifest)
-    return EmbedderOutcome(tuned.steps, tuned.steps, tuned, usable)
+    return Outcome(tuned.steps, tuned.steps, usable, tuned.scores)

@@ -20,9 +20,10 @@ from rag.models.folder import find_model, read_manifest, verify
 from rag.models.staging import TUNING
 from rag.settings import Settings
 from rag.tuning.embedder.batching import passes, piece_of
-from rag.tuning.embedder.finetune import CHECKPOINT, EmbedderJob, finetune_embedder
+from rag.tuning.embedder.finetune import finetune_embedder
 from rag.tuning.embedder.pairs import Pair, pairs, passages, read_asked
 from rag.tuning.embedder.scoring import is_better
+from rag.tuning.job import CHECKPOINT, Job
 from rag.tuning.recipe import EmbedderRecipe
 from tests.rag.tuning.tiny_embedder import WORDS, make_embedder, write_questions
 
@@ -55,9 +56,9 @@ def settings(home: Path, model: str = "tiny") -> Settings:
     return Settings(home=home, embedder_model=model, embedder_device="cpu")
 
 
-def job(home: Path, out: str, recipe: EmbedderRecipe = SHORT) -> EmbedderJob:
+def job(home: Path, out: str, recipe: EmbedderRecipe = SHORT) -> Job[EmbedderRecipe]:
     models = home / "models"
-    return EmbedderJob(find_model(models, "tiny"), home / "x.jsonl", models / out, recipe)
+    return Job(find_model(models, "tiny"), home / "x.jsonl", models / out, recipe)
 
 
 def after(calls: int) -> Callable[[], bool]:
@@ -109,7 +110,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(home: Path) -> None:
     ends = []
     for calls in (0, 3, 9):
         outcome = finetune_embedder(job(home, "cut"), settings(home), lines.append, after(calls))
-        assert outcome.tuned is None
+        assert outcome.usable is None
         ends.append(outcome.done)
         assert (home / "models" / f"{TUNING}cut" / CHECKPOINT).is_file()
         assert not (home / "models" / "cut").exists()
@@ -119,9 +120,8 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(home: Path) -> None:
         finetune_embedder(longer, settings(home), lines.append, lambda: False)
     cut = finetune_embedder(job(home, "cut"), settings(home), lines.append, lambda: False)
     assert any(line.startswith("going on after step") for line in lines)
-    assert whole.tuned is not None
-    assert cut.tuned is not None
-    assert cut.tuned.scores == whole.tuned.scores
+    assert whole.scores is not None
+    assert cut.scores == whole.scores
     files = [
         (home / "models" / name / "model.safetensors").read_bytes() for name in ("whole", "cut")
     ]
