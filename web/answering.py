@@ -33,7 +33,7 @@ class AnswerEnded(Exception):
 
 
 class Answering:
-    """One question being answered. `stop()` must be called in the end, however it ends."""
+    """One question being answered. In the end `stop()` must be called, which `last()` does."""
 
     def __init__(self, served: Served, question: Question) -> None:
         """Begin. Raises Busy when as many answers are under way as the server has room for."""
@@ -69,11 +69,14 @@ class Answering:
             return item
 
     def last(self) -> Event:
-        """Wait for the last event, `done` or `error`. Raises as `take` does."""
-        while True:
-            event = self.take(seconds=60)
-            if event is not None and event.name in ("done", "error"):
-                return event
+        """Wait for the last event, `done` or `error`, and stop. Raises as `take` does."""
+        try:
+            while True:
+                event = self.take(seconds=60)
+                if event is not None and event.name in ("done", "error"):
+                    return event
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """End generation, whether or not it has ended by itself."""

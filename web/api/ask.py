@@ -62,10 +62,7 @@ def ask(body: AskInput) -> Response:
     answering = Answering(served(), question)
     if body.stream:
         return stream(answering)
-    try:
-        last = answering.last()
-    finally:
-        answering.stop()
+    last = answering.last()
     if last.name == "error":
         return problem_response(dict(last.data))
     return jsonify(last.data)

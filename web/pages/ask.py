@@ -85,11 +85,7 @@ def _answer(
         asker=asker(),
         model=request.form.get("model", "").strip(),
     )
-    answering = Answering(here, question)
-    try:
-        last = answering.last()
-    finally:
-        answering.stop()
+    last = Answering(here, question).last()
     if last.name == "error":
         return {"question": text, "problem": last.data}
     return {"answer": last.data}

@@ -107,11 +107,7 @@ def _answer(model: str) -> Mapping[str, Any]:
         asker=asker(),
         model=model,
     )
-    answering = Answering(here, question)
-    try:
-        last = answering.last()
-    finally:
-        answering.stop()
+    last = Answering(here, question).last()
     if last.name == "error":
         raise CloisterError(str(last.data.get("detail") or last.data.get("title")))
     if last.data.get("answered_from") == "catalog":
