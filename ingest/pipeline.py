@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ingest.chunking import CHUNKER_VERSION
-from ingest.drafting import PARSED, Drafter, Stopped
+from ingest.drafter import PARSED, Drafter, Stopped
 from ingest.drafts import Draft, LongDraft, ShortDraft
 from ingest.parsers import PARSER_VERSION
 from ingest.reading import nesting

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest import drafting
+from ingest import drafter
 from tests.histories import History, Mortal
 from tests.ingest.in_process import without_children
 
@@ -40,7 +40,7 @@ def _run(seed: int, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         without_children(patch)
         if seed % 2:  # most documents are long ones, written in portions
-            patch.setattr(drafting, "LONG_TEXT", 1500)
+            patch.setattr(drafter, "LONG_TEXT", 1500)
         history = History(seed, place, Mortal(patch))
         try:
             for step in range(STEPS):

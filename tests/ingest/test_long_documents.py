@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from ingest import drafting
+from ingest import drafter
 from ingest import pipeline as pipeline_module
 from ingest.check import findings, survey
 from ingest.pipeline import SLICE, Pipeline
@@ -53,7 +53,7 @@ class Counted:
 
 @pytest.fixture(autouse=True)
 def long_is_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drafting, "LONG_TEXT", 10_000)
+    monkeypatch.setattr(drafter, "LONG_TEXT", 10_000)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_long_document_is_the_same_as_if_it_were_short(
 ) -> None:
     name = add_text(library, "log.txt", TEXT)
     read_all(library)
-    monkeypatch.setattr(drafting, "LONG_TEXT", 10**9)
+    monkeypatch.setattr(drafter, "LONG_TEXT", 10**9)
     other = fake_library(tmp_path / "other")
     add_text(other, "log.txt", TEXT)
     read_all(other)
