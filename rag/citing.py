@@ -8,6 +8,7 @@ from rag.catalog import Catalog
 from rag.catalog.pages import boxes_of, read_page
 from rag.errors import NotFound
 from rag.evidence import Span
+from rag.parsed import Page
 from rag.records import Citation
 
 
@@ -23,8 +24,7 @@ class Citations:
 
         None where the document was removed or has changed since the passage was found.
         """
-        passage = span.passage
-        start, end = passage.start + span.start, passage.start + span.end
+        passage, (start, end) = span.passage, span.on_page
         for citation in self.all:
             if (citation.document_id, citation.page, citation.start, citation.end) == (
                 passage.document_id,
@@ -33,11 +33,8 @@ class Citations:
                 end,
             ):
                 return citation
-        try:
-            page = read_page(self._catalog, passage.document_id, passage.page)
-        except NotFound:
-            return None
-        if page.text[start:end] != span.text:
+        page = page_now(self._catalog, span)
+        if page is None:
             return None
         citation = Citation(
             n=len(self.all) + 1,
@@ -54,6 +51,16 @@ class Citations:
         )
         self.all.append(citation)
         return citation
+
+
+def page_now(catalog: Catalog, span: Span) -> Page | None:
+    """The page of a stretch as its document has it now; None where the stretch has gone."""
+    start, end = span.on_page
+    try:
+        page = read_page(catalog, span.passage.document_id, span.passage.page)
+    except NotFound:
+        return None
+    return page if page.text[start:end] == span.text else None
 
 
 def passage_url(document_id: str, page: int, start: int, end: int) -> str:

@@ -17,7 +17,7 @@ from rag.answerability import Evidence
 from rag.catalog import Catalog
 from rag.catalog.pages import read_page
 from rag.catalog.passages import passage_at
-from rag.disagreement import Disagreement
+from rag.citing import page_now
 from rag.editions import (
     Age,
     age,
@@ -30,7 +30,7 @@ from rag.editions import (
 )
 from rag.errors import NotFound
 from rag.evidence import Span, passage_sentences
-from rag.records import Citation, Passage
+from rag.records import Citation, Disagreement, Passage
 from rag.statements import Statement, conflict, likeness
 from rag.tables import labelled_row
 from rag.twins import twin
@@ -146,14 +146,9 @@ class Versions:
 
     def _told(self, other: Other, citation: int) -> Disagreement | None:
         """What a version says, as its document has it now; None where it has not."""
-        passage = other.span.passage
-        start, end = passage.start + other.span.start, passage.start + other.span.end
-        try:
-            page = read_page(self._catalog, passage.document_id, passage.page)
-        except NotFound:
+        if page_now(self._catalog, other.span) is None:
             return None
-        if page.text[start:end] != other.span.text:
-            return None
+        passage, (start, end) = other.span.passage, other.span.on_page
         return Disagreement(
             citation=citation,
             document_id=passage.document_id,
@@ -319,7 +314,7 @@ def _covers(span: Span, one: Span) -> bool:
 
 
 def _overlaps(passage: Passage, span: Span) -> bool:
-    start, end = span.passage.start + span.start, span.passage.start + span.end
+    start, end = span.on_page
     return (
         passage.document_id == span.passage.document_id
         and passage.page == span.passage.page

@@ -1,30 +1,9 @@
-"""A disagreement: what another version of a document says instead, and how that is told."""
+"""How a disagreement, what another version of a document says instead, is told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """What another version says where the citation's document says something else.
-
-    `older` tells whether the other one is the older version or else the newer one; None where
-    nothing tells. `dated` is the day, month or year (ISO 8601) in its name, else its file's day.
-    """
-
-    citation: int
-    document_id: str
-    title: str
-    source: str
-    page: int
-    start: int
-    end: int
-    quote: str
-    older: bool | None
-    dated: str = ""
 
 
 def introduced(disagreement: Mapping[str, Any]) -> str:

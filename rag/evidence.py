@@ -30,6 +30,11 @@ class Span:
         """The quoted text."""
         return self.passage.text[self.start : self.end]
 
+    @property
+    def on_page(self) -> tuple[int, int]:
+        """Where it starts and ends in the text of the passage's page."""
+        return self.passage.start + self.start, self.passage.start + self.end
+
 
 def passage_sentences(passage: Passage) -> list[Span]:
     """The sentences (or lines of lists and tables) of a passage; a very long one in parts."""

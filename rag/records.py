@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rag.disagreement import Disagreement
 from rag.parsed import Box
 
 State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
@@ -93,11 +92,8 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
-    """Another document that has a passage's text, the same or similar, and where.
-
-    `age` tells whether that document is the older or the newer one, as far as anything does.
-    """
+class Stretch:
+    """Where something stands: `page_text[start:end]` of a document's page."""
 
     document_id: str
     title: str
@@ -105,6 +101,15 @@ class Twin:
     page: int
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Twin(Stretch):
+    """Another document that has a passage's text, the same or similar, and where.
+
+    `age` tells whether that document is the older or the newer one, as far as anything does.
+    """
+
     relation: Literal["same", "similar"]
     age: Literal["older", "newer"] | None = None
 
@@ -140,20 +145,28 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(Stretch):
     """Where a sentence's support stands: `page_text[start:end] == quote`, always."""
 
     n: int
-    document_id: str
-    title: str
-    source: str
-    page: int
-    start: int
-    end: int
     quote: str
     chunk_id: str
     url: str
     boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement(Stretch):
+    """What another version says where the citation's document says something else.
+
+    `older` tells whether the other one is the older version or else the newer one; None where
+    nothing tells. `dated` is the day, month or year (ISO 8601) in its name, else its file's day.
+    """
+
+    citation: int
+    quote: str
+    older: bool | None
+    dated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from sqlalchemy import Connection, delete, select
 from rag.catalog import Catalog, now
 from rag.catalog.batching import batched
 from rag.catalog.schema import answer_documents, answers, chunks, documents, pages
-from rag.disagreement import Disagreement
 from rag.errors import NotFound
-from rag.records import Answer, to_json
+from rag.records import Answer, Disagreement, to_json
 
 
 def new_answer_id() -> str:

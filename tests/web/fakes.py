@@ -235,7 +235,7 @@ def _span(library: FakeLibrary, document_id: str) -> tuple[int, int, str]:
 def _answer(question: Question, passages: list[Passage], library: FakeLibrary) -> Answer:
     citations = tuple(
         Citation(
-            n, p.document_id, p.title, p.source, p.page, p.start, p.end, p.text, p.chunk_id,
+            p.document_id, p.title, p.source, p.page, p.start, p.end, n, p.text, p.chunk_id,
             f"/documents/{p.document_id}?page={p.page}&start={p.start}&end={p.end}#passage",
             boxes_of(read_page(library.catalog, p.document_id, p.page), p.start, p.end),
         )

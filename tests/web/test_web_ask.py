@@ -13,9 +13,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from rag.disagreement import Disagreement
 from rag.errors import Busy
-from rag.records import Answer, Filters, Passage, Question, Turn
+from rag.records import Answer, Disagreement, Filters, Passage, Question, Turn
 from tests.web import fakes
 from tests.web.fakes import FakeLibrary
 from web.served import served_by
@@ -398,8 +397,8 @@ def test_what_another_version_says_is_told_with_its_place(
     def answer(question: Question, passages: list[Passage], own: FakeLibrary) -> Answer:
         plain = made(question, passages, own)
         told = Disagreement(
-            1, plain.citations[0].document_id, "Handbook <2023>", "h.txt", 1, start,
-            start + len(other), other, True, "2024-03-01",
+            plain.citations[0].document_id, "Handbook <2023>", "h.txt", 1, start,
+            start + len(other), 1, other, True, "2024-03-01",
         )  # fmt: skip
         return replace(plain, disagreements=(told,))
 
