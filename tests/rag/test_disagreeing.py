@@ -178,6 +178,31 @@ def test_made_again_the_passages_that_were_judged_are_judged(
     assert to_json(seen[0].passages) == record["passages"]
 
 
+def test_what_the_newer_versions_passage_repeats_is_recorded_and_not_read(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(library, guide_2024=OLD, guide_2025=NEW)
+    found = {p.source: p for p in library.answerer._retriever.passages(LIMIT, None, 2)}
+    old, whole = found["guide_2024.txt"], found["guide_2025.txt"]
+    assert [(twin.source, twin.relation) for twin in old.twins] == [(whole.source, "similar")]
+    # of the newer version what stands behind its sentence was found, in the same chunk
+    after = whole.text.index("Costs of a companion")
+    rest = replace(whole, start=whole.start + after, text=whole.text[after:])
+    monkeypatch.setattr(library.answerer._retriever, "passages", lambda *_: [old, rest])
+    reply = "The hotel limit is 145 euros per night including breakfast."
+    FakeLLM.replies = [reply]
+    answer = ask(library, LIMIT)
+    assert (answer["text"], answer["citations"][0]["source"]) == (f"{reply} [1]", whole.source)
+    added, *judged = read_answer(library.catalog, answer["id"])["passages"]
+    assert judged == to_json([old, rest])  # an answer made again judges the same
+    assert added["chunk_id"] == rest.chunk_id
+    assert rest.text in added["text"]
+    made = answer["made_with"]
+    assert (made["added"], made["prompt_passages"]) == (0, [0])
+    FakeLLM.replies = [reply]
+    assert replay(library, answer["id"]).differences == ()
+
+
 def test_an_answer_of_before_versions_were_looked_at_is_made_again_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
