@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from ingest.parsers.odf import (
     paragraphs,
     plain,
 )
+from ingest.parsers.slides import on_most
 from rag.parsed import Page, Parsed
 
-_FEWEST_SLIDES = 4
 _FURNITURE = ("date-time", "footer", "header", "page-number")
 
 
@@ -30,19 +29,12 @@ def parse(path: Path, name: str) -> Parsed:
     """
     body, title = open_odf(path, name, "presentation")
     slides = body.findall(f"{DRAW}page")
-    furniture = _repeated(slides)
+    furniture = on_most(
+        {plain(shape) for shape in _shapes(slide) if len(paragraphs(shape)) == 1}
+        for slide in slides
+    )
     pages = tuple(_page(number, slide, furniture) for number, slide in enumerate(slides, 1))
     return Parsed(pages, title or next((page.label for page in pages if page.label), ""))
-
-
-def _repeated(slides: list[Any]) -> frozenset[str]:
-    """The texts, each alone in its shape, that stand on most slides."""
-    if len(slides) < _FEWEST_SLIDES:
-        return frozenset()
-    counts: Counter[str] = Counter()
-    for slide in slides:
-        counts.update({plain(shape) for shape in _shapes(slide) if len(paragraphs(shape)) == 1})
-    return frozenset(text for text, count in counts.items() if 2 * count > len(slides))
 
 
 def _page(number: int, slide: Any, furniture: frozenset[str]) -> Page:

@@ -33,7 +33,7 @@ def parse(path: Path, name: str) -> Parsed:
     try:
         source = loosened(path)
         deck = pptx.Presentation(str(source) if isinstance(source, Path) else source)
-        furniture = _furniture(deck.slides)
+        furniture = on_most(map(_alone, deck.slides))
         authors = _authors(deck.part)
         pages = tuple(
             _page(number, slide, furniture, authors) for number, slide in enumerate(deck.slides, 1)
@@ -51,15 +51,18 @@ def parse(path: Path, name: str) -> Parsed:
     return Parsed(pages, title or next((page.label for page in pages if page.label), ""))
 
 
-def _furniture(slides: Any) -> frozenset[str]:
-    """The texts, each alone in its shape, that stand on most slides."""
-    if len(slides) < _FEWEST_SLIDES:
+def on_most(slides: Iterable[set[str]]) -> frozenset[str]:
+    """The texts that stand on most slides, of those that stand alone in their shapes on each."""
+    alone = list(slides)
+    if len(alone) < _FEWEST_SLIDES:
         return frozenset()
-    counts: Counter[str] = Counter()
-    for slide in slides:
-        frames = (shape.text_frame for shape in _leaves(slide.shapes) if shape.has_text_frame)
-        counts.update({_flat_text(frame) for frame in frames if len(frame.paragraphs) == 1})
-    return frozenset(text for text, count in counts.items() if 2 * count > len(slides))
+    counts = Counter(text for texts in alone for text in texts)
+    return frozenset(text for text, count in counts.items() if 2 * count > len(alone))
+
+
+def _alone(slide: Any) -> set[str]:
+    frames = (shape.text_frame for shape in _leaves(slide.shapes) if shape.has_text_frame)
+    return {_flat_text(frame) for frame in frames if len(frame.paragraphs) == 1}
 
 
 def _page(number: int, slide: Any, furniture: frozenset[str], authors: dict[str, str]) -> Page:
