@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ingest.parsers.archive import damaged
 from ingest.parsers.builder import PageBuilder, flat
 from ingest.parsers.grid import filled
-from ingest.parsers.xml import parse_xml
 from rag.parsed import BlockKind, Parsed
 
 _DEEPEST = 6
@@ -21,17 +19,8 @@ _LEFT_OUT = frozenset(
 _SECTIONS = ("sec", "app", "ack", "glossary", "boxed-text", "notes", "bio", "fn-group", "app-group")
 
 
-def read(data: bytes, name: str) -> Parsed | None:
-    """An article as one page; None where an XML file's `article` is none of JATS.
-
-    Raises CorruptDocument for XML that is damaged.
-    """
-    from lxml.etree import LxmlError
-
-    try:
-        root = parse_xml(data)
-    except (LxmlError, ValueError) as error:
-        raise damaged(name, type(error).__name__) from error
+def read(root: Any) -> Parsed | None:
+    """An article as one page; None where an XML file's `article` is none of JATS."""
     meta = root.find("{*}front/{*}article-meta")
     if meta is None and root.find("{*}body/{*}sec") is None:
         return None

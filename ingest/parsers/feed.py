@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ingest.parsers.archive import damaged
 from ingest.parsers.builder import PageBuilder, flat
 from ingest.parsers.web import add_html
-from ingest.parsers.xml import parse_xml
 from rag.parsed import Parsed
 
 _ENTRIES = ("item", "entry")
@@ -15,17 +13,8 @@ _BODIES = ("encoded", "content", "description", "summary", "subtitle")
 _FACTS = ("creator", "author", "pubDate", "published", "updated")
 
 
-def read(data: bytes, name: str) -> Parsed:
-    """A feed as one page: its title, then each entry's title, author, date and text.
-
-    Raises CorruptDocument for XML that is damaged.
-    """
-    from lxml.etree import LxmlError
-
-    try:
-        root = parse_xml(data)
-    except (LxmlError, ValueError) as error:
-        raise damaged(name, type(error).__name__) from error
+def read(root: Any) -> Parsed:
+    """A feed as one page: its title, then each entry's title, author, date and text."""
     builder = PageBuilder()
     channel = root.find("{*}channel")
     channel = root if channel is None else channel

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ingest.parsers import article, feed
+from ingest.parsers.archive import damaged
 from ingest.parsers.builder import clean
 from ingest.parsers.text import paragraphs
 from ingest.parsers.web import markup_text
@@ -15,23 +18,29 @@ _ROOT = re.compile(
     r"\A\ufeff?(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^<>\[]*(?:\[[^\]]*\])?[^>]*>)*<([\w.:-]+)",
     re.DOTALL,
 )
-_FEEDS = ("rss", "feed", "rdf:RDF")
+_READ: dict[str, Callable[[Any], Parsed | None]] = {
+    "article": article.read,
+    "rss": feed.read,
+    "feed": feed.read,
+    "rdf:RDF": feed.read,
+}
 
 
 def parse(path: Path, name: str) -> Parsed:
     """An XML file as one page. Raises CorruptDocument for a damaged article or feed."""
-    from ingest.parsers import article, feed
+    from lxml.etree import LxmlError
 
     data = path.read_bytes()
     text = clean(markup_text(data))
     found = _ROOT.match(text[:20_000])
-    root = found.group(1) if found else ""
-    if root == "article":
-        parsed = article.read(data, name)
-        if parsed is not None:
+    tag = found.group(1) if found else ""
+    if tag in _READ:
+        try:
+            root = parse_xml(data)
+        except (LxmlError, ValueError) as error:
+            raise damaged(name, type(error).__name__) from error
+        if parsed := _READ[tag](root):
             return parsed
-    if root in _FEEDS:
-        return feed.read(data, name)
     return Parsed((Page(1, text, tuple(Block(*span, "code") for span in paragraphs(text))),))
 
 
