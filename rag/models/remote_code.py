@@ -17,13 +17,13 @@ def code_needed(read: Callable[[str], str | None], name: str) -> str | None:
     `read` gives the text of a file of the model by its path, None where it has none. A model may
     bring code (`auto_map`) and yet be one whose `model_type` transformers knows; then that is used.
     """
-    config = _object(read(CONFIG))
+    config = json_object(read(CONFIG))
     if "auto_map" in config and not known_type(config.get("model_type")):
         return (
             f"The model {name} needs code of its own (auto_map in config.json): transformers does "
             f"not know its kind, “{str(config.get('model_type'))[:60]}”. {_ADVICE}"
         )
-    tokenizer = _object(read(TOKENIZER_CONFIG)).get("auto_map")
+    tokenizer = json_object(read(TOKENIZER_CONFIG)).get("auto_map")
     own = isinstance(tokenizer, dict) and "AutoTokenizer" in tokenizer
     if own and read(TOKENIZER) is None:
         return (
@@ -40,7 +40,8 @@ def known_type(model_type: object) -> bool:
     return isinstance(model_type, str) and model_type in CONFIG_MAPPING_NAMES
 
 
-def _object(text: str | None) -> dict[str, Any]:
+def json_object(text: str | None) -> dict[str, Any]:
+    """The object that a JSON text is; empty where it is none, or there is none."""
     try:
         found = json.loads(text or "{}")
     except ValueError:

@@ -11,11 +11,10 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from rag.errors import ModelError, UsageError
 from rag.models.folder import EMBEDDER, LLM, MANIFEST, PICKLES
-from rag.models.remote_code import code_needed
+from rag.models.remote_code import code_needed, json_object
 
 INDEX = "model.safetensors.index.json"
 MODULES = "modules.json"
@@ -85,7 +84,7 @@ def _visible(name: str) -> bool:
 def _safetensors(top: Sequence[str], read: Read, model: str) -> list[str]:
     """The weights: what the index lists, else the one file, else all that there are."""
     if INDEX in top:
-        listed = _object(read(INDEX)).get("weight_map")
+        listed = json_object(read(INDEX)).get("weight_map")
         if not isinstance(listed, dict):
             raise ModelError(f"The {INDEX} of {model} is damaged.")
         shards = sorted({str(name) for name in listed.values()})
@@ -147,11 +146,3 @@ def _why_none(names: Collection[str], model: str) -> str:
             "and give it as @REVISION."
         )
     return f"{model} has neither safetensors nor GGUF weights."
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
