@@ -16,7 +16,7 @@ from rag.commands.stopping import INTERRUPTED, stop_signals
 from rag.errors import UsageError
 from rag.printing import json_line, printable
 from rag.settings import Settings
-from rag.tuning.recipe import EmbedderRecipe, Recipe
+from rag.tuning.recipe import EmbedderRecipe, Recipe, Schedule
 
 if TYPE_CHECKING:
     import threading
@@ -241,9 +241,7 @@ def _from_answers(settings: Settings) -> tuple[Example, ...]:
     return tuple(example_of(row) for row in rows)
 
 
-def _recipe(
-    kind: type[Recipe | EmbedderRecipe], given: dict[str, Any], base: str
-) -> Recipe | EmbedderRecipe:
+def _recipe(kind: type[Schedule], given: dict[str, Any], base: str) -> Schedule:
     """The recipe of what was given. Raises UsageError for an option of the other kind of model."""
     chosen = {name: value for name, value in given.items() if value is not None}
     known = {field.name for field in fields(kind)}
@@ -256,7 +254,7 @@ def _recipe(
     return kind(**chosen)
 
 
-def _command(base: str, data: Path | None, licence: str, recipe: Recipe | EmbedderRecipe) -> str:
+def _command(base: str, data: Path | None, licence: str, recipe: Schedule) -> str:
     """The command for the card: what decides the result, without the folders of this machine."""
     source = ["--data", data.name] if data else ["--from-answers"]
     words = ["cloister", "models", "finetune", base, *source, "--licence", licence]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rag.models.folder import ModelFolder
 from rag.tuning.examples import Example
-from rag.tuning.recipe import EmbedderRecipe, Recipe
+from rag.tuning.recipe import Schedule
 
 if TYPE_CHECKING:
     from rag.tuning.training import Training
 
 CHECKPOINT = "checkpoint.pt"
 
-R_co = TypeVar("R_co", bound=Recipe | EmbedderRecipe, covariant=True)
+R_co = TypeVar("R_co", bound=Schedule, covariant=True)
 Tell = Callable[[str], None]
 Stop = Callable[[], bool]
 

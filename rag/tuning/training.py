@@ -11,7 +11,7 @@ from typing import Any
 from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.errors import ModelError, UsageError
 from rag.tuning.learner import Learner, is_out_of_memory
-from rag.tuning.recipe import EmbedderRecipe, Recipe
+from rag.tuning.recipe import Schedule
 
 Tell = Callable[[str], None]
 Stop = Callable[[], bool]
@@ -44,7 +44,7 @@ class Training:
     def __init__(
         self,
         network: Learner,
-        recipe: Recipe | EmbedderRecipe,
+        recipe: Schedule,
         batches: Sequence[Sequence[Any]],
         held_out: Sequence[Any],
         checkpoint: Path,
