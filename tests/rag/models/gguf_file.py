@@ -1,4 +1,4 @@
-"""Writes a Llama of a safetensors folder as the GGUF that llama.cpp's server loads."""
+"""Writes a Llama of a safetensors folder as a GGUF file, as llama.cpp's own converter does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from tests.rag.models.tiny_gguf import OF_LAYER
-
 _CONTROL, _NORMAL = 3, 1
 _OF_MODEL = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+_OF_LAYER = {
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
 
 
-def write_gguf(folder: Path, target: Path, pre: str) -> None:
-    """`pre` is llama.cpp's name of the tokenizer's way to cut words, as “smollm”."""
+def write_gguf(folder: Path, target: Path, pre: str = "smollm", half: bool = False) -> Path:
+    """`pre` is llama.cpp's name of the tokenizer's way to cut words; `half` makes it float16."""
     from gguf import GGUFWriter
 
     config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -33,11 +42,13 @@ def write_gguf(folder: Path, target: Path, pre: str) -> None:
     writer.add_vocab_size(config["vocab_size"])
     _add_tokenizer(writer, folder, config, pre)
     for name, array in _tensors(folder, config):
-        writer.add_tensor(name, array)
+        kind = np.float16 if half and array.ndim > 1 else np.float32
+        writer.add_tensor(name, np.ascontiguousarray(array.astype(kind)))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    return target
 
 
 def _add_tokenizer(writer: Any, folder: Path, config: dict[str, Any], pre: str) -> None:
@@ -72,8 +83,7 @@ def _tensors(folder: Path, config: dict[str, Any]) -> Any:
                     array = pairs.swapaxes(1, 2).reshape(rows, columns)
             if name.startswith("model.layers."):
                 _, _, number, part = name.split(".", 3)
-                name = f"blk.{number}.{OF_LAYER[part]}"
+                name = f"blk.{number}.{_OF_LAYER[part]}"
             else:
                 name = _OF_MODEL[name]
-            plain = array.ndim == 1
-            yield f"{name}.weight", array.astype(np.float32 if plain else np.float16)
+            yield f"{name}.weight", array

@@ -19,7 +19,7 @@ from rag.errors import ModelError, NotFound, StorageError, UsageError
 from rag.models.carrying import Carried, add
 from rag.models.folder import find_model, list_models, read_manifest, verify
 from rag.settings import Settings
-from tests.rag.models.tiny_gguf import write_gguf
+from tests.rag.models.gguf_file import write_gguf
 from tests.rag.tuning.tiny import make_model
 
 WEIGHTS = os.urandom(20_000)

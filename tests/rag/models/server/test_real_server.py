@@ -23,7 +23,7 @@ from rag.records import Question
 from rag.settings import Settings
 from rag.testing import fake_library
 from tests.ingest.reading import add_text, read_all
-from tests.rag.models.server.gguf_file import write_gguf
+from tests.rag.models.gguf_file import write_gguf
 
 KEY = "a-key-of-a-test"
 LEAVE = "Up to five unused days of leave may be carried over until 31 March."
@@ -41,7 +41,7 @@ def settings(models_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("server")
     gguf, key = folder / "smol.gguf", folder / "key"
     key.write_text(KEY)
-    write_gguf(models_path / "SmolLM2-135M-Instruct", gguf, "smollm")
+    write_gguf(models_path / "SmolLM2-135M-Instruct", gguf, half=True)
     program = Path(__file__).with_name("llama_server.py")
     with (
         (folder / "log").open("w") as log,
