@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, String, bindparam, func, select
+from sqlalchemy import Row, Select, String, bindparam, func, select
 
 from rag.catalog import Catalog
 from rag.catalog.batching import among_ids, batched
@@ -21,7 +21,7 @@ from rag.records import NO_FILTERS, Filters, Passage
 from rag.twins import twin
 
 # built once: to build a statement, and to find it compiled, takes as long as to run one
-_LIVE = (
+_LIVE: Select[Any] = (
     select(
         chunks.c.id,
         chunks.c.page,
@@ -42,7 +42,7 @@ _LIVE_AMONG = _LIVE.where(among_ids()).order_by(documents.c.created_at)
 # a recipe ends with the fingerprint of its embedder
 _BY = bindparam("embedder", type_=String)
 _EMBEDDED = func.substr(contents.c.recipe, -func.length(_BY)) == _BY
-_VECTORS = select(chunks.c.id, chunks.c.vector).join(
+_VECTORS: Select[Any] = select(chunks.c.id, chunks.c.vector).join(
     contents, contents.c.key == chunks.c.content_key
 )
 _VECTORS_AMONG = _VECTORS.where(_EMBEDDED, among_ids(), func.length(chunks.c.vector) > 0)
@@ -171,7 +171,7 @@ def chunk_vectors(
     return _stacked(rows, dimensions)
 
 
-def _stacked(rows: Sequence[Row[Any]], dimensions: int) -> tuple[list[str], Vectors]:
+def _stacked(rows: Sequence[Any], dimensions: int) -> tuple[list[str], Vectors]:
     if dimensions:
         width = dimensions * np.dtype("<f2").itemsize
         rows = [row for row in rows if len(row[1]) == width]
