@@ -30,7 +30,8 @@ class Embedder:
 
     `fingerprint` names the weights: vectors of two are never mixed. `offsets` gives the character
     span of each token of a text as this embedder cuts it; it reads `limit` of them. With `lanes`
-    several batches are computed at once, which the model must allow.
+    several batches are computed at once, which the model must allow. `asked` makes the vector of a
+    question where the model has a shorter way than LlamaIndex's.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Embedder:
         offsets: Offsets,
         limit: int = LIMIT,
         lanes: Lanes | None = None,
+        asked: Callable[[str], Vectors] | None = None,
     ) -> None:
         self._model = model
         self._lanes = lanes
+        self._asked: Callable[[str], object] = asked or model.get_query_embedding
         self.offsets = offsets
         self._batch = batch
         self.fingerprint = fingerprint
@@ -51,7 +54,7 @@ class Embedder:
 
     def query(self, text: str) -> Vectors:
         """The vector of a question, shape (dimensions,), of length 1."""
-        vector: Vectors = np.asarray(self._model.get_query_embedding(text), dtype=np.float32)
+        vector: Vectors = np.asarray(self._asked(text), dtype=np.float32)
         return _unit(vector[None, :]).reshape(-1)
 
     def texts(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
@@ -107,7 +110,15 @@ def load_embedder(settings: Settings) -> Embedder:
     )
     name = embedder_fingerprint(settings)
     offsets = tokenizer_offsets(folder.path)
-    return Embedder(model, name, settings.embedder_batch, offsets, model.text_tokens, model.lanes)
+    return Embedder(
+        model,
+        name,
+        settings.embedder_batch,
+        offsets,
+        model.text_tokens,
+        model.lanes,
+        model.query_vector,
+    )
 
 
 def embedder_fingerprint(settings: Settings) -> str:

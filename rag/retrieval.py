@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from rag.catalog import Catalog
-from rag.catalog.passages import chunk_vectors, live_ids, live_passages, live_size, live_vectors
+from rag.catalog.passages import chunk_vectors, live_chunks, live_passages, live_size
 from rag.embedding import Embedder, Vectors
 from rag.errors import StorageError
 from rag.indexes import Indexes
@@ -98,8 +98,7 @@ class Retriever:
         """What each half finds that is live and allowed, and those passages by id."""
         asked = collections is not None or filters.given
         if asked and live_size(self._catalog, collections, filters) <= EXACT_LIMIT:
-            dense = self._exact(vector, wanted, collections, filters)
-            ids = live_ids(self._catalog, collections, filters)
+            ids, dense = self._exact(vector, wanted, collections, filters)
             lexical = self._indexes.words.query(query, wanted, ids)
             return self._counted(dense, lexical, wanted, collections, filters)
         # Chunks of documents that changed or went stay in the indexes until they are swept, so an
@@ -154,16 +153,16 @@ class Retriever:
 
     def _exact(
         self, vector: Vectors, wanted: int, collections: Sequence[str] | None, filters: Filters
-    ) -> _Ranked:
-        """The dense half by exact search over all chunks that are allowed."""
-        ids, matrix = live_vectors(
+    ) -> tuple[list[str], _Ranked]:
+        """All chunks that are allowed, and the dense half by exact search over them."""
+        allowed, ids, matrix = live_chunks(
             self._catalog, collections, self._embedder.fingerprint, filters, len(vector)
         )
         if not ids:
-            return []
+            return allowed, []
         similarity = matrix @ vector
         best = np.argsort(-similarity, kind="stable")[:wanted]
-        return [(ids[i], float(similarity[i])) for i in best]
+        return allowed, [(ids[i], float(similarity[i])) for i in best]
 
 
 def ranked(fused: Mapping[str, float], firsts: Sequence[str], most: int) -> list[str]:

@@ -61,22 +61,20 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     Every visible character is in exactly one. List items, table rows and lines that were not
     merely wrapped are sentences of their own. Linear in the text's length.
     """
-    spans: list[tuple[int, int]] = []
+    return list(sentences_from_start(text))
+
+
+def sentences_from_start(text: str) -> Iterator[tuple[int, int]]:
+    """`sentence_spans`, found one after another, for who may need the first few only."""
     for start, end in _stretches(text):
         at = start
-        for cut in _cuts(text, start, end):
-            _add(spans, text, at, cut)
+        for cut in itertools.chain(_cuts(text, start, end), (end,)):
+            part = text[at:cut]
+            stripped = part.strip()
+            if stripped:
+                begin = at + len(part) - len(part.lstrip())
+                yield begin, begin + len(stripped)
             at = cut
-        _add(spans, text, at, end)
-    return spans
-
-
-def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
-    part = text[start:end]
-    stripped = part.strip()
-    if stripped:
-        begin = start + len(part) - len(part.lstrip())
-        spans.append((begin, begin + len(stripped)))
 
 
 def _stretches(text: str) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ Two passages of different documents are *similar* where they share most of their
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +24,10 @@ SIMILAR, SIMILAR_NAMESAKES = 0.4, 0.17
 # shorter texts, such as headings, are alike by chance
 _LEAST_WORDS = 12
 _WORD = re.compile(r"\w+")
+# what of ASCII is no part of a word, as white space
+_SPACED = bytes(at if at > 127 or _WORD.match(chr(at)) else 32 for at in range(256))
+# so many words tell most texts apart
+_BEGINNING = 8
 
 _Shingles = frozenset[tuple[str, str]]
 
@@ -30,8 +35,11 @@ _Shingles = frozenset[tuple[str, str]]
 def distinct(passages: Sequence[Passage]) -> list[Passage]:
     """Without passages whose text, white space aside, a better one has; it names them as twins."""
     kept: dict[str, Passage] = {}
-    for passage in passages:
-        text = " ".join(passage.text.split())
+    beginnings = [_beginning(passage.text) for passage in passages]
+    counts = Counter(beginnings)
+    for passage, beginning in zip(passages, beginnings, strict=True):
+        # what begins as nothing else does is the same as nothing else
+        text = beginning if counts[beginning] == 1 else " ".join(passage.text.split())
         first = kept.setdefault(text, passage)
         known = {first.document_id, *(twin.document_id for twin in first.twins)}
         if passage.document_id not in known:
@@ -44,7 +52,7 @@ def distinct(passages: Sequence[Passage]) -> list[Passage]:
 
 def with_similar(passages: Sequence[Passage], others: Sequence[Passage]) -> list[Passage]:
     """The passages, each with those of `others` that are similar, of other documents, as twins."""
-    pairs = {passage.chunk_id: _pairs(passage.text) for passage in passages}
+    pairs = {passage.chunk_id: _pairs(_words(passage.text)) for passage in passages}
     asked = _NONE.union(*pairs.values())
     near: list[Passage] = []
     for other in others:
@@ -54,7 +62,7 @@ def with_similar(passages: Sequence[Passage], others: Sequence[Passage]) -> list
         shared = len(asked.intersection(pairwise(words)))
         if shared and shared / max(1, len(set(words)) - 1) >= SIMILAR_NAMESAKES:
             near.append(other)
-            pairs.setdefault(other.chunk_id, _pairs(other.text))
+            pairs.setdefault(other.chunk_id, _pairs(words))
     return [_with_similar(passage, near, pairs) for passage in passages]
 
 
@@ -90,13 +98,21 @@ def _with_similar(
     return replace(passage, twins=(*passage.twins, *(one for _, one in ranked)))
 
 
-def _pairs(text: str) -> _Shingles:
-    words = _words(text)
+def _beginning(text: str) -> str:
+    """Its first words, white space aside, and the beginning of `" ".join(text.split())`."""
+    return " ".join(text.split(None, _BEGINNING)[:_BEGINNING])
+
+
+def _pairs(words: Sequence[str]) -> _Shingles:
     return frozenset(pairwise(words)) if len(words) >= _LEAST_WORDS else _NONE
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    folded = text.casefold()
+    if not folded.isascii():
+        return _WORD.findall(folded)
+    # the same words, in a fraction of the time
+    return folded.encode().translate(_SPACED).decode().split()
 
 
 _NONE: _Shingles = frozenset()

@@ -6,6 +6,7 @@ reads it, need more text than that. docs/quality.md has the measurement.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +15,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from rag.catalog import Catalog
-from rag.catalog.batching import batched
+from rag.catalog.batching import among_ids, batched
 from rag.catalog.schema import chunks, pages
 from rag.records import Passage
-from rag.sentences import sentence_spans
+from rag.sentences import sentences_from_start
 
 # chunks on either side that are looked at; those of a list or a table can be short
 _REACH = 6
@@ -40,7 +41,7 @@ _NEIGHBOURS = (
         & _OTHER.c.ordinal.between(chunks.c.ordinal - _REACH, chunks.c.ordinal + _REACH),
     )
     .where(
-        chunks.c.id.in_(bindparam("ids", expanding=True)),
+        among_ids(),
         _OTHER.c.id != chunks.c.id,
         _OTHER.c.start - chunks.c.end <= bindparam("characters"),
         chunks.c.start - _OTHER.c.end <= bindparam("characters"),
@@ -130,10 +131,18 @@ def _edge(passage: Passage, by_step: Mapping[int, _Neighbour], way: int, charact
             edge = max(edge, _outermost(other, way), key=lambda at: way * at)
             context = other.context
             continue
-        ends = (other.start + span[way > 0] for span in sentence_spans(other.text))
-        fitting = [at for at in ends if way * (at - origin) <= characters]
-        return max([edge, *fitting], key=lambda at: way * at)
+        return _within(other, edge, origin + way * characters, way)
     return edge
+
+
+def _within(other: _Neighbour, edge: int, limit: int, way: int) -> int:
+    """The edge, or where the last of the chunk's sentences that fits within the limit ends."""
+    spans = sentences_from_start(other.text)
+    if way > 0:
+        ends = (other.start + end for _, end in spans)
+        return max([edge, *itertools.takewhile(lambda end: end <= limit, ends)])
+    starts = (other.start + start for start, _ in spans)
+    return min(edge, next((start for start in starts if start >= limit), edge))
 
 
 def _outermost(other: _Neighbour, way: int) -> int:
@@ -152,7 +161,7 @@ def _neighbours(
 ) -> Mapping[str, list[_Neighbour]]:
     """The chunks before and after each of these that begin or end within so many characters."""
     found: dict[str, list[_Neighbour]] = {}
-    for row in connection.execute(_NEIGHBOURS, {"ids": ids, "characters": characters}):
+    for row in connection.execute(_NEIGHBOURS, {"ids": json.dumps(ids), "characters": characters}):
         near = _Neighbour(row.step, row.start, row.end, row.text, row.context)
         found.setdefault(row.id, []).append(near)
     return found

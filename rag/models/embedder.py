@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
+from numpy.typing import NDArray
 
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 from rag.models.lanes import Lanes, lanes_for
@@ -53,20 +55,45 @@ class LocalEmbedding(BaseEmbedding):
         return max(1, int(self._model.max_seq_length or tokenizer.model_max_length) - used)
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return self._encode(texts, "document")
+        return self._encode(texts)
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        return self._encode([text], "document")[0]
+        return self._encode([text])[0]
+
+    def query_vector(self, query: str) -> NDArray[np.float32]:
+        """The vector of a question, shape (dimensions,), as sentence-transformers gives it.
+
+        The steps of its `encode_query`, to the same bits, without what that does for many texts
+        at once: on a processor that, LlamaIndex's events and a list of floats cost as much as a
+        fifth of the network.
+        """
+        import torch
+
+        model = self._model
+        prompts, name = model.prompts or {}, model.default_prompt_name
+        prompt = prompts.get("query", prompts.get(name) if name else None)
+        with torch.inference_mode():
+            features = model.preprocess([query], prompt=prompt, task="query")
+            on_device = {
+                key: value.to(model.device) if isinstance(value, torch.Tensor) else value
+                for key, value in features.items()
+            }
+            found = model(on_device, task="query")["sentence_embedding"]
+            if model.truncate_dim is not None:
+                found = found[..., : model.truncate_dim]
+            unit = torch.nn.functional.normalize(found, p=2, dim=1)
+            vector: NDArray[np.float32] = unit[0].float().cpu().numpy()
+        return vector
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return self._encode([query], "query")[0]
+        vector: list[float] = self.query_vector(query).tolist()
+        return vector
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
 
-    def _encode(self, texts: list[str], role: str) -> list[list[float]]:
-        encode = self._model.encode_query if role == "query" else self._model.encode_document
-        vectors: list[list[float]] = encode(
+    def _encode(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = self._model.encode_document(
             texts,
             batch_size=self.embed_batch_size,
             normalize_embeddings=True,

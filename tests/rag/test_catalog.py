@@ -37,7 +37,13 @@ from rag.catalog.documents import (
 from rag.catalog.folders import drop_files, folder_key, known_files, put_files
 from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
 from rag.catalog.pages import boxes_of, read_page
-from rag.catalog.passages import chunk_vectors, live_passages, live_vectors
+from rag.catalog.passages import (
+    chunk_vectors,
+    live_chunks,
+    live_ids,
+    live_passages,
+    live_vectors,
+)
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.catalog.schema import metadata
 from rag.catalog.versions import FileVersion
@@ -159,6 +165,21 @@ def test_the_same_bytes_in_two_documents_are_one_content(catalog: Catalog) -> No
     assert live_passages(catalog, ids)[ids[0]].document_id == two
     assert live_passages(catalog, ids, ["default"]) == {}
     assert live_vectors(catalog, ["other"], "fake")[0] == ids
+
+
+def test_live_chunks_of_another_embedder_are_named_without_vectors(catalog: Catalog) -> None:
+    _upload(catalog, "a.txt", "h1")
+    _make_live(catalog)
+    _upload(catalog, "b.txt", "h2")
+    (task,) = claim(catalog, 1, 10**9)
+    other = _content(task, "Bob wrote it.", "p1.c1.FAKE")
+    put_contents(catalog, [other])
+    publish(catalog, [(task, other.key)], other.recipe)
+    every, ids, vectors = live_chunks(catalog, None, "fake", dimensions=4)
+    assert sorted(every) == sorted(live_ids(catalog)) == sorted([*ids, other.chunks[0].id])
+    assert vectors.tolist() == [[0.5] * 4]
+    assert chunk_vectors(catalog, every, "fake")[0] == ids
+    assert chunk_vectors(catalog, every, "_ake")[0] == []
 
 
 @pytest.mark.parametrize("collections", [None, ["default"]])

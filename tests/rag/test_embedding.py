@@ -46,7 +46,13 @@ def test_a_question_has_the_vector_that_sentence_transformers_gives(models_path:
         model._model.prompts = prompts
         whole = model._model.encode_query(["unused leave"], normalize_embeddings=True)
         assert model.get_query_embedding("unused leave") == whole[0].tolist()
+        assert model.query_vector("unused leave").tolist() == whole[0].tolist()
     assert whole[0] @ model._model.encode_query("unused leave", prompt="") < 0.99
+    model._model.prompts, model._model.default_prompt_name = {"any": "Read: "}, "any"
+    model._model.truncate_dim = 100
+    cut = model._model.encode_query(["unused leave"], normalize_embeddings=True)
+    assert model.query_vector("unused leave").tolist() == cut[0].tolist()
+    assert cut.shape == (1, 100)
 
 
 def test_no_texts_give_no_vectors(embedder: Embedder) -> None:

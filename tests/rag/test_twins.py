@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,7 +18,7 @@ from rag.catalog.folders import folder_key
 from rag.library import Library
 from rag.records import Passage
 from rag.testing import fake_library
-from rag.twins import SIMILAR, distinct, with_similar
+from rag.twins import SIMILAR, _words, distinct, with_similar
 from tests.ingest.reading import add_text, read_all
 
 OLD = "The hotel limit is 120 euros per night including breakfast. In Oslo and Zurich it is 165."
@@ -140,3 +141,19 @@ def test_those_that_are_looked_at_closely_are_all_that_can_be_similar() -> None:
         assert {twin.source for twin in one.twins} == expected
         several += len(expected)
     assert several > 10
+
+
+def test_the_words_of_plain_text_are_those_of_any_text() -> None:
+    chance = random.Random(5)
+    for _ in range(300):
+        text = "".join(chance.choices([chr(at) for at in range(128)], k=60))
+        assert _words(text) == re.findall(r"\w+", text.casefold())
+    assert _words("STRASSE, Straße_1 — naïve") == ["strasse", "strasse_1", "naïve"]
+
+
+def test_texts_that_begin_alike_are_the_same_only_where_all_of_them_is() -> None:
+    begin = "one two three four five six seven eight"
+    texts = [begin, f"{begin} nine", f"{begin}\nnine ", f" {begin}", f"{begin} ten", "one two", ""]
+    found = distinct([passage(text, f"{number}.txt") for number, text in enumerate(texts)])
+    twins = {p.source: [t.source for t in p.twins] for p in found}
+    assert twins == {"0.txt": ["3.txt"], "1.txt": ["2.txt"], "4.txt": [], "5.txt": [], "6.txt": []}
