@@ -64,8 +64,8 @@ class LocalEmbedding(BaseEmbedding):
         """The vector of a question, shape (dimensions,), as sentence-transformers gives it.
 
         The steps of its `encode_query`, to the same bits, without what that does for many texts
-        at once: on a processor that, LlamaIndex's events and a list of floats cost as much as a
-        fifth of the network.
+        at once: on a processor that, LlamaIndex's events and a list of floats cost about a
+        seventh of the network.
         """
         import torch
 
