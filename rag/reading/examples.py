@@ -10,18 +10,19 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.evaluation.corruptions import Stated, changes
 from rag.evidence import passage_sentences
 from rag.records import Passage
 from rag.tables import LabelledRow, labelled_row
-from rag.words import content_terms
+from rag.words import content_terms, telling_terms
 
 OWN = Path(__file__).with_name("training")
 PARTS = "part_*.jsonl"
@@ -32,8 +33,22 @@ _CONTEXT_CHARS = 900
 _SECOND_NEGATIVE = 0.4
 # a distractor is drawn from so many of the passages nearest to the question
 _NEAREST = 4
+# so many of the questions of a set without near misses are changed into such, in these ways
+_NEAR_MISSES = 0.5
+_NEARLY = frozenset(
+    {
+        "another number",
+        "number of another place",
+        "name of another place",
+        "two names exchanged",
+        "another unit",
+        "the opposite",
+    }
+)
+_WORD = re.compile(r"(?<= )[a-z]{5,}(?= )")
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +83,17 @@ class Pool:
     documents: Sequence[str]
 
 
-def squad(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
-    """The examples of `squad_pool`."""
-    pool = squad_pool(path, rng, most)
-    return with_distractors(pool.contexts, pool.asked, embed, rng)
+def squad(
+    path: Path, embed: Embed, rng: random.Random, most: int, each: int | None = None
+) -> list[Example]:
+    """The examples of `squad_pool`, with `near_misses` where the set has none of its own."""
+    pool = squad_pool(path, rng, most, each)
+    found = with_distractors(pool.contexts, pool.asked, embed, rng)
+    return found if any(not one.answers for one in pool.asked) else found + near_misses(pool, rng)
 
 
-def squad_pool(path: Path, rng: random.Random, most: int) -> Pool:
-    """SQuAD 2.0 or 1.1 without the test articles, at most so many questions.
+def squad_pool(path: Path, rng: random.Random, most: int, each: int | None = None) -> Pool:
+    """SQuAD 2.0 or 1.1 without the test articles, at most so many questions, `each` of an article.
 
     The questions are those of a few articles, so that most distractors are of their question's.
     """
@@ -91,13 +109,15 @@ def squad_pool(path: Path, rng: random.Random, most: int) -> Pool:
         if len(asked) >= most:
             break
         title = article["title"].replace("_", " ") + "\n"
+        of_it: list[Asked] = []
         for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:
                 answers = tuple(a["text"] for a in qa["answers"])
                 start = len(title) + qa["answers"][0]["answer_start"] if answers else -1
-                asked.append(Asked(qa["question"], len(contexts), start, answers))
+                of_it.append(Asked(qa["question"], len(contexts), start, answers))
             contexts.append(title + paragraph["context"])
             documents.append(article["title"])
+        asked += of_it if each is None else rng.sample(of_it, min(each, len(of_it)))
     return Pool(contexts, rng.sample(asked, min(most, len(asked))), documents)
 
 
@@ -258,6 +278,50 @@ def with_distractors(
         if others:
             found.append(Example(one.question, contexts[rng.choice(others)]))
     return found
+
+
+def near_misses(pool: Pool, rng: random.Random) -> list[Example]:
+    """Half of the answered questions, changed a little, so that their passage does not answer them.
+
+    As those that people wrote for SQuAD 2.0 are (Rajpurkar et al. 2018, table 1): another name,
+    number or word, or the opposite of one.
+    """
+    words: dict[str, set[str]] = {}
+    for one in pool.asked:
+        words.setdefault(pool.documents[one.home], set()).update(_WORD.findall(one.question))
+    found: list[Example] = []
+    for one in pool.asked:
+        if not one.answers or rng.random() >= _NEAR_MISSES:
+            continue
+        context = pool.contexts[one.home]
+        made = changes(Stated(one.question, context), rng.randrange(2**32))
+        changed = [text for kind, text in made if kind in _NEARLY]
+        if other := _another_word(one.question, context, words[pool.documents[one.home]], rng):
+            changed.append(other)
+        if changed:
+            found.append(Example(rng.choice(changed), context))
+    return found
+
+
+def _another_word(
+    question: str, context: str, words: Collection[str], rng: random.Random
+) -> str | None:
+    """A question with one of its words exchanged for one that ends alike and is not in its context.
+
+    Words that end alike are mostly of one kind, so that the question reads as one still.
+    """
+    known = set(telling_terms(f"{question} {context}"))
+    for word in _mixed(_WORD.finditer(question), rng):
+        alike = [w for w in sorted(words) if w[-2:] == word.group()[-2:] and telling_terms(w)]
+        others = [w for w in alike if not known & set(telling_terms(w))]
+        if others and telling_terms(word.group()):
+            return question[: word.start()] + rng.choice(others) + question[word.end() :]
+    return None
+
+
+def _mixed(items: Iterable[T], rng: random.Random) -> list[T]:
+    listed = list(items)
+    return rng.sample(listed, len(listed))
 
 
 def holds(context: str, answers: Sequence[str]) -> bool:

@@ -40,6 +40,8 @@ SEED = 20261121
 STAGES = ("public", "own", "again")
 _CHECKPOINT_SECONDS = 240
 _HELD_OUT_EVERY = 9
+# questions of one article of SQuAD 1.1, of which there are 442
+_OF_AN_ARTICLE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +199,10 @@ def public_examples(
     With the training part of SQuAD 1.1 two thirds are from it.
     """
     if squad_train:
-        first = squad(squad_train, embed, rng, most // 3)
-        others = public_examples(data, None, embed, rng, most - min(len(first), 2 * most // 3))
-        return rng.sample([*first[: 2 * most // 3], *others], most)
+        first = squad(squad_train, embed, rng, most // 3, _OF_AN_ARTICLE)
+        first = rng.sample(first, min(len(first), 2 * most // 3))
+        found = [*first, *public_examples(data, None, embed, rng, most - len(first))]
+        return rng.sample(found, len(found))
     found = [
         *squad(data / "squad2" / "dev-v2.0.json.gz", embed, rng, most // 3),
         *natural_questions(data / "nq_oracle" / "nq-open-oracle.jsonl.gz", embed, rng, most // 4),

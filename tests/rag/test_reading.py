@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ from rag.reading.examples import (
     PARTS,
     Asked,
     Example,
+    Pool,
     holds,
+    near_misses,
     own,
     own_libraries,
     place,
+    squad_pool,
     table_rows,
     with_distractors,
 )
@@ -117,6 +122,43 @@ def test_a_distractor_is_near_and_never_holds_the_answer() -> None:
     assert len(found) == 2
     assert found[1].start < 0
     assert not holds(found[1].context, ("180 euros",))
+
+
+def test_near_misses_differ_a_little_and_their_passage_answers_none_of_them() -> None:
+    text = "Plants\nAnna Berg opened the northern plant in 1998. Carl Lund leads it since 2004."
+    others = ["Who counted the parts?", "Who mended the pumps?", "When was a parcel stamped?"]
+    asked = [Asked("When did Anna Berg first open the northern plant?", 0, 45, ("1998",))] * 60
+    asked += [Asked("Which person has reached the northern plant?", 0, 51, ("Carl Lund",))] * 60
+    asked += [Asked(question, 1) for question in others]
+    made = near_misses(Pool([text, "Parts"], asked, ["Plants", "Plants"]), random.Random(4))
+    assert 40 <= len(made) <= 80
+    assert all(miss.context == text and miss.start < 0 for miss in made)
+    questions = {miss.question for miss in made}
+    assert {
+        "When did Carl Lund first open the northern plant?",
+        "When did Anna Berg last open the northern plant?",
+        "When did Anna Berg first open the southern plant?",
+        "Which person has counted the northern plant?",
+    } <= questions
+    assert not questions & {one.question for one in asked}
+
+
+def test_a_few_questions_of_many_articles_and_none_of_a_test_article(tmp_path: Path) -> None:
+    def article(title: str) -> dict[str, Any]:
+        text = f"{title} has seven parts."
+        answers = [{"text": "seven", "answer_start": text.index("seven")}]
+        asked = [{"question": f"{title} {n}?", "answers": answers} for n in range(9)]
+        return {"title": title, "paragraphs": [{"context": text, "qas": asked}]}
+
+    titles = ["Pumps", "Valves", "Pipes", "Steam_engine"]
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps({"data": [article(title) for title in titles]}))
+    pool = squad_pool(path, random.Random(2), 100, 4)
+    of = Counter(pool.documents[one.home] for one in pool.asked)
+    assert of == {"Pumps": 4, "Valves": 4, "Pipes": 4}
+    assert all(
+        pool.contexts[one.home][one.start :].startswith(one.answers[0]) for one in pool.asked
+    )
 
 
 def test_what_stands_several_times_is_meant_on_the_line_that_the_question_names() -> None:
