@@ -188,7 +188,7 @@ def _done(library: Library, question: str) -> Mapping[str, Any]:
 def _worth_of_answer(item: Item, answer: Mapping[str, Any]) -> Row:
     cited = [citation["source"] for citation in answer["citations"]]
     worth = _worth(item, answer["text"], answer["short_answer"] or "", cited, answer["abstained"])
-    return worth | {"confidence": answer["confidence"], "answerable": answer["answerable"]}
+    return worth | {"confidence": answer["confidence"]}
 
 
 def _worth_of_reply(item: Item, reply: Reply) -> Row:

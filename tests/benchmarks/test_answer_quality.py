@@ -36,7 +36,10 @@ def test_an_answer_counts_by_its_short_answer_and_its_cited_documents() -> None:
     declined = answer | {"text": "The documents do not say.", "abstained": True, "citations": []}
     worth = _worth_of_answer(_item(("1712",)), declined)
     assert (worth["holds"], worth["f1"], worth["cited"], worth["declined"]) == (0, 0, None, True)
-    assert "holds" not in _worth_of_answer(_item(()), answer)
+    assert worth["answerable"] is True
+    unanswered = _worth_of_answer(_item(()), answer)
+    assert "holds" not in unanswered
+    assert unanswered["answerable"] is False
 
 
 def test_a_reply_counts_by_all_of_its_text() -> None:
