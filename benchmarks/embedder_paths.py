@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from _common import (
     Figure,
     Options,
@@ -43,6 +44,7 @@ _PACKAGES = ("onnx==1.23.2", "onnxscript==0.7.2", "onnx-ir==1.1.0", "ml-dtypes==
 _PLAIN, _OWN, _HALF, _RUNTIME = "as it comes", "as Cloister does", "bfloat16", "ONNX Runtime"
 
 Embed = Callable[[list[str]], Vectors]
+Ask = Callable[[str], object]
 
 
 def measure(options: Options) -> Sequence[Figure]:
@@ -54,19 +56,26 @@ def measure(options: Options) -> Sequence[Figure]:
         texts = texts[:24] if options.small else texts
         asked = [row["question"] for row in questions()][: 8 if options.small else 40]
         batch, plain = settings.embedder_batch, raw_embedder(settings)
+        own, half = _local(model, "float32", batch), _local(model, "bfloat16", batch)
         ways: dict[str, Embed] = {
             _PLAIN: lambda some: plain.encode(some, batch_size=32, normalize_embeddings=True),
-            _OWN: _local(model, "float32", batch),
-            _HALF: _local(model, "bfloat16", batch),
+            _OWN: own.texts,
+            _HALF: half.texts,
+        }
+        asks: dict[str, Ask] = {
+            _PLAIN: lambda one: plain.encode_query([one], normalize_embeddings=True),
+            _OWN: own.query,
+            _HALF: half.query,
         }
         if exported := export(model, folder / "embedder.onnx"):
-            ways[_RUNTIME] = _runtime(exported, model, batch)
+            ways[_RUNTIME] = _runtime(exported, model, batch, 1).texts
+            asks[_RUNTIME] = _runtime(exported, model, batch, torch.get_num_threads()).query
         vectors = {name: way(texts) for name, way in ways.items()}
         rounds = 1 if options.small else 3
         say(f"{len(texts)} texts and {len(asked)} questions, {rounds} rounds")
         many = alternate(rounds, **{n: lambda w=way: w(texts) for n, way in ways.items()})
         single = alternate(
-            rounds, **{n: lambda w=way: [w([q]) for q in asked] for n, way in ways.items()}
+            rounds, **{n: lambda a=ask: [a(q) for q in asked] for n, ask in asks.items()}
         )
     others = [name for name in ways if name != _PLAIN]
     return [
@@ -99,13 +108,14 @@ def export(model: Path, target: Path) -> Path | None:
     return target
 
 
-def _local(model: Path, precision: str, batch: int) -> Embed:
+def _local(model: Path, precision: str, batch: int) -> Embedder:
     local = LocalEmbedding(model, "cpu", precision, batch)
-    return Embedder(local, "", batch, guessed_offsets, lanes=local.lanes).texts
+    asked = local.query_vector
+    return Embedder(local, "", batch, guessed_offsets, lanes=local.lanes, asked=asked)
 
 
-def _runtime(exported: Path, model: Path, batch: int) -> Embed:
-    """ONNX Runtime in Cloister's batches and lanes, one thread a lane."""
+def _runtime(exported: Path, model: Path, batch: int, threads: int) -> Embedder:
+    """ONNX Runtime in Cloister's batches and lanes, with so many threads for each."""
     import onnxruntime
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from tokenizers import Tokenizer
@@ -113,7 +123,7 @@ def _runtime(exported: Path, model: Path, batch: int) -> Embed:
     from rag.models.lanes import Lanes, lanes_for
 
     wanted = onnxruntime.SessionOptions()
-    wanted.intra_op_num_threads = wanted.inter_op_num_threads = 1
+    wanted.intra_op_num_threads, wanted.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(str(exported), wanted)
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     tokenizer.enable_truncation(256)
@@ -139,7 +149,7 @@ def _runtime(exported: Path, model: Path, batch: int) -> Embed:
             return self._get_query_embedding(query)
 
     made = Runtime(embed_batch_size=batch)
-    return Embedder(made, "", batch, guessed_offsets, lanes=Lanes(lanes_for("cpu"))).texts
+    return Embedder(made, "", batch, guessed_offsets, lanes=Lanes(lanes_for("cpu")))
 
 
 def _speed(seconds: dict[str, list[float]], name: str) -> float:

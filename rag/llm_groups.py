@@ -52,7 +52,8 @@ class Groups:
     def retired(self) -> tuple[str, ...]:
         """The names of what is given out no more, and still answers."""
         with self.changed:
-            return tuple(name for group in self._retired for name in group.engines)
+            # each group's names at once: it may be freed meanwhile
+            return tuple(name for group in self._retired for name in tuple(group.engines))
 
     def bytes_beside(self, staying: Group | None) -> int:
         """The memory that all of it takes but for one group."""

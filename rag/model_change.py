@@ -114,7 +114,10 @@ class ModelChange:
         seat = self._keeper.current_llm.seat
         active = self._keeper.current_llm.info if seat else None
         others = self._keeper.other_llms
-        return ModelState(active, self._changing, self._last, others.loaded, others.busy)
+        # before and after: what ends to be loaded, or is retired, meanwhile is in one of the three
+        busy, loaded = others.busy, others.loaded
+        busy = tuple(dict.fromkeys((*busy, *others.busy)))
+        return ModelState(active, self._changing, self._last, loaded, busy)
 
     def begin(self, model: str, adapter: str = AUTO) -> None:
         """Check a model's name and begin to change to it.

@@ -180,16 +180,16 @@ def finetune(
         row = {
             made: job.out.name,
             "base": folder.name,
-            "finished": ended.usable is not None,
+            "finished": ended.finished,
             "step": ended.done,
             "steps": ended.steps,
             "usable": ended.usable,
             "scores": ended.scores,
         }
         click.echo(json_line(row))
-    elif ended.usable:
+    elif ended.finished:
         click.echo("\n".join(printable(line) for line in _told(job, ended, settings)))
-    if not ended.usable:
+    if not ended.finished:
         _tell(
             f"Stopped after step {ended.done} of {ended.steps}; nothing is lost. Give the same "
             "command to go on."

@@ -65,9 +65,14 @@ class Job(Generic[R_co]):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended; one without `usable` was interrupted, after `done` of `steps`."""
+    """How a job ended; one without scores was interrupted, after `done` of `steps`."""
 
     done: int
     steps: int
     usable: str | None = None
     scores: Mapping[str, Mapping[str, Any]] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end."""
+        return self.scores is not None

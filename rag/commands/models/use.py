@@ -10,6 +10,7 @@ import click
 
 from rag.errors import Busy, ModelError
 from rag.printing import json_line, printable
+from rag.records import to_json
 from rag.session import RemoteSession, open_server
 from rag.settings import Settings
 
@@ -44,14 +45,14 @@ def use(settings: Settings, model: str | None, adapter: str, as_json: bool) -> N
     """
     server = open_server(settings)
     if model is None:
-        none: Mapping[str, Any] = {"active": None, "changing": None, "last": None, "others": ()}
-        state = server.model_state() if server else none
+        from rag.model_change import ModelState
+
+        state = server.model_state() if server else to_json(ModelState(None, None, None))
         _show(settings, state, server is not None, as_json)
         return
     if server is None:
         from rag.lock import take_library_lock
         from rag.model_change import use_here
-        from rag.records import to_json
 
         with take_library_lock(settings, "cloister models use"):
             info, notes = use_here(settings, model, adapter, lambda stage: _say(model, stage))
