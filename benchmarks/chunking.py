@@ -30,7 +30,7 @@ from _rows import KeptRows, Row
 from _spans import Place, Span, scores
 
 from ingest.chunking import CHUNKER_VERSION
-from rag.catalog.passages import live_passages, live_vectors
+from rag.catalog.passages import live_chunks, live_passages
 from rag.condensing import condense
 from rag.errors import CloisterError, NotFound
 from rag.evaluation.metrics import gold_ranks, retrieval_scores
@@ -201,14 +201,14 @@ def read_evaluation(path: Path) -> list[Asked]:
 def all_chunks(held: Indexed) -> list[Passage]:
     """Every chunk of the library."""
     catalog = held.library.catalog
-    ids, _ = live_vectors(catalog, None, held.embedder.fingerprint)
+    _, ids, _ = live_chunks(catalog, None, held.embedder.fingerprint)
     return list(live_passages(catalog, ids).values())
 
 
 def dense_search(held: Indexed) -> Search:
     """The nearest chunks of a question, best first, searched exactly; each question once."""
     catalog = held.library.catalog
-    ids, vectors = live_vectors(catalog, None, held.embedder.fingerprint)
+    _, ids, vectors = live_chunks(catalog, None, held.embedder.fingerprint)
     known: dict[str, list[Passage]] = {}
 
     def search(question: str) -> list[Passage]:

@@ -27,7 +27,7 @@ from _common import ROOT, say, write_between
 from _indexed import Indexed, indexed, lay_out, spread
 from sqlalchemy import select
 
-from rag.catalog.passages import live_passages, live_vectors
+from rag.catalog.passages import live_chunks, live_passages
 from rag.catalog.schema import contents, documents, pages
 from rag.errors import CloisterError
 from rag.evaluation.intervals import interval
@@ -117,7 +117,7 @@ def _ndcg(found: Sequence[str], gold: frozenset[str]) -> float:
 
 def _systems(held: Indexed, folder: Path) -> Iterator[tuple[str, Search]]:
     """Each system as a search for names of documents, best first, one as often as it is found."""
-    ids, vectors = live_vectors(held.library.catalog, None, held.embedder.fingerprint)
+    _, ids, vectors = live_chunks(held.library.catalog, None, held.embedder.fingerprint)
     sources = {name: p.source for name, p in live_passages(held.library.catalog, ids).items()}
     chunk_words = held.library.indexes.words
     yield "BM25, chunks", lambda q: [sources[name] for name, _ in chunk_words.query(q, _DEEP)]

@@ -117,30 +117,6 @@ def live_size(
         return int(connection.execute(statement).scalar() or 0)
 
 
-def live_ids(
-    catalog: Catalog, collections: Sequence[str] | None = None, filters: Filters = NO_FILTERS
-) -> list[str]:
-    """The ids of the chunks that are live in documents that may answer, whoever embedded them."""
-    with catalog.read() as connection:
-        keys = select(documents.c.content_key).where(allowed(connection, collections, filters))
-        statement = select(chunks.c.id).where(chunks.c.content_key.in_(keys))
-        return list(connection.execute(statement).scalars())
-
-
-def live_vectors(
-    catalog: Catalog,
-    collections: Sequence[str] | None,
-    embedded_by: str,
-    filters: Filters = NO_FILTERS,
-    dimensions: int = 0,
-) -> tuple[list[str], Vectors]:
-    """Ids and vectors, shape (n, dimensions), of the live chunks embedded by `embedded_by`.
-
-    Torn ones are left out as by `chunk_vectors`.
-    """
-    return live_chunks(catalog, collections, embedded_by, filters, dimensions)[1:]
-
-
 def live_chunks(
     catalog: Catalog,
     collections: Sequence[str] | None,
@@ -148,7 +124,11 @@ def live_chunks(
     filters: Filters = NO_FILTERS,
     dimensions: int = 0,
 ) -> tuple[list[str], list[str], Vectors]:
-    """What `live_ids` and `live_vectors` give, read once."""
+    """The live chunks of documents that may answer: their ids, whoever embedded them.
+
+    Then the ids and vectors, shape (n, dimensions), of those embedded by `embedded_by`; torn ones
+    are left out as by `chunk_vectors`.
+    """
     with catalog.read() as connection:
         keys = select(documents.c.content_key).where(allowed(connection, collections, filters))
         statement = _VECTORS.add_columns(_EMBEDDED).where(contents.c.key.in_(keys))

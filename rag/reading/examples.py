@@ -10,10 +10,10 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,6 @@ _NEARLY = frozenset(
 _WORD = re.compile(r"(?<= )[a-z]{5,}(?= )")
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,17 +310,13 @@ def _another_word(
     Words that end alike are mostly of one kind, so that the question reads as one still.
     """
     known = set(telling_terms(f"{question} {context}"))
-    for word in _mixed(_WORD.finditer(question), rng):
+    found = list(_WORD.finditer(question))
+    for word in rng.sample(found, len(found)):
         alike = [w for w in sorted(words) if w[-2:] == word.group()[-2:] and telling_terms(w)]
         others = [w for w in alike if not known & set(telling_terms(w))]
         if others and telling_terms(word.group()):
             return question[: word.start()] + rng.choice(others) + question[word.end() :]
     return None
-
-
-def _mixed(items: Iterable[T], rng: random.Random) -> list[T]:
-    listed = list(items)
-    return rng.sample(listed, len(listed))
 
 
 def holds(context: str, answers: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from ingest import discover
 from rag import retrieval
 from rag.catalog.documents import list_documents
 from rag.catalog.filtering import day_of
-from rag.catalog.passages import live_ids, live_size
+from rag.catalog.passages import live_chunks, live_size
 from rag.cli import main
 from rag.errors import NotFound, UsageError
 from rag.library import Library
@@ -95,7 +95,7 @@ def test_only_documents_that_pass_are_found(
         filters = Filters(folder=filters.folder.replace("FILES", str(estate.folder)))
     assert found(estate.library, filters) == sources
     catalog = estate.library.catalog
-    assert len(live_ids(catalog, None, filters)) == live_size(catalog, None, filters)
+    assert len(live_chunks(catalog, None, "fake", filters)[0]) == live_size(catalog, None, filters)
 
 
 def test_a_document_is_found_with_what_is_in_it(estate: Estate) -> None:

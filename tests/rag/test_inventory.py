@@ -19,7 +19,7 @@ from rag.catalog.answers import read_answer
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import list_documents, remove
 from rag.catalog.pages import read_page
-from rag.catalog.passages import live_ids, passages_of
+from rag.catalog.passages import live_chunks, passages_of
 from rag.cli import main
 from rag.errors import Busy, NotFound, StorageError
 from rag.library import Library
@@ -380,7 +380,7 @@ def test_a_document_is_cited_with_its_own_passage(library: Library) -> None:
     create_collection(library.catalog, "other")
     ids = [add_text(library, "a.txt", long), add_text(library, "b.txt", long, "other")]
     read_all(library)
-    some = live_ids(library.catalog)
+    some = live_chunks(library.catalog, None, "fake")[0]
     firsts = passages_of(library.catalog, dict.fromkeys(ids, ""))
     assert {passage.start for passage in firsts.values()} == {0}
     other = next(name for name in some if name != firsts[ids[0]].chunk_id)
