@@ -7,7 +7,11 @@ from typing import Any
 
 
 def random_llama(billions: float) -> Any:
-    """A model of Llama's shape of about so many billion weights, random, made on the device."""
+    """A model of Llama's shape of about so many billion weights, random, made on the device.
+
+    No token ends its texts, so that as many are written as are asked for, each chosen by its score
+    alone: a processor that forbids an end would be run for each row, which no bound knows of.
+    """
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
@@ -24,7 +28,7 @@ def random_llama(billions: float) -> Any:
         num_attention_heads=heads,
         num_key_value_heads=max(1, heads // 4),
         max_position_embeddings=8192,
-        eos_token_id=2,
+        eos_token_id=None,
         bos_token_id=1,
         pad_token_id=0,
     )

@@ -48,6 +48,16 @@ def test_decoding_counts_only_while_all_write(engine: Any) -> None:
     assert engine._decoding([[1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 9.0]]) == pytest.approx(2.0)
 
 
+def test_a_random_model_writes_all_tokens_by_their_scores_alone(engine: Any) -> None:
+    from rag.models.batch.sampling import Sampler
+
+    model = engine.random_llama(0.01)
+    assert Sampler(model, {"min_new_tokens": 9, "max_new_tokens": 9}, [5, 6]).plain
+    bench = engine.Bench(model, None, 3, engine.Sizes(20, 9, (3,), 1))
+    stamps = bench.stamps(bench.prompts(3, 0), 9)
+    assert [len(times) for times in stamps] == [9, 9, 9]
+
+
 def test_a_random_model_has_about_the_weights_asked_for(engine: Any) -> None:
     model = engine.random_llama(0.01)
     count = sum(weight.numel() for weight in model.parameters())
