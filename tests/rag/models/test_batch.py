@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,14 @@ import transformers
 from rag.errors import ModelError
 from rag.models.batch.heads import Heads
 from rag.models.batch.loop import Loop
-from rag.models.batch.recorder import Recorder, pays
+from rag.models.batch.recorder import Recorder, cuda_graph, pays
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
 from rag.models.batch.sampling import Sampler
 from rag.models.batch.steps import Attention, Steps
 from rag.models.batch.trial import find_attention, is_right
 from rag.models.engine import LocalLLM
-from rag.models.writer import Writer, cache_for
+from rag.models.writer import Writer, _recorder, cache_for
 from tests.rag.models.tiny_models import CONFIGS, SIZES, VOCABULARY, tiny
 from tests.rag.tuning.tiny import make_model
 
@@ -136,6 +137,38 @@ def test_the_trial_finds_what_would_be_wrong() -> None:
     assert not is_right(tiny("gemma3"), Attention("flat", 6))
     assert not is_right(tiny("qwen3_sliding"), Attention("flat", 6))
     assert tiny("mistral").config.sliding_window == 7  # as it was
+
+
+def test_the_rounding_of_many_layers_is_no_fault_of_the_batch() -> None:
+    config = transformers.LlamaConfig(
+        vocab_size=32_000,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=32,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        initializer_range=0.08,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
+    assert is_right(model, FLAT)
+
+
+def test_a_window_that_is_not_felt_is_found_in_half_precision() -> None:
+    for name, masked in (("mistral", FLAT), ("gemma3", Attention("flat", 6))):
+        model = copy.deepcopy(tiny(name)).to(torch.bfloat16)
+        assert find_attention(model) == find_attention(tiny(name))
+        assert not is_right(model, masked)
+
+
+@torch.inference_mode()
+def test_a_row_that_fills_a_recorded_step_sees_something_within_a_window() -> None:
+    steps = Steps(tiny("mistral"), Attention("flat", 7))
+    steps.shelf.reserve(2, 320)
+    seen = steps._masks(torch.tensor([30, 319]), 256)[:, 0, 0] == 0
+    assert seen[0].nonzero().flatten().tolist() == list(range(24, 31))
+    assert seen[1].nonzero().flatten().tolist() == list(range(249, 256))
 
 
 def test_a_question_of_full_length_fits_where_there_is_memory_for_it(
@@ -576,6 +609,51 @@ def test_a_recording_that_is_wrong_or_slow_is_not_used() -> None:
     steps = ready()
     right = steps.write([1], [1])
     assert pays(steps, lambda run: ((lambda: None), right.clone()))
+
+
+def test_a_recording_that_fails_leaves_the_stream_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a device's streams stood in for: torch stays on its own one where the end raises."""
+    now = ["first"]
+
+    class Stream:
+        def wait_stream(self, _: Any) -> None:
+            pass
+
+    @contextmanager
+    def recording(*_: Any, **__: Any) -> Iterator[None]:
+        now[0] = "recording"
+        try:
+            yield
+        finally:
+            raise RuntimeError("invalidated")
+
+    first = Stream()
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: first)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", recording)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda one: now.append(one))
+    with pytest.raises(RuntimeError, match="invalidated"):
+        cuda_graph(lambda: torch.zeros(1))
+    assert now[-1] is first
+
+
+@torch.inference_mode()
+def test_a_device_that_records_nothing_still_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses() -> None:
+        raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
+
+    steps = ready()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "empty_cache", refuses)
+        assert _recorder(steps, Room(640, 2)) is None
+    assert steps.shelf.bytes == 0
+    steps.shelf.reserve(1, 64)
+    steps.read(0, [0], 0)
+    assert steps.write([1], [1]).shape == (1, VOCABULARY)
 
 
 def ready() -> Steps:
