@@ -250,6 +250,8 @@ def bounded(bench: Bench, counts: Sequence[int]) -> list[Figure]:
     # of the embedding one row is read
     read = weights - model.get_input_embeddings().weight.nbytes
     bandwidth = copy_bandwidth(model.device)
+    if model.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(model.device)  # what was copied is none of the engine's
     bench.stamps(bench.prompts(1, 0), new)
     rates: dict[int, tuple[float, float]] = {}
     for count in counts:

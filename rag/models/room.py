@@ -43,5 +43,7 @@ def give_back() -> None:
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        from rag.models.batch.shortage import empty_cuda_cache
+
+        empty_cuda_cache()
     memory.give_back()

@@ -18,6 +18,7 @@ from rag.models.batch.loop import Loop
 from rag.models.batch.recorder import Recorder, cuda_graph, pays
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
+from rag.models.batch.shortage import empty_cuda_cache
 from rag.models.batch.steps import Steps
 from rag.models.batch.trial import find_attention
 
@@ -50,6 +51,7 @@ class Writer:
         changing, original = _changing_positions(model.config.get_text_config(decoder=True))
         if changing:
             _one_at_a_time(model)
+            graphs = False  # whether they change is asked of the device, which no recording may
         self._longest = original if changing else None
         self._alone: Alone | None = Alone(model)
         self.loop: Loop | None = None
@@ -132,7 +134,7 @@ def _recorder(steps: Steps, room: Room) -> Recorder | None:
     except Exception as error:  # noqa: BLE001 - whatever it raises, steps can be run as they are
         _log.info("The LLM's steps are not recorded as CUDA graphs: %s", error)
     steps.shelf.clear()
-    torch.cuda.empty_cache()
+    empty_cuda_cache()
     return None
 
 

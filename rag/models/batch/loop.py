@@ -13,7 +13,7 @@ from rag.models.batch.heads import Heads
 from rag.models.batch.recorder import Recorder
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
-from rag.models.batch.shortage import is_shortage
+from rag.models.batch.shortage import empty_cuda_cache, is_shortage
 from rag.models.batch.steps import Steps
 
 # a prompt is read in pieces, and the running completions write a token between two of them
@@ -229,7 +229,7 @@ class Loop:
         if is_shortage(error):
             self._heads.clear()
             if self._steps.device.type == "cuda":
-                torch.cuda.empty_cache()
+                empty_cuda_cache()
             failure = ModelError(_NO_MEMORY)
             failure.__cause__ = error
             error = failure

@@ -1,6 +1,8 @@
-"""Whether an error says that there was not enough memory."""
+"""Whether an error says that there was not enough memory, and what gives back some."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 import torch
 
@@ -13,3 +15,12 @@ def is_shortage(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _SHORT)
+
+
+def empty_cuda_cache() -> None:
+    """Give a GPU's unused memory back to it.
+
+    After a recording that failed torch may refuse, as if one still ran.
+    """
+    with suppress(RuntimeError):
+        torch.cuda.empty_cache()

@@ -85,7 +85,12 @@ class Steps:
         if self.attention.masks == "rows":
             return seen.long()
         window = self.attention.window
-        near = seen if window is None else seen & (columns > lengths[:, None] - window)
+        near = seen
+        if window is not None:
+            # a row that only fills a recorded step lies behind the end: it must see something too,
+            # since what sees nothing may become NaN, and stays on the shelf
+            last = lengths.clamp(max=end - 1)[:, None]
+            near = seen & (columns > last - window)
         if self.attention.masks == "flat":
             return self._mask(near)
         return {"full_attention": self._mask(seen), "sliding_attention": self._mask(near)}
