@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import random
 import threading
@@ -28,7 +27,7 @@ from rag.models.batch.steps import Attention, Steps
 from rag.models.batch.trial import find_attention, is_right
 from rag.models.engine import LocalLLM
 from rag.models.writer import Writer, _recorder, cache_for
-from tests.rag.models.tiny_models import CONFIGS, SIZES, VOCABULARY, tiny
+from tests.rag.models.tiny_models import CONFIGS, SIZES, VOCABULARY, make_tiny, tiny
 from tests.rag.tuning.tiny import make_model
 
 FLAT = Attention("flat", None)
@@ -157,7 +156,7 @@ def test_the_rounding_of_many_layers_is_no_fault_of_the_batch() -> None:
 
 def test_a_window_that_is_not_felt_is_found_in_half_precision() -> None:
     for name, masked in (("mistral", FLAT), ("gemma3", Attention("flat", 6))):
-        model = copy.deepcopy(tiny(name)).to(torch.bfloat16)
+        model = make_tiny(name).to(torch.bfloat16)
         assert find_attention(model) == find_attention(tiny(name))
         assert not is_right(model, masked)
 
