@@ -10,13 +10,14 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rag.evidence import passage_sentences
+from rag.reading.example import Example
 from rag.reading.nearest import Nearest
 from rag.records import Passage
 from rag.tables import LabelledRow, labelled_row
@@ -31,16 +32,6 @@ _CONTEXT_CHARS = 900
 _SECOND_NEGATIVE = 0.4
 # a distractor is drawn from so many of the passages nearest to the question
 _NEAREST = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question over a context; the answer is `context[start:end]`, or none (start < 0)."""
-
-    question: str
-    context: str
-    start: int = -1
-    end: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +240,3 @@ def holds(context: str, answers: Sequence[str]) -> bool:
     """Whether a context has one of the answers word for word, case aside."""
     folded = context.casefold()
     return any(answer.casefold() in folded for answer in answers)
-
-
-def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
-    """The examples in random batches of similar length."""
-    shuffled = sorted(examples, key=lambda e: len(e.context) * rng.uniform(0.85, 1.15))
-    parts = [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
-    rng.shuffle(parts)
-    return iter([list(part) for part in parts])

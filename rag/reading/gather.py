@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from rag.reading.example import Example
 from rag.reading.examples import (
     PARTS,
     Asked,
-    Example,
     Pool,
     covid,
     natural_questions_pool,

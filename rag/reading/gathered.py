@@ -11,7 +11,7 @@ import lzma
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rag.reading.examples import Example
+from rag.reading.example import Example
 
 Groups = Mapping[str, Sequence[Example]]
 

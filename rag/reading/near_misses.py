@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from rag.evaluation.corruptions import Stated, changes
 from rag.evidence import passage_sentences
-from rag.reading.examples import Example, Pool, holds
+from rag.reading.example import Example
+from rag.reading.examples import Pool, holds
 from rag.records import Passage
 from rag.words import telling_terms
 

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.models.device import pick_device
-from rag.reading.examples import Example, batches
+from rag.reading.example import Example, batches
 from rag.reading.gathered import Groups, read_examples
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, best_span
 

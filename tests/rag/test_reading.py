@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
+from rag.reading.example import Example
 from rag.reading.examples import (
     Asked,
-    Example,
     Pool,
     holds,
     own_libraries,
