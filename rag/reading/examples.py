@@ -10,19 +10,18 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rag.evaluation.corruptions import Stated, changes
 from rag.evidence import passage_sentences
+from rag.reading.example import Example
+from rag.reading.nearest import Nearest
 from rag.records import Passage
 from rag.tables import LabelledRow, labelled_row
-from rag.words import content_terms, telling_terms
+from rag.words import content_terms
 
 OWN = Path(__file__).with_name("training")
 PARTS = "part_*.jsonl"
@@ -33,31 +32,6 @@ _CONTEXT_CHARS = 900
 _SECOND_NEGATIVE = 0.4
 # a distractor is drawn from so many of the passages nearest to the question
 _NEAREST = 4
-# so many of the questions of a set without near misses are changed into such, in these ways
-_NEAR_MISSES = 0.5
-_NEARLY = frozenset(
-    {
-        "another number",
-        "number of another place",
-        "name of another place",
-        "two names exchanged",
-        "another unit",
-        "the opposite",
-    }
-)
-_WORD = re.compile(r"(?<= )[a-z]{5,}(?= )")
-
-Embed = Callable[[list[str]], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question over a context; the answer is `context[start:end]`, or none (start < 0)."""
-
-    question: str
-    context: str
-    start: int = -1
-    end: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +54,6 @@ class Pool:
     contexts: Sequence[str]
     asked: Sequence[Asked]
     documents: Sequence[str]
-
-
-def squad(
-    path: Path, embed: Embed, rng: random.Random, most: int, each: int | None = None
-) -> list[Example]:
-    """The examples of `squad_pool`, with `near_misses` where the set has none of its own."""
-    pool = squad_pool(path, rng, most, each)
-    found = with_distractors(pool.contexts, pool.asked, embed, rng)
-    return found if any(not one.answers for one in pool.asked) else found + near_misses(pool, rng)
 
 
 def squad_pool(path: Path, rng: random.Random, most: int, each: int | None = None) -> Pool:
@@ -120,8 +85,8 @@ def squad_pool(path: Path, rng: random.Random, most: int, each: int | None = Non
     return Pool(contexts, rng.sample(asked, min(most, len(asked))), documents)
 
 
-def natural_questions(path: Path, embed: Embed, rng: random.Random, most: int) -> list[Example]:
-    """Natural Questions with their gold passage, at most so many."""
+def natural_questions_pool(path: Path, rng: random.Random, most: int) -> Pool:
+    """Natural Questions with their gold passage, at most so many, as of one document."""
     rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
     rows = rng.sample(rows, min(most, len(rows)))
     contexts = [row["ctxs"][0]["text"] for row in rows]
@@ -133,7 +98,7 @@ def natural_questions(path: Path, embed: Embed, rng: random.Random, most: int) -
             start = contexts[index].find(answers[0])
             others = (a for a in row["answers"] if a != answers[0])
             asked.append(Asked(question, index, start, (answers[0], *others)))
-    return with_distractors(contexts, asked, embed, rng)
+    return Pool(contexts, asked, ["Natural Questions"] * len(contexts))
 
 
 def covid(path: Path, rng: random.Random, most: int) -> list[Example]:
@@ -171,12 +136,6 @@ def own_libraries(folder: Path = OWN, parts: str = PARTS) -> list[list[dict[str,
             row = json.loads(line)
             groups.setdefault(f"{path.stem} {row.get('library', '')}", []).append(row)
     return [groups[name] for name in sorted(groups)]
-
-
-def own(library: Sequence[dict[str, Any]], embed: Embed, rng: random.Random) -> list[Example]:
-    """The examples of one library of `own_libraries`."""
-    pool = own_pool(library)
-    return with_distractors(pool.contexts, pool.asked, embed, rng)
 
 
 def own_pool(library: Sequence[dict[str, Any]], name: str = "") -> Pool:
@@ -259,75 +218,25 @@ def _stands_alone(context: str, start: int, end: int) -> bool:
     )
 
 
-def with_distractors(
-    contexts: Sequence[str], asked: Sequence[Asked], embed: Embed, rng: random.Random
-) -> list[Example]:
+def with_distractors(pool: Pool, nearest: Nearest, rng: random.Random) -> list[Example]:
     """Each question over its own passage, and over a near one of the pool without the answer."""
-    vectors = embed(list(contexts))
-    similarity = embed([one.question for one in asked]) @ vectors.T
+    contexts, asked = pool.contexts, pool.asked
     found: list[Example] = []
-    for row, one in enumerate(asked):
+    ranked = nearest([one.question for one in asked], contexts, 3 * _NEAREST)
+    for one, near in zip(asked, ranked, strict=True):
         home = contexts[one.home]
         end = one.start + len(one.answers[0]) if one.answers else -1
         found.append(Example(one.question, home, one.start, end))
         if not one.answers and rng.random() > _SECOND_NEGATIVE:
             continue
-        near = [int(i) for i in np.argsort(-similarity[row])[: 3 * _NEAREST] if i != one.home]
-        others = [i for i in near if not holds(contexts[i], one.answers)][:_NEAREST]
+        wrong = (i for i in near if i != one.home and not holds(contexts[i], one.answers))
+        others = list(islice(wrong, _NEAREST))
         if others:
             found.append(Example(one.question, contexts[rng.choice(others)]))
     return found
-
-
-def near_misses(pool: Pool, rng: random.Random) -> list[Example]:
-    """Half of the answered questions, changed a little, so that their passage does not answer them.
-
-    As those that people wrote for SQuAD 2.0 are (Rajpurkar et al. 2018, table 1): another name,
-    number or word, or the opposite of one.
-    """
-    words: dict[str, set[str]] = {}
-    for one in pool.asked:
-        words.setdefault(pool.documents[one.home], set()).update(_WORD.findall(one.question))
-    found: list[Example] = []
-    for one in pool.asked:
-        if not one.answers or rng.random() >= _NEAR_MISSES:
-            continue
-        context = pool.contexts[one.home]
-        made = changes(Stated(one.question, context), rng.randrange(2**32))
-        changed = [text for kind, text in made if kind in _NEARLY]
-        if other := _another_word(one.question, context, words[pool.documents[one.home]], rng):
-            changed.append(other)
-        if changed:
-            found.append(Example(rng.choice(changed), context))
-    return found
-
-
-def _another_word(
-    question: str, context: str, words: Collection[str], rng: random.Random
-) -> str | None:
-    """A question with one of its words exchanged for one that ends alike and is not in its context.
-
-    Words that end alike are mostly of one kind, so that the question reads as one still.
-    """
-    known = set(telling_terms(f"{question} {context}"))
-    found = list(_WORD.finditer(question))
-    for word in rng.sample(found, len(found)):
-        alike = [w for w in sorted(words) if w[-2:] == word.group()[-2:] and telling_terms(w)]
-        others = [w for w in alike if not known & set(telling_terms(w))]
-        if others and telling_terms(word.group()):
-            return question[: word.start()] + rng.choice(others) + question[word.end() :]
-    return None
 
 
 def holds(context: str, answers: Sequence[str]) -> bool:
     """Whether a context has one of the answers word for word, case aside."""
     folded = context.casefold()
     return any(answer.casefold() in folded for answer in answers)
-
-
-def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
-    """The examples in random batches of similar length."""
-    shuffled = sorted(examples, key=lambda e: len(e.context) * rng.uniform(0.85, 1.15))
-    parts = [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
-    rng.shuffle(parts)
-    return iter([list(part) for part in parts])

@@ -1,8 +1,8 @@
-"""Trains the reader: `python -m rag.reading.train --data FOLDER --embedder FOLDER`.
+"""Trains the reader: `python -m rag.reading.train --examples FILE --embedder FOLDER`.
 
-Public sets first, then twice the texts written for this project, mixed with a share of the public
-ones; `--stages` says which of these. A checkpoint is written every few minutes and taken up again
-after an interruption.
+On what `rag.reading.gather` gathered: the public sets first, then twice the texts written for this
+project, mixed with a share of the public ones; `--stages` says which of these. A checkpoint is
+written every few minutes and taken up again after an interruption.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,27 +24,28 @@ import torch
 from torch.nn import functional
 
 from rag.checkpoints import load_checkpoint, save_checkpoint
-from rag.models.embedder import LocalEmbedding
-from rag.reading.examples import (
-    PARTS,
-    Embed,
-    Example,
-    batches,
-    covid,
-    natural_questions,
-    own,
-    own_libraries,
-    squad,
-    table_rows,
-)
+from rag.models.device import pick_device
+from rag.reading.example import Example, batches
+from rag.reading.gathered import Groups, read_examples
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, best_span
 
 SEED = 20261121
 STAGES = ("public", "own", "again")
+_OWN = ("own", "rows", "own cut")
+_HELD = "held "
+_PEOPLE = "squad2"
 _CHECKPOINT_SECONDS = 240
-_HELD_OUT_EVERY = 9
-# questions of one article of SQuAD 1.1, of which there are 442
-_OF_AN_ARTICLE = 100
+# batches are encoded ahead in so many threads
+_ENCODERS, _AHEAD = 4, 8
+_WARM_UP = 100
+# examples that are looked at together when it is measured
+_AT_ONCE = 64
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# options that decide what comes out
+_TOLD = ("freeze", "public", "stages", "share", "rates", "passes", "batch", "mixed")
+
+# a batch of the tokenizer, and the tokens at which the answers start and end, 0 where there is none
+Encoded = tuple[Any, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,24 @@ class Stage:
     passes: int
 
 
-def encode(tokenizer: Any, examples: Sequence[Example]) -> tuple[Any, torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """Where and how: `size` examples a step; `mixed` is bfloat16 with float32 weights."""
+
+    device: str = "cpu"
+    size: int = 12
+    mixed: bool = False
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """The context in which a step is computed."""
+        if not self.mixed:
+            return nullcontext()
+        kind = torch.device(self.device).type
+        context: AbstractContextManager[Any] = torch.autocast(kind, dtype=torch.bfloat16)
+        return context
+
+
+def encode(tokenizer: Any, examples: Sequence[Example]) -> Encoded:
     """Token ids with the start and end token of each answer, 0 where there is none."""
     batch = tokenizer(
         [e.question for e in examples],
@@ -81,15 +102,14 @@ def train(
     stages: Sequence[Stage],
     checkpoint: Path,
     seed: int = SEED,
-    size: int = 12,
-    mixed: bool = False,
+    computing: Computing = Computing(),
 ) -> list[dict[str, object]]:
     """Run the stages; returns the log.
 
     The checkpoint holds weights, optimizer and log, so that a run which was interrupted goes on
-    as if it had not been. `mixed` computes in bfloat16 where that is safe, with float32 weights.
+    as if it had not been.
     """
-    network.train()
+    network.to(computing.device).train()
     progress = _Progress(checkpoint, network)
     step = 0
     for stage in stages:
@@ -98,21 +118,35 @@ def train(
         order = [
             batch
             for number in range(stage.passes)
-            for batch in batches(stage.examples, size, random.Random(seed + number))
+            for batch in batches(stage.examples, computing.size, random.Random(seed + number))
         ]
-        if step < progress.done < step + len(order):
+        skipped = min(max(0, progress.done - step), len(order))
+        if 0 < skipped < len(order):
             optimizer.load_state_dict(progress.optimizer)
-        for index, batch in enumerate(order):
+        step += skipped
+        for index, encoded in enumerate(_encoded(tokenizer, order[skipped:]), skipped):
             step += 1
-            if step <= progress.done:
-                continue
             share = index / len(order)
             for group in optimizer.param_groups:
-                group["lr"] = stage.rate * min(1.0, (index + 1) / 100) * (1.0 - share)
+                group["lr"] = stage.rate * min(1.0, (index + 1) / _WARM_UP) * (1.0 - share)
             torch.manual_seed(seed + step)
-            loss = _step(network, tokenizer, optimizer, batch, mixed)
+            loss = _step(network, optimizer, encoded, computing)
             progress.after(step, stage.name, index + 1, len(order), loss, optimizer)
     return progress.log
+
+
+def _encoded(tokenizer: Any, order: Sequence[list[Example]]) -> Iterator[Encoded]:
+    """The batches as tensors, in their order, a few of them ahead of the one that is wanted."""
+    waiting: deque[Future[Encoded]] = deque()
+    if order:
+        encode(tokenizer, order[0])  # sets its truncation, which no two threads may do at once
+    with ThreadPoolExecutor(_ENCODERS) as pool:
+        for batch in order:
+            waiting.append(pool.submit(encode, tokenizer, batch))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class _Progress:
@@ -150,12 +184,11 @@ class _Progress:
             self._saved = time.monotonic()
 
 
-def _step(
-    network: ReaderNetwork, tokenizer: Any, optimizer: Any, batch: list[Example], mixed: bool
-) -> float:
-    encoded, starts, ends = encode(tokenizer, batch)
-    inputs = {k: encoded[k] for k in ("input_ids", "attention_mask", "token_type_ids")}
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+def _step(network: ReaderNetwork, optimizer: Any, encoded: Encoded, computing: Computing) -> float:
+    batch, *gold = encoded
+    starts, ends = (places.to(computing.device) for places in gold)
+    inputs = {name: batch[name].to(computing.device) for name in _INPUTS}
+    with computing.precision():
         start, end = network(inputs)
     start = start.masked_fill(inputs["attention_mask"] == 0, -1e4)
     end = end.masked_fill(inputs["attention_mask"] == 0, -1e4)
@@ -168,148 +201,117 @@ def _step(
 
 
 @torch.no_grad()
-def evaluate(network: ReaderNetwork, tokenizer: Any, examples: Sequence[Example]) -> dict[str, Any]:
+def evaluate(
+    network: ReaderNetwork,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    computing: Computing = Computing(),
+) -> dict[str, Any]:
     """Exact spans where there is an answer, and how well the score tells answers from none."""
     network.eval()
     scores: list[tuple[bool, float, bool]] = []
-    for begin in range(0, len(examples), 32):
-        part = examples[begin : begin + 32]
-        encoded, _, _ = encode(tokenizer, part)
-        inputs = {k: encoded[k] for k in ("input_ids", "attention_mask", "token_type_ids")}
-        start, end = network(inputs)
+    parts = [list(examples[at : at + _AT_ONCE]) for at in range(0, len(examples), _AT_ONCE)]
+    for part, (encoded, _, _) in zip(parts, _encoded(tokenizer, parts), strict=True):
+        with computing.precision():
+            logits = network({name: encoded[name].to(computing.device) for name in _INPUTS})
+        start, end = (found.cpu().numpy() for found in logits)
         for row, example in enumerate(part):
             inside = np.array([s == 1 for s in encoded.sequence_ids(row)])
             offsets = encoded["offset_mapping"][row].numpy()
-            reading = best_span(start[row].numpy(), end[row].numpy(), offsets, inside)
+            reading = best_span(start[row], end[row], offsets, inside)
             right = (reading.start, reading.end) == (example.start, example.end)
             scores.append((example.start >= 0, reading.score, right))
     network.train()
     yes = np.array([s for has, s, _ in scores if has])
     no = np.array([s for has, s, _ in scores if not has])
     pairs = (yes[:, None] > no[None, :]).mean() if len(yes) and len(no) else None
-    exact = np.mean([right for has, _, right in scores if has])
+    exact = np.mean([right for has, _, right in scores if has]) if len(yes) else None
     return {"examples": len(scores), "exact": exact, "auc": pairs}
 
 
-def public_examples(
-    data: Path, squad_train: Path | None, embed: Embed, rng: random.Random, most: int
-) -> list[Example]:
-    """At most `most` examples of the public sets, in a folder with one folder for each set.
+def stages_of(groups: Groups, given: argparse.Namespace) -> list[Stage]:
+    """The stages that were asked for, of what was gathered and is not held out.
 
-    With the training part of SQuAD 1.1 two thirds are from it.
+    Of the public examples beside the own ones half are of the set with people's near misses.
     """
-    if squad_train:
-        first = squad(squad_train, embed, rng, most // 3, _OF_AN_ARTICLE)
-        first = rng.sample(first, min(len(first), 2 * most // 3))
-        found = [*first, *public_examples(data, None, embed, rng, most - len(first))]
-        return rng.sample(found, len(found))
-    found = [
-        *squad(data / "squad2" / "dev-v2.0.json.gz", embed, rng, most // 3),
-        *natural_questions(data / "nq_oracle" / "nq-open-oracle.jsonl.gz", embed, rng, most // 4),
-        *covid(data / "covid_qa" / "200423_covidQA.json.gz", rng, most // 4),
+    learned = {name: list(rows) for name, rows in groups.items() if not name.startswith(_HELD)}
+    rng = random.Random(SEED)
+    own = [e for name in _OWN for e in learned.pop(name, [])]
+    people = [e for name, rows in learned.items() if name.startswith(_PEOPLE) for e in rows]
+    public = [e for rows in learned.values() for e in rows]
+    public = rng.sample(public, min(given.public, len(public)))
+    most = int(len(own) * given.share)
+    share = rng.sample(people, min(most // 2, len(people)))
+    share += public[: most - len(share)]
+    stages = [
+        Stage("public", public, given.rates[0], given.passes[0]),
+        Stage("own", [*own, *share], given.rates[1], given.passes[1]),
+        Stage("again", [*own, *share], given.rates[1] / 2, 1),
     ]
-    return rng.sample(found, min(most, len(found)))
+    return [stage for stage in stages if stage.name in given.stages]
 
 
-def own_examples(embed: Embed, rng: random.Random, held_out: bool, parts: str) -> list[Example]:
-    """The examples written for this project to train on, or those of the libraries held out.
-
-    `parts` says which of the files, as a pattern of `fnmatch`.
-    """
-    return [e for library in own_libraries_of(held_out, parts) for e in own(library, embed, rng)]
-
-
-def row_examples(rng: random.Random, held_out: bool, parts: str) -> list[Example]:
-    """As `own_examples`: the rows of those texts' tables, each alone with its labels."""
-    libraries = own_libraries_of(held_out, parts)
-    return [e for library in libraries for row in library for e in table_rows(row, rng)]
-
-
-def own_libraries_of(held_out: bool, parts: str = PARTS) -> list[list[dict[str, Any]]]:
-    """The libraries of own texts that are held out of any training, or the others."""
-    wanted = own_libraries(parts=parts)
-    # counted among all, so that what is held out is held out of any part
-    return [
-        library
-        for number, library in enumerate(own_libraries())
-        if library in wanted and held_out == (number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1)
-    ]
+def held_out(groups: Groups) -> dict[str, list[Example]]:
+    """What is held out, each question with an answer beside those without, by where it is from."""
+    held: dict[str, list[Example]] = {}
+    for name, rows in groups.items():
+        if name.startswith(_HELD):
+            held.setdefault(name.removeprefix(_HELD).split()[0], []).extend(rows)
+    return held
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--embedder", type=Path, required=True)
-    parser.add_argument("--squad-train", type=Path, help="train-v1.1.json of SQuAD, if at hand")
+    parser.add_argument("--examples", type=Path, required=True, help="what was gathered")
+    parser.add_argument("--embedder", type=Path, required=True, help="folder of the embedder")
     parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--freeze", type=int, default=0, help="lowest layers that stay as they are")
-    parser.add_argument("--own", type=int, default=100_000, help="most examples of the own texts")
-    parser.add_argument("--public", type=int, default=15_000, help="most examples of public sets")
+    parser.add_argument("--public", type=int, default=1_000_000, help="most of the public examples")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument(
-        "--share",
-        type=float,
-        default=1 / 12,
-        help="public examples for each own one, in own, again",
+        "--share", type=float, default=1.0, help="public examples for each own one, in own, again"
     )
+    parser.add_argument(
+        "--rates", type=float, nargs=2, default=(1.5e-4, 1.2e-4), help="of public, and of own"
+    )
+    parser.add_argument("--passes", type=int, nargs=2, default=(1, 1), help="of public, and of own")
+    parser.add_argument("--batch", type=int, default=12, help="examples a step (%(default)s)")
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--checkpoint", type=Path, default=Path("reader.checkpoint"))
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
-    parser.add_argument("--parts", default=PARTS, help="which of the own texts, as a file pattern")
     parser.add_argument("--mixed", action="store_true", help="bfloat16 where that is safe")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Train, evaluate on what was held out, and write the weights beside this module."""
-    arguments = _arguments()
+    """Train, evaluate on what was held out, and write the weights with their log."""
+    given = _arguments()
     torch.manual_seed(SEED)
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(given.threads)
     from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 
-    embedder = LocalEmbedding(arguments.embedder, "auto", "auto", 16)
-
-    def embed(texts: list[str]) -> Any:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        vectors = embedder.get_text_embedding_batch([texts[i] for i in order])
-        return np.asarray(vectors, dtype=np.float32)[np.argsort(order)]
-
-    rng = random.Random(SEED)
-    public_only = list(arguments.stages) == ["public"]
-    kept = [] if public_only else own_examples(embed, rng, False, arguments.parts)
-    kept = rng.sample(kept, min(arguments.own, len(kept)))
-    rows = [] if public_only else row_examples(rng, False, arguments.parts)
-    held, held_rows = own_examples(embed, rng, True, PARTS), row_examples(rng, True, PARTS)
-    public = public_examples(
-        arguments.data, arguments.squad_train, embed, random.Random(SEED), arguments.public
-    )
-    sizes = {"public": len(public), "own": len(kept), "rows": len(rows), "held": len(held)}
-    kept += rows
-    print(json.dumps(sizes), flush=True)
-    network = ReaderNetwork(arguments.embedder)
-    network.freeze(arguments.freeze)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.embedder, local_files_only=True)
-    share = public[: int(len(kept) * arguments.share)]
-    stages = [
-        Stage("public", public, 1.5e-4, 1),
-        Stage("own", [*kept, *share], 1.2e-4, 1),
-        Stage("again", [*kept, *share], 6e-5, 1),
-    ]
-    if arguments.start:
-        network.load_state_dict(load_file(arguments.start), strict=False)
-    stages = [stage for stage in stages if stage.name in arguments.stages]
-    log = train(network, tokenizer, stages, arguments.checkpoint, mixed=arguments.mixed)
-    scores = {
-        "held_out": evaluate(network, tokenizer, held),
-        "held_out_rows": evaluate(network, tokenizer, held_rows),
-    }
-    print(json.dumps(scores, default=float))
-    state = {k: v.to(torch.bfloat16).contiguous() for k, v in network.trained_state().items()}
-    save_file(state, arguments.out)
-    report = {"seed": SEED, "examples": sizes, "log": log} | scores
+    groups = read_examples(given.examples)
+    stages, held = stages_of(groups, given), held_out(groups)
+    sizes = {name: len(rows) for name, rows in groups.items()}
+    print(json.dumps(sizes | {stage.name: len(stage.examples) for stage in stages}), flush=True)
+    network = ReaderNetwork(given.embedder)
+    network.freeze(given.freeze)
+    tokenizer = AutoTokenizer.from_pretrained(given.embedder, local_files_only=True)
+    if given.start:
+        network.load_state_dict(load_file(given.start), strict=False)
+    computing = Computing(pick_device(given.device), given.batch, given.mixed)
+    log = train(network, tokenizer, stages, given.checkpoint, computing=computing)
+    scores = {name: evaluate(network, tokenizer, rows, computing) for name, rows in held.items()}
+    print(json.dumps(scores, default=float), flush=True)
+    state = network.trained_state()
+    state = {name: value.cpu().to(torch.bfloat16).contiguous() for name, value in state.items()}
+    save_file(state, given.out)
+    made = {name: str(value) for name, value in vars(given).items() if name in _TOLD}
+    report = {"seed": SEED, "made": made, "examples": sizes, "held_out": scores, "log": log}
     text = json.dumps(report, indent=1, default=float)
-    arguments.out.with_suffix(".log.json").write_text(text + "\n")
+    given.out.with_suffix(".log.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

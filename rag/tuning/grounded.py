@@ -23,8 +23,9 @@ import numpy as np
 from rag.errors import CloisterError
 from rag.evidence import passage_sentences
 from rag.prompting import NOT_SAID
-from rag.reading.examples import Asked, Embed, Pool, holds, own_pool, squad_pool
-from rag.reading.train import own_libraries_of
+from rag.reading.examples import Asked, Pool, holds, own_pool, squad_pool
+from rag.reading.gather import own_libraries_of
+from rag.reading.nearest import Embed
 from rag.records import Passage
 from rag.tuning.examples import marks
 

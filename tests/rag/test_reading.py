@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
+from argparse import Namespace
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +17,25 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
+from rag.reading.example import Example
 from rag.reading.examples import (
-    PARTS,
     Asked,
-    Example,
     Pool,
     holds,
-    near_misses,
-    own,
     own_libraries,
+    own_pool,
     place,
     squad_pool,
     table_rows,
     with_distractors,
 )
+from rag.reading.gather import own_groups, public_groups
+from rag.reading.gathered import read_examples, write_examples
 from rag.reading.model import ReaderNetwork
+from rag.reading.near_misses import cut_passages, near_misses
+from rag.reading.nearest import by_vectors, by_words
 from rag.reading.reader import Page, Reader
-from rag.reading.train import Stage, own_examples, row_examples, train
+from rag.reading.train import Computing, Stage, held_out, stages_of, train
 
 TABLE = "Travel policy\nHotel limits a night\nBerlin 150 euros\nOslo 180 euros\nVienna 140 euros"
 TOOLS = "Tools\nNew tools are ordered by 15 March and paid by the treasurer."
@@ -117,11 +122,53 @@ def words(texts: list[str]) -> NDArray[np.float32]:
 def test_a_distractor_is_near_and_never_holds_the_answer() -> None:
     contexts = ["hotel in Oslo 180 euros", "hotel in Rome 180 euros", "hotel in Bonn 90", "tea"]
     asked = [Asked("price of the hotel in Oslo", 0, 14, ("180 euros",))]
-    found = with_distractors(contexts, asked, words, random.Random(1))
+    found = with_distractors(Pool(contexts, asked, ["a"] * 4), by_vectors(words), random.Random(1))
     assert found[0] == Example("price of the hotel in Oslo", contexts[0], 14, 23)
     assert len(found) == 2
     assert found[1].start < 0
     assert not holds(found[1].context, ("180 euros",))
+
+
+def test_a_distractor_is_one_of_the_nearest_however_many_questions_there_are() -> None:
+    contexts = [f"room {n} {n} {n} is on floor {n}" for n in range(40)]
+    asked = [Asked(f"room {n} {n}", n, 0, (f"floor {n}",)) for n in range(40)] * 10
+    found = with_distractors(Pool(contexts, asked, ["a"] * 40), by_vectors(words), random.Random(1))
+    vectors = words(contexts)
+    for home, wrong in zip(found[::2], found[1::2], strict=True):
+        assert home.question == wrong.question
+        assert home.context != wrong.context
+        near = np.argsort(-(words([home.question]) @ vectors.T)[0], kind="stable")[:12]
+        assert wrong.context in [contexts[i] for i in near]
+
+
+def test_the_nearest_by_words_are_those_that_share_the_rarest() -> None:
+    contexts = [f"The pump {n} of the town is blue." for n in range(300)]
+    contexts += ["The valve of the town is red.", "The valve and the valve.", "A long " + "x " * 90]
+    found = list(by_words(["Which valve is red?", "Is pump 7 blue?", "Who?"], contexts, 3))
+    assert found[0][:2] == [300, 301]
+    assert found[1][0] == 7
+    assert len(found[1]) == 3
+    assert found[2] == []
+    many = list(by_words(["Is pump 7 blue?"] * 600, contexts, 3))
+    assert many == [found[1]] * 600
+
+
+def test_a_passage_loses_the_sentence_that_answers_and_nothing_else() -> None:
+    text = "Plants\nAnna opened it in 1998. Carl leads it. It makes seals. It closed in 2004."
+    asked = [
+        Asked("When was it opened?", 0, text.index("1998"), ("1998",)),
+        Asked("What does it make?", 0, text.index("seals"), ("seals",)),
+        Asked("Who mends it?", 0),
+        Asked("Who leads it?", 1, 7, ("Carl",)),
+        Asked("Where is it?", 2, 6, ("Bonn",)),
+    ]
+    others = ["Plants\nCarl leads it. Carl is old. Carl is here.", "Bonn\nBonn is large."]
+    pool = Pool([text, *others], asked, ["Plants"] * 3)
+    made = cut_passages(pool, random.Random(1), share=1.0)
+    assert made == [
+        Example(asked[0].question, text.replace("Anna opened it in 1998. ", "")),
+        Example(asked[1].question, text.replace("It makes seals. ", "")),
+    ]
 
 
 def test_near_misses_differ_a_little_and_their_passage_answers_none_of_them() -> None:
@@ -171,7 +218,10 @@ def test_what_stands_several_times_is_meant_on_the_line_that_the_question_names(
 
 def test_every_answer_written_for_this_project_stands_in_its_text() -> None:
     libraries = own_libraries()
-    examples = [e for library in libraries for e in own(library, words, random.Random(1))]
+    pools = [own_pool(library) for library in libraries]
+    examples = [
+        e for pool in pools for e in with_distractors(pool, by_vectors(words), random.Random(1))
+    ]
     assert len(libraries) >= 60
     answered = [e for e in examples if e.start >= 0]
     assert len(answered) == sum(len(row["qa"]) for library in libraries for row in library)
@@ -206,14 +256,67 @@ def test_a_text_without_a_table_and_an_answer_beside_it_make_no_rows() -> None:
 
 
 def test_what_is_held_out_is_learned_from_in_no_part() -> None:
-    held = own_examples(words, random.Random(1), True, PARTS)
-    learned = own_examples(words, random.Random(1), False, "part_[s-y].jsonl")
-    assert len(learned) > len(held) > 3000
-    assert not {e.context for e in held} & {e.context for e in learned}
-    held = row_examples(random.Random(1), True, PARTS)
-    learned = row_examples(random.Random(1), False, PARTS)
-    assert len(learned) > len(held) > 400
-    assert not {e.context for e in held} & {e.context for e in learned}
+    groups = own_groups(words, random.Random(1), "part_[s-y].jsonl")
+    for kind, least in (("own", 3000), ("rows", 400), ("own cut", 200)):
+        held, learned = groups[f"held {kind}"], groups[kind]
+        assert len(learned) > len(held) > least
+    held = {e.context for name, rows in groups.items() if "held" in name for e in rows}
+    learned = {e.context for name, rows in groups.items() if "held" not in name for e in rows}
+    assert not held & learned
+
+
+def public(folder: Path) -> Path:
+    """A folder of public sets, of a few lines each."""
+    for name in ("squad2", "nq_oracle", "covid_qa"):
+        (folder / name).mkdir()
+    text = "{0} has seven parts. They are blue. Nine of them are new in {0}."
+    sets: dict[str, list[Any]] = {"Pump": [], "Valve": []}
+    for kind, number in product(sets, range(20)):
+        context = text.format(f"{kind} {number}")
+        answers = [{"text": "seven", "answer_start": context.index("seven")}]
+        asked = [{"question": f"How many blue parts has {kind} {number}?", "answers": answers}]
+        if kind == "Pump":
+            asked.append({"question": "What does it cost?", "answers": []})
+        paragraphs = [{"context": context, "qas": asked}]
+        sets[kind].append({"title": f"{kind}_{number}", "paragraphs": paragraphs})
+    dev = folder / "squad2" / "dev-v2.0.json.gz"
+    dev.write_bytes(gzip.compress(json.dumps({"data": sets["Pump"]}).encode()))
+    (folder / "train.json").write_text(json.dumps({"data": sets["Valve"]}))
+    (folder / "more.json").write_text(json.dumps({"data": sets["Pump"][:3]}))
+    row = {"question": "who is it", "answers": ["Carl"], "ctxs": [{"text": "Carl is it."}]}
+    nq = folder / "nq_oracle" / "nq-open-oracle.jsonl.gz"
+    nq.write_bytes(gzip.compress(json.dumps(row).encode()))
+    paragraph = {
+        "context": "It was found in Bonn. " * 200,
+        "qas": [{"question": "Where?", "answers": [{"answer_start": 16, "text": "Bonn"}]}],
+    }
+    papers = gzip.compress(json.dumps({"data": [{"paragraphs": [paragraph]}]}).encode())
+    (folder / "covid_qa" / "200423_covidQA.json.gz").write_bytes(papers)
+    return folder
+
+
+def test_what_is_gathered_is_kept_in_a_file_and_learned_from_unless_held_out(
+    tmp_path: Path,
+) -> None:
+    data = public(tmp_path)
+    groups = public_groups(data, data / "train.json", [data / "more.json"], random.Random(1))
+    assert all(groups[name] for name in ("squad", "squad near", "squad2", "squad2 1", "nq"))
+    groups |= {"own": [Example("who", "Carl", 0, 4)] * 40, "held own": [Example("who", "Lund")]}
+    write_examples(tmp_path / "examples.xz", groups)
+    read = read_examples(tmp_path / "examples.xz")
+    assert read == {name: rows for name, rows in groups.items() if rows}
+    given = Namespace(
+        public=1000, share=0.5, rates=(1e-4, 1e-5), passes=(2, 3), stages=["public", "own"]
+    )
+    first, second = stages_of(read, given)
+    held = held_out(read)
+    assert set(held) == {"squad", "squad2", "own"}
+    assert (first.rate, first.passes, second.rate, second.passes) == (1e-4, 2, 1e-5, 3)
+    assert len(second.examples) == 60
+    learned = {e.context for stage in (first, second) for e in stage.examples}
+    assert not learned & {e.context for e in (*held["squad"], *held["squad2"])}
+    assert "Carl" in learned
+    assert "Lund" not in learned
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +363,7 @@ def run(folder: Path, checkpoint: Path, stop_after: int | None = None) -> tuple[
         return head(hidden)
 
     network.head.forward = counted  # type: ignore[method-assign]
-    log = train(network, tokenizer, stages, checkpoint, size=4)
+    log = train(network, tokenizer, stages, checkpoint, computing=Computing(size=4))
     return network.trained_state(), log
 
 
