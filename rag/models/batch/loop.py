@@ -14,7 +14,7 @@ from rag.models.batch.recorder import Recorder
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
 from rag.models.batch.shortage import empty_cuda_cache, is_shortage
-from rag.models.batch.steps import Steps
+from rag.models.batch.steps import Steps, highest
 
 # a prompt is read in pieces, and the running completions write a token between two of them
 PIECE = 256
@@ -183,21 +183,24 @@ class Loop:
         """A token for every row. Without memory for it the row that joined last is ended."""
         rows = list(self._rows)
         try:
-            write = (self._recorder or self._steps).write
-            scores = write([row.last for row in rows], [row.read for row in rows])
+            given = [row.last for row in rows], [row.read for row in rows]
+            if self._recorder:
+                scores, best = self._recorder.write(*given)
+            else:
+                scores = self._steps.write(*given)
+                best = highest(scores)
         except Exception as error:  # noqa: BLE001 - it ends these requests, whatever it is
             ended = rows[-1:] if is_shortage(error) else rows
             for row in ended:
                 self._leave(row)
                 self._refuse(row.request, error)
             return
-        best = scores.max(dim=-1)
-        tokens, heights = best.indices.tolist(), best.values.tolist()
+        tokens, heights = best.tolist()
         for row in rows:
             row.read += 1
-        for row, given, token, height in zip(rows, scores, tokens, heights, strict=True):
+        for row, own, token, height in zip(rows, scores, tokens, heights, strict=True):
             try:
-                self._give(row, given, (token, height))
+                self._give(row, own, (int(token), height))
             except Exception as error:  # noqa: BLE001 - it ends this request, whatever it is
                 self._leave(row)
                 self._refuse(row.request, error)

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
-from rag.models.batch.steps import Steps
+from rag.models.batch.steps import Steps, highest
+from rag.models.batch.ways import Way, in_force
 
 Run = Callable[[], torch.Tensor]
 # records what `run` does: returns what does it again, and the tensor in which its result then is
@@ -22,15 +24,28 @@ _ROUNDS = 10
 _SAVED = 0.05
 # the root of the mean square of the scores' errors in their standard deviations, as of the trial
 _ERROR = 0.1
+# a way of computing must save this share of a replay's time
+_QUICKER = 0.01
+# tokens of the row by which ways are judged: about those of a question with its passages
+_PROBE, _PIECE = 1000, 256
+
+
+class Written(NamedTuple):
+    """The scores of a step, `[rows, vocabulary]`, and the `highest` of each row, `[2, rows]`."""
+
+    scores: torch.Tensor
+    best: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """A recorded step of so many rows and columns, and the tensors that it reads and writes."""
+    """A recorded step of so many rows and columns, and the tensors that it reads and writes.
 
-    tokens: torch.Tensor
-    lengths: torch.Tensor
-    scores: torch.Tensor
+    `given` are the tokens and the lengths, `[2, rows]`.
+    """
+
+    given: torch.Tensor
+    written: Written
     replay: Callable[[], None]
 
 
@@ -39,16 +54,25 @@ class Recorder:
 
     Rows that fill up to the power of two write to the shelf's last column, which no request uses:
     the last token that one may have is never read. Recordings name the shelf's memory, so new
-    memory ends them.
+    memory ends them. All are made in `ways`, and in each of `tried` where that is faster for so
+    many rows and columns.
     """
 
-    def __init__(self, steps: Steps, record: Record) -> None:
+    def __init__(
+        self, steps: Steps, record: Record, ways: Sequence[Way] = (), tried: Sequence[Way] = ()
+    ) -> None:
         self._steps = steps
         self._record = record
+        self._ways, self._tried = tuple(ways), tuple(tried)
         self._recorded: dict[tuple[int, int], _Recorded | None] = {}
         self._memory: tuple[int, ...] = ()
 
-    def write(self, tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
+    @property
+    def ways(self) -> list[str]:
+        """The names of the ways, and of those that are tried."""
+        return [way.name for way in (*self._ways, *self._tried)]
+
+    def write(self, tokens: Sequence[int], lengths: Sequence[int]) -> Written:
         """See `Steps.write`; what cannot be recorded is run as it is."""
         shelf = self._steps.shelf
         if shelf.memory != self._memory:
@@ -61,26 +85,42 @@ class Recorder:
             self._recorded[shape] = self._begun(rows, end)
         recorded = self._recorded[shape]
         if recorded is None:
-            return self._steps.write(tokens, lengths)
+            scores = self._steps.write(tokens, lengths)
+            return Written(scores, highest(scores))
         fill = rows - len(tokens)
-        given = torch.tensor(
-            [[*tokens, *[0] * fill], [*lengths, *[shelf.columns - 1] * fill]],
-            device=self._steps.device,
-        )
-        recorded.tokens.copy_(given[0])
-        recorded.lengths.copy_(given[1])
+        given = [[*tokens, *[0] * fill], [*lengths, *[shelf.columns - 1] * fill]]
+        # memory that is not pinned is copied before the call returns, without waiting for the GPU
+        recorded.given.copy_(torch.tensor(given), non_blocking=True)
         recorded.replay()
-        return recorded.scores[: len(tokens)]
+        scores, best = recorded.written
+        return Written(scores[: len(tokens)], best[:, : len(tokens)])
 
     def _begun(self, rows: int, end: int) -> _Recorded | None:
+        first = self._made(rows, end, self._ways)
+        if first is None:
+            return self._made(rows, end, ()) if self._ways else None
+        for way in self._tried:
+            other = self._made(rows, end, (*self._ways, way))
+            if other and _replayed(other) < _replayed(first) * (1 - _QUICKER):
+                first = other
+        return first
+
+    def _made(self, rows: int, end: int, ways: Sequence[Way]) -> _Recorded | None:
         device, last = self._steps.device, self._steps.shelf.columns - 1
-        tokens = torch.zeros(rows, dtype=torch.long, device=device)
-        lengths = torch.full((rows,), last, device=device)
+        given = torch.tensor([[0] * rows, [last] * rows], device=device)
+        best = torch.zeros((2, rows), device=device)
+
+        def run() -> torch.Tensor:
+            scores = self._steps.write_at(given[0], given[1], end)
+            best.copy_(highest(scores))
+            return scores
+
         try:
-            replay, scores = self._record(lambda: self._steps.write_at(tokens, lengths, end))
+            with in_force(ways):
+                replay, scores = self._record(run)
         except Exception:  # noqa: BLE001 - whatever it raises, the step can be run as it is
             return None
-        return _Recorded(tokens, lengths, scores, replay)
+        return _Recorded(given, Written(scores, best), replay)
 
 
 def pays(steps: Steps, record: Record) -> bool:
@@ -88,13 +128,47 @@ def pays(steps: Steps, record: Record) -> bool:
     recorder = Recorder(steps, record)
     token, length = [1], [1]
     steps.read(0, [0], 0)
-    right = steps.write(token, length).float()
-    error = (recorder.write(token, length).float() - right).square().mean().sqrt() / right.std()
-    if not float(error) <= _ERROR or None in recorder._recorded.values():
+    right = steps.write(token, length)
+    error = _error(recorder.write(token, length).scores, right)
+    if not error <= _ERROR or None in recorder._recorded.values():
         return False
     plain = _seconds(lambda: steps.write(token, length))
-    recorded = _seconds(lambda: recorder.write(token, length))
+    recorded = _seconds(lambda: recorder.write(token, length).scores)
     return recorded < plain * (1 - _SAVED)
+
+
+def probe(steps: Steps) -> Run:
+    """A step of one row with a long text, which this reads; the shelf's first row is spent."""
+    length = max(1, min(_PROBE, steps.shelf.columns - 2))
+    vocabulary = steps.model.config.get_text_config(decoder=True).vocab_size
+    random = torch.Generator().manual_seed(20)
+    ids = torch.randint(vocabulary, (length,), generator=random).tolist()
+    for begin in range(0, length, _PIECE):
+        steps.read(0, ids[begin : begin + _PIECE], begin)
+    return lambda: steps.write([1], [length])
+
+
+def choose(steps: Steps, record: Record, ways: Sequence[Way]) -> list[Way]:
+    """Those ways that leave a recorded step right and make it faster, each beside those before.
+
+    The shelf's first row is spent.
+    """
+    right = probe(steps)()
+    length = max(1, min(_PROBE, steps.shelf.columns - 2))
+
+    def tried(chosen: Sequence[Way]) -> tuple[float, float]:
+        recorder = Recorder(steps, record, chosen)
+        error = _error(recorder.write([1], [length]).scores, right)
+        return error, _seconds(lambda: recorder.write([1], [length]).scores)
+
+    chosen: list[Way] = []
+    least = tried(chosen)[1]
+    for way in ways:
+        error, seconds = tried([*chosen, way])
+        if error <= _ERROR and seconds < least * (1 - _QUICKER):
+            chosen.append(way)
+            least = seconds
+    return chosen
 
 
 def cuda_graph(run: Run) -> tuple[Callable[[], None], torch.Tensor]:
@@ -113,6 +187,20 @@ def cuda_graph(run: Run) -> tuple[Callable[[], None], torch.Tensor]:
     finally:
         torch.cuda.set_stream(stream)  # torch stays on its own where recording fails
     return graph.replay, scores
+
+
+def _error(scores: torch.Tensor, right: torch.Tensor) -> float:
+    right = right.float()
+    return float((scores.float() - right).square().mean().sqrt() / right.std())
+
+
+def _replayed(recorded: _Recorded) -> float:
+    def work() -> torch.Tensor:
+        recorded.replay()
+        return recorded.written.best
+
+    work()
+    return _seconds(work)
 
 
 def _seconds(work: Run) -> float:
