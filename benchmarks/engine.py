@@ -269,6 +269,8 @@ def bounded(bench: Bench, counts: Sequence[int]) -> list[Figure]:
     figures += [Figure(f"{n} at once, while all write", rates[n][0], "tokens/s") for n in counts]
     loop = bench.writer.loop
     recorded = loop is not None and loop._recorder is not None
+    if loop is not None and loop._recorder is not None:
+        say(f"recorded with quicker: {', '.join(loop._recorder.ways) or 'nothing'}")
     figures += [
         Figure("weights", weights / 2**30, "GiB"),
         Figure("copy bandwidth", bandwidth / 1e9, "GB/s"),

@@ -15,6 +15,7 @@ from rag.memory import free_memory
 from rag.models.alone import Alone
 from rag.models.batch.heads import Heads
 from rag.models.batch.loop import Loop
+from rag.models.batch.quickened import quickened
 from rag.models.batch.recorder import Recorder, cuda_graph, pays
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
@@ -130,7 +131,7 @@ def _recorder(steps: Steps, room: Room) -> Recorder | None:
         steps.shelf.reserve(room.rows, min(room.tokens // room.rows, context))
         with torch.cuda.device(steps.device):
             if pays(steps, cuda_graph):
-                return Recorder(steps, cuda_graph)
+                return quickened(steps, cuda_graph)
     except Exception as error:  # noqa: BLE001 - whatever it raises, steps can be run as they are
         _log.info("The LLM's steps are not recorded as CUDA graphs: %s", error)
     steps.shelf.clear()

@@ -1,0 +1,368 @@
+"""What is recorded may be computed quicker: only where it is the same, and only while recorded."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers.models.llama import modeling_llama
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from rag.models.batch import grouped as grouping
+from rag.models.batch import quickened as quickening
+from rag.models.batch import recorder as recording
+from rag.models.batch.grouped import grouped
+from rag.models.batch.heads import Heads
+from rag.models.batch.loop import Loop
+from rag.models.batch.norms import fused_norms
+from rag.models.batch.quickened import quickened
+from rag.models.batch.recorder import Recorder, choose, probe
+from rag.models.batch.request import Request
+from rag.models.batch.room import Room
+from rag.models.batch.rotary import joined_rotary
+from rag.models.batch.sampling import Sampler
+from rag.models.batch.steps import Attention, Steps, highest
+from rag.models.batch.ways import Change, Way, changed, in_force
+from tests.rag.models.tiny_models import VOCABULARY, tiny
+
+FLAT = Attention("flat", None)
+
+
+def ready(name: str = "llama", rows: int = 2, columns: int = 64) -> Steps:
+    steps = Steps(tiny(name), FLAT)
+    steps.shelf.reserve(rows, columns)
+    return steps
+
+
+def record(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+    """Stands in for a CUDA graph: a replay runs all again."""
+    scores = run().clone()
+
+    def replay() -> None:
+        scores.copy_(run())
+
+    return replay, scores
+
+
+def each_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured takes half as long as what was measured before."""
+    halvings = itertools.count()
+    monkeypatch.setattr(recording, "_seconds", lambda work: 0.5 ** next(halvings))
+
+
+def counting(owner: Any, name: str, calls: list[str]) -> Change:
+    own = getattr(owner, name)
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return own(*args, **kwargs)
+
+    return Change(owner, name, counted)
+
+
+def norm_model(norm: nn.Module) -> Any:
+    return nn.Sequential(nn.Linear(8, 8), norm)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_norms_are_torchs_where_these_are_the_same(dtype: torch.dtype) -> None:
+    norm = LlamaRMSNorm(64, eps=1e-5).to(dtype)
+    with torch.no_grad():
+        norm.weight.copy_(torch.randn(64, generator=torch.Generator().manual_seed(1)))
+    given = torch.randn((3, 64), generator=torch.Generator().manual_seed(2)).to(dtype)
+    way = fused_norms(norm_model(norm))
+    assert way
+    right, calls = norm(given), list[str]()
+    with in_force([way]), changed([counting(functional, "rms_norm", calls)]):
+        found = norm(given)
+        assert norm(given.double()).dtype == torch.float64  # as its own forward gives it
+    assert calls == ["rms_norm"]
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(found, right, rtol=2 * eps, atol=eps)
+    assert "forward" not in vars(norm)
+
+
+class OnePlusRMSNorm(LlamaRMSNorm):
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return super().forward(hidden_states) / self.weight * (1 + self.weight)
+
+
+class OtherEpsilonRMSNorm(LlamaRMSNorm):
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return functional.rms_norm(hidden_states, self.weight.shape, self.weight, 1e-3)
+
+
+class GatedRMSNorm(LlamaRMSNorm):
+    def forward(self, hidden_states: torch.Tensor, gate: Any = None) -> torch.Tensor:
+        return super().forward(hidden_states) * (1 if gate is None else gate)
+
+
+class BrokenRMSNorm(LlamaRMSNorm):
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("not of this shape")
+
+
+@pytest.mark.parametrize("kind", [OnePlusRMSNorm, OtherEpsilonRMSNorm, GatedRMSNorm, BrokenRMSNorm])
+def test_norms_that_differ_keep_their_own(kind: type[LlamaRMSNorm]) -> None:
+    assert fused_norms(norm_model(kind(16))) is None
+
+
+def test_gemma_keeps_its_norms() -> None:
+    assert fused_norms(tiny("gemma3")) is None
+    assert fused_norms(tiny("qwen3")) is not None
+
+
+@torch.inference_mode()
+def test_positions_of_queries_and_keys_are_turned_together() -> None:
+    steps = ready()
+    way = joined_rotary(steps.model, probe(steps))
+    assert way
+    own = modeling_llama.apply_rotary_pos_emb
+    drawn = torch.Generator().manual_seed(3)
+    q, k = (torch.randn((2, heads, 1, 8), generator=drawn) for heads in (4, 2))
+    cos, sin = (torch.randn((2, 1, 8), generator=drawn) for _ in range(2))
+    calls: list[str] = []
+    with in_force([way]), changed([counting(modeling_llama, "rotate_half", calls)]):
+        found = modeling_llama.apply_rotary_pos_emb(q, k, cos, sin)
+        assert not calls
+        several = q.expand(2, 4, 3, 8), k.expand(2, 2, 3, 8), cos, sin
+        modeling_llama.apply_rotary_pos_emb(*several)  # a prompt's
+        assert len(calls) == 2
+    for mine, right in zip(found, own(q, k, cos, sin), strict=True):
+        torch.testing.assert_close(mine, right)
+    assert modeling_llama.apply_rotary_pos_emb is own
+
+
+@torch.inference_mode()
+def test_positions_that_pair_neighbours_keep_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def neighbours(x: torch.Tensor) -> torch.Tensor:
+        return torch.stack((-x[..., 1::2], x[..., ::2]), dim=-1).flatten(-2)
+
+    monkeypatch.setattr(modeling_llama, "rotate_half", neighbours)
+    steps = ready()
+    assert joined_rotary(steps.model, probe(steps)) is None
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", ["llama", "qwen3", "phi"])
+def test_attention_by_products_is_the_same_for_rows_of_all_lengths(name: str) -> None:
+    steps = ready(name, rows=3)
+    way = grouped(steps.model, probe(steps))
+    assert way
+    lengths = [40, 7, 63]
+    for row, length in enumerate(lengths):
+        steps.read(row, random.Random(row).choices(range(VOCABULARY), k=length), 0)
+    right = steps.write([1, 2, 3], lengths)
+    calls: list[str] = []
+    with in_force([way]), changed([counting(torch, "bmm", calls)]):
+        found = steps.write([1, 2, 3], lengths)
+        assert calls
+        del calls[:]
+        steps.read(0, [1, 2, 3], 0)  # several tokens of a row
+        assert not calls
+    torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-5)
+    assert steps.model.config._attn_implementation == "sdpa"
+
+
+@torch.inference_mode()
+def test_attention_that_is_not_the_same_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = ready()
+    step = probe(steps)
+    assert grouped(tiny("bloom"), step) is None  # it attends by itself
+    products = grouping._products
+    monkeypatch.setattr(grouping, "_products", lambda *both: products(*both) * 1.1)
+    assert grouped(steps.model, step) is None
+
+
+def test_attention_with_more_than_a_mask_is_transformers_own() -> None:
+    q, k = torch.ones((1, 2, 1, 4)), torch.ones((1, 2, 8, 4))
+    mask = torch.zeros((1, 1, 1, 8))
+    assert grouping._simple(nn.Module(), q, k, k, mask)
+    assert not grouping._simple(nn.Module(), q, k, k, mask, softcap=30.0)
+    assert not grouping._simple(nn.Module(), q, k, k, mask, dropout=0.1)
+    assert not grouping._simple(nn.Module(), q, k, k, None)
+
+
+def test_what_is_changed_is_as_before_after_an_error() -> None:
+    norm, own = LlamaRMSNorm(4), modeling_llama.rotate_half
+    changes = [Change(norm, "forward", None), Change(modeling_llama, "rotate_half", None)]
+
+    def fail() -> None:
+        with changed(changes):
+            assert norm.forward is None
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fail()
+    assert "forward" not in vars(norm)
+    assert modeling_llama.rotate_half is own
+
+
+class Marked:
+    """A way of no effect, or of one on the scores, that tells whether it is in force."""
+
+    def __init__(self, name: str, shift: float = 0.0) -> None:
+        self.on = False
+        self.shift = shift
+        self.way = Way(name, self._force)
+
+    @contextmanager
+    def _force(self) -> Iterator[None]:
+        head = tiny("llama").lm_head
+        own = head.forward
+        self.on = True
+        with changed([Change(head, "forward", lambda x: own(x) + self.shift * own(x).flip(-1))]):
+            try:
+                yield
+            finally:
+                self.on = False
+
+
+@torch.inference_mode()
+def test_ways_are_chosen_that_are_right_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, slow, wrong = Marked("quick"), Marked("slow"), Marked("wrong", shift=1.0)
+    marked = (quick, slow, wrong)
+    took: dict[int, float] = {}
+
+    def made(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        scores, kept = run().clone(), [one.way for one in marked if one.on]
+        took[scores.data_ptr()] = 1.0 - 0.2 * quick.on + 0.2 * slow.on - 0.5 * wrong.on
+
+        def replay() -> None:
+            with in_force(kept):
+                scores.copy_(run())
+
+        return replay, scores
+
+    monkeypatch.setattr(recording, "_seconds", lambda work: took[work().data_ptr()])
+    assert choose(ready(), made, [one.way for one in marked]) == [quick.way]
+
+
+@torch.inference_mode()
+def test_what_is_tried_is_taken_for_the_rows_that_it_is_faster_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    always, tried = Marked("always"), Marked("tried")
+    made: list[tuple[int, bool, bool]] = []
+    used: list[int] = []
+
+    def noted(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        scores, number = run().clone(), len(made)
+        made.append((scores.shape[0], always.on, tried.on))
+        return (lambda: used.append(number)), scores
+
+    def replayed(recorded: Any) -> float:
+        recorded.replay()
+        rows, _, fast = made[used[-1]]
+        return 0.5 if fast == (rows == 1) else 1.0
+
+    monkeypatch.setattr(recording, "_replayed", replayed)
+    recorder = Recorder(ready(), noted, [always.way], [tried.way])
+    assert recorder.ways == ["always", "tried"]
+    for rows in (1, 2):
+        recorder.write([1] * rows, [3] * rows)
+        assert made[used[-1]] == (rows, True, rows == 1)
+    assert made == [(1, True, False), (1, True, True), (2, True, False), (2, True, True)]
+
+
+@torch.inference_mode()
+def test_a_way_that_cannot_be_recorded_is_left() -> None:
+    way = Marked("refuses")
+
+    def refuses(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        if way.on:
+            raise RuntimeError("cannot be recorded")
+        return record(run)
+
+    steps = ready()
+    for recorder in (Recorder(steps, refuses, [way.way]), Recorder(steps, refuses, (), [way.way])):
+        recorder.write([1], [3])
+        assert None not in recorder._recorded.values()
+    assert choose(steps, refuses, []) == []
+
+
+@torch.inference_mode()
+def test_no_failure_of_a_way_fails_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("no such kernel")
+
+    each_faster(monkeypatch)
+    monkeypatch.setattr(quickening, "fused_norms", fails)
+    assert quickened(ready(), record).ways == ["rotary", "attention"]
+    for name in ("joined_rotary", "grouped"):
+        monkeypatch.setattr(quickening, name, fails)
+    assert quickened(ready(), record).ways == []
+    monkeypatch.setattr(quickening, "choose", fails)
+    assert quickened(ready(), record).ways == []
+
+
+def test_steps_recorded_in_all_ways_write_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a recording stood in for that runs in the ways in which it was made."""
+    each_faster(monkeypatch)
+    forced: list[str] = []
+
+    def again(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        scores = run().clone()
+
+        def replay() -> None:
+            with in_force(recorder._ways + recorder._tried) if made else in_force(()):
+                forced.append(steps.model.config._attn_implementation)
+                scores.copy_(run())
+
+        return replay, scores
+
+    made = False
+    model, columns = tiny("llama"), 320
+    steps = ready(rows=3, columns=columns)
+    with torch.inference_mode():
+        recorder = quickened(steps, again)
+    made = True
+    assert recorder.ways == ["norms", "rotary", "attention"]
+    batch = Loop(steps, Room(3 * columns, 3), Heads(0), recorder)
+    prompts = [random.Random(size).choices(range(3, VOCABULARY), k=size) for size in (9, 250, 31)]
+    asked = [Request(ids, Sampler(model, {"max_new_tokens": 9}, ids), None) for ids in prompts]
+    for one in asked:
+        batch.submit(one)
+    for one, ids in zip(asked, prompts, strict=True):
+        given = torch.tensor([ids])
+        right = model.generate(
+            given, attention_mask=torch.ones_like(given), do_sample=False, max_new_tokens=9
+        )
+        assert list(one.tokens()) == right[0, len(ids) :].tolist()
+    assert "cloister_grouped" in forced
+    assert model.config._attn_implementation == "sdpa"
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_the_highest_scores_come_with_their_tokens() -> None:
+    scores = torch.tensor([[0.0, 3.0, -1.0], [float("nan"), 1.0, 2.0]], dtype=torch.bfloat16)
+    tokens, heights = highest(scores).tolist()
+    assert (tokens[0], heights[0]) == (1.0, 3.0)
+    assert heights[1] != heights[1]
+    last = 2**24 - 1
+    wide = torch.zeros((1, last + 1), dtype=torch.bfloat16)
+    wide[0, last] = 1
+    assert int(highest(wide)[0, 0]) == last
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_step_waits_for_the_device_once(recorded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, ids = ready(rows=1), [1, 2, 3]
+    asked = Request(ids, Sampler(steps.model, {"max_new_tokens": 6}, ids), None)
+    calls: list[str] = []
+    for name in ("tolist", "item", "__float__"):
+        change = counting(torch.Tensor, name, calls)
+        monkeypatch.setattr(change.owner, change.name, change.value)
+    recorder = Recorder(steps, record) if recorded else None
+    Loop(steps, Room(64, 1), Heads(0), recorder).submit(asked)
+    assert len(list(asked.tokens())) == 6
+    assert calls.count("tolist") == 5  # the first token is the prompt's
+    assert calls.count("item") == 0
+    assert calls.count("__float__") == 1
