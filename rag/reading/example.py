@@ -1,9 +1,7 @@
-"""One training example of the reader, and batches of them."""
+"""One training example of the reader."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -15,11 +13,3 @@ class Example:
     context: str
     start: int = -1
     end: int = -1
-
-
-def batches(examples: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
-    """The examples in random batches of similar length."""
-    shuffled = sorted(examples, key=lambda e: len(e.context) * rng.uniform(0.85, 1.15))
-    parts = [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
-    rng.shuffle(parts)
-    return iter([list(part) for part in parts])

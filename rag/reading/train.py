@@ -21,13 +21,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.models.device import pick_device
-from rag.reading.example import Example, batches
+from rag.reading.encoding import Batch, Encoded, assemble, batches, encode_all
+from rag.reading.example import Example
 from rag.reading.gathered import Groups, read_examples
-from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, best_span
+from rag.reading.model import LONGEST_SPAN, WEIGHTS, ReaderNetwork
 
 SEED = 20261121
 STAGES = ("public", "own", "again")
@@ -35,36 +37,42 @@ _OWN = ("own", "rows", "own cut")
 _HELD = "held "
 _PEOPLE = "squad2"
 _CHECKPOINT_SECONDS = 240
-# batches are encoded ahead in so many threads
-_ENCODERS, _AHEAD = 4, 8
+# so many batches are assembled ahead
+_AHEAD = 4
 _WARM_UP = 100
 # examples that are looked at together when it is measured
 _AT_ONCE = 64
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# a logit of what cannot be
+_LOW = -1e4
 # options that decide what comes out
-_TOLD = ("freeze", "public", "stages", "share", "rates", "passes", "batch", "mixed")
-
-# a batch of the tokenizer, and the tokens at which the answers start and end, 0 where there is none
-Encoded = tuple[Any, torch.Tensor, torch.Tensor]
+_TOLD = ("freeze", "public", "stages", "share", "rates", "passes", "steps", "batch", "mixed")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of the training: its examples, learning rate at the start, and passes over them."""
+    """A part of the training: its examples, learning rate at the start, and how long.
+
+    That is `passes` over them, or `steps` where that is not 0.
+    """
 
     name: str
     examples: Sequence[Example]
     rate: float
     passes: int
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Computing:
-    """Where and how: `size` examples a step; `mixed` is bfloat16 with float32 weights."""
+    """Where and how: `size` examples a step, encoded by so many processes.
+
+    `mixed` is bfloat16 with float32 weights.
+    """
 
     device: str = "cpu"
     size: int = 12
     mixed: bool = False
+    processes: int = 1
 
     def precision(self) -> AbstractContextManager[Any]:
         """The context in which a step is computed."""
@@ -73,27 +81,6 @@ class Computing:
         kind = torch.device(self.device).type
         context: AbstractContextManager[Any] = torch.autocast(kind, dtype=torch.bfloat16)
         return context
-
-
-def encode(tokenizer: Any, examples: Sequence[Example]) -> Encoded:
-    """Token ids with the start and end token of each answer, 0 where there is none."""
-    batch = tokenizer(
-        [e.question for e in examples],
-        [e.context for e in examples],
-        truncation="only_second",
-        max_length=MAX_TOKENS,
-        padding=True,
-        return_offsets_mapping=True,
-        return_tensors="pt",
-    )
-    starts, ends = [], []
-    for row, example in enumerate(examples):
-        start = batch.char_to_token(row, example.start, 1) if example.start >= 0 else None
-        end = batch.char_to_token(row, example.end - 1, 1) if example.start >= 0 else None
-        whole = start is not None and end is not None
-        starts.append(start if whole else 0)
-        ends.append(end if whole else 0)
-    return batch, torch.tensor(starts), torch.tensor(ends)
 
 
 def train(
@@ -109,40 +96,54 @@ def train(
     The checkpoint holds weights, optimizer and log, so that a run which was interrupted goes on
     as if it had not been.
     """
+    encoded = _encoded(tokenizer, stages, computing.processes)
     network.to(computing.device).train()
     progress = _Progress(checkpoint, network)
     step = 0
     for stage in stages:
         parameters = [p for p in network.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=stage.rate, weight_decay=0.01)
-        order = [
-            batch
-            for number in range(stage.passes)
-            for batch in batches(stage.examples, computing.size, random.Random(seed + number))
-        ]
+        rows = [encoded[example] for example in stage.examples]
+        order = _order(rows, stage, computing.size, seed)
         skipped = min(max(0, progress.done - step), len(order))
         if 0 < skipped < len(order):
             optimizer.load_state_dict(progress.optimizer)
         step += skipped
-        for index, encoded in enumerate(_encoded(tokenizer, order[skipped:]), skipped):
+        for index, batch in enumerate(_assembled(order[skipped:]), skipped):
             step += 1
             share = index / len(order)
             for group in optimizer.param_groups:
                 group["lr"] = stage.rate * min(1.0, (index + 1) / _WARM_UP) * (1.0 - share)
             torch.manual_seed(seed + step)
-            loss = _step(network, optimizer, encoded, computing)
+            loss = _step(network, optimizer, batch, computing)
             progress.after(step, stage.name, index + 1, len(order), loss, optimizer)
     return progress.log
 
 
-def _encoded(tokenizer: Any, order: Sequence[list[Example]]) -> Iterator[Encoded]:
-    """The batches as tensors, in their order, a few of them ahead of the one that is wanted."""
-    waiting: deque[Future[Encoded]] = deque()
-    if order:
-        encode(tokenizer, order[0])  # sets its truncation, which no two threads may do at once
-    with ThreadPoolExecutor(_ENCODERS) as pool:
-        for batch in order:
-            waiting.append(pool.submit(encode, tokenizer, batch))
+def _encoded(tokenizer: Any, stages: Sequence[Stage], processes: int) -> dict[Example, Encoded]:
+    examples = list(dict.fromkeys(e for stage in stages for e in stage.examples))
+    return dict(zip(examples, encode_all(tokenizer, examples, processes), strict=True))
+
+
+def _order(rows: Sequence[Encoded], stage: Stage, size: int, seed: int) -> list[list[Encoded]]:
+    """The batches of a stage in their order, which the seed alone decides."""
+    passes = stage.passes
+    if stage.steps:
+        passes = -(-stage.steps // -(-len(rows) // size))
+    order = [
+        batch
+        for number in range(passes)
+        for batch in batches(rows, size, random.Random(seed + number))
+    ]
+    return order[: stage.steps or len(order)]
+
+
+def _assembled(order: Sequence[Sequence[Encoded]]) -> Iterator[Batch]:
+    """The batches as tensors, a few of them ahead of the one that is wanted."""
+    waiting: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for rows in order:
+            waiting.append(pool.submit(assemble, rows))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -184,20 +185,26 @@ class _Progress:
             self._saved = time.monotonic()
 
 
-def _step(network: ReaderNetwork, optimizer: Any, encoded: Encoded, computing: Computing) -> float:
-    batch, *gold = encoded
-    starts, ends = (places.to(computing.device) for places in gold)
-    inputs = {name: batch[name].to(computing.device) for name in _INPUTS}
-    with computing.precision():
-        start, end = network(inputs)
-    start = start.masked_fill(inputs["attention_mask"] == 0, -1e4)
-    end = end.masked_fill(inputs["attention_mask"] == 0, -1e4)
+def _step(network: ReaderNetwork, optimizer: Any, batch: Batch, computing: Computing) -> float:
+    start, end, _ = _logits(network, batch, computing)
+    starts, ends = batch.starts.to(computing.device), batch.ends.to(computing.device)
     loss = (functional.cross_entropy(start, starts) + functional.cross_entropy(end, ends)) / 2
     optimizer.zero_grad()
     torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
     return float(loss.detach())
+
+
+def _logits(
+    network: ReaderNetwork, batch: Batch, computing: Computing
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+    """Logits of starts and ends, very low where there is padding, and the network's inputs."""
+    inputs = {name: values.to(computing.device) for name, values in batch.inputs.items()}
+    with computing.precision():
+        start, end = network(inputs)
+    padding = inputs["attention_mask"] == 0
+    return start.masked_fill(padding, _LOW), end.masked_fill(padding, _LOW), inputs
 
 
 @torch.no_grad()
@@ -209,24 +216,37 @@ def evaluate(
 ) -> dict[str, Any]:
     """Exact spans where there is an answer, and how well the score tells answers from none."""
     network.eval()
-    scores: list[tuple[bool, float, bool]] = []
-    parts = [list(examples[at : at + _AT_ONCE]) for at in range(0, len(examples), _AT_ONCE)]
-    for part, (encoded, _, _) in zip(parts, _encoded(tokenizer, parts), strict=True):
-        with computing.precision():
-            logits = network({name: encoded[name].to(computing.device) for name in _INPUTS})
-        start, end = (found.cpu().numpy() for found in logits)
-        for row, example in enumerate(part):
-            inside = np.array([s == 1 for s in encoded.sequence_ids(row)])
-            offsets = encoded["offset_mapping"][row].numpy()
-            reading = best_span(start[row], end[row], offsets, inside)
-            right = (reading.start, reading.end) == (example.start, example.end)
-            scores.append((example.start >= 0, reading.score, right))
+    rows = encode_all(tokenizer, examples, computing.processes)
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids))
+    parts = [order[at : at + _AT_ONCE] for at in range(0, len(order), _AT_ONCE)]
+    score, right = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
+    for part in parts:
+        batch = assemble([rows[number] for number in part])
+        score[part], right[part] = _judged(network, batch, computing)
     network.train()
-    yes = np.array([s for has, s, _ in scores if has])
-    no = np.array([s for has, s, _ in scores if not has])
+    answered = np.array([example.start >= 0 for example in examples])
+    yes, no = score[answered], score[~answered]
     pairs = (yes[:, None] > no[None, :]).mean() if len(yes) and len(no) else None
-    exact = np.mean([right for has, _, right in scores if has]) if len(yes) else None
-    return {"examples": len(scores), "exact": exact, "auc": pairs}
+    exact = right[answered].mean() if len(yes) else None
+    return {"examples": len(rows), "exact": exact, "auc": pairs}
+
+
+def _judged(
+    network: ReaderNetwork, batch: Batch, computing: Computing
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each example the best span's logits above those of no answer, and if it is right."""
+    start, end, inputs = _logits(network, batch, computing)
+    outside = inputs["token_type_ids"] == 0
+    # the token that ends the context is none of its
+    outside.scatter_(1, inputs["attention_mask"].sum(dim=1, keepdim=True) - 1, True)
+    sums = start.masked_fill(outside, _LOW)[:, :, None] + end.masked_fill(outside, _LOW)[:, None]
+    length = torch.arange(sums.shape[-1], device=sums.device)
+    length = length[None, :] - length[:, None]
+    sums = sums.masked_fill((length < 0) | (length >= LONGEST_SPAN), 2 * _LOW)
+    best, place = sums.flatten(1).max(dim=-1)
+    places = batch.starts * sums.shape[-1] + batch.ends
+    score = best - start[:, 0] - end[:, 0]
+    return score.cpu().double().numpy(), (place.cpu() == places).numpy()
 
 
 def stages_of(groups: Groups, given: argparse.Namespace) -> list[Stage]:
@@ -244,8 +264,8 @@ def stages_of(groups: Groups, given: argparse.Namespace) -> list[Stage]:
     share = rng.sample(people, min(most // 2, len(people)))
     share += public[: most - len(share)]
     stages = [
-        Stage("public", public, given.rates[0], given.passes[0]),
-        Stage("own", [*own, *share], given.rates[1], given.passes[1]),
+        Stage("public", public, given.rates[0], given.passes[0], given.steps[0]),
+        Stage("own", [*own, *share], given.rates[1], given.passes[1], given.steps[1]),
         Stage("again", [*own, *share], given.rates[1] / 2, 1),
     ]
     return [stage for stage in stages if stage.name in given.stages]
@@ -275,11 +295,15 @@ def _arguments() -> argparse.Namespace:
         "--rates", type=float, nargs=2, default=(1.5e-4, 1.2e-4), help="of public, and of own"
     )
     parser.add_argument("--passes", type=int, nargs=2, default=(1, 1), help="of public, and of own")
+    parser.add_argument(
+        "--steps", type=int, nargs=2, default=(0, 0), help="instead of passes where it is not 0"
+    )
     parser.add_argument("--batch", type=int, default=12, help="examples a step (%(default)s)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--checkpoint", type=Path, default=Path("reader.checkpoint"))
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
+    parser.add_argument("--processes", type=int, default=1, help="that encode the examples")
     parser.add_argument("--mixed", action="store_true", help="bfloat16 where that is safe")
     return parser.parse_args()
 
@@ -301,7 +325,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(given.embedder, local_files_only=True)
     if given.start:
         network.load_state_dict(load_file(given.start), strict=False)
-    computing = Computing(pick_device(given.device), given.batch, given.mixed)
+    computing = Computing(pick_device(given.device), given.batch, given.mixed, given.processes)
     log = train(network, tokenizer, stages, given.checkpoint, computing=computing)
     scores = {name: evaluate(network, tokenizer, rows, computing) for name, rows in held.items()}
     print(json.dumps(scores, default=float), flush=True)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
+from rag.reading.encoding import assemble, encode_all
 from rag.reading.example import Example
 from rag.reading.examples import (
     Asked,
@@ -35,7 +36,7 @@ from rag.reading.model import ReaderNetwork
 from rag.reading.near_misses import cut_passages, near_misses
 from rag.reading.nearest import by_vectors, by_words
 from rag.reading.reader import Page, Reader
-from rag.reading.train import Computing, Stage, held_out, stages_of, train
+from rag.reading.train import Computing, Stage, evaluate, held_out, stages_of, train
 
 TABLE = "Travel policy\nHotel limits a night\nBerlin 150 euros\nOslo 180 euros\nVienna 140 euros"
 TOOLS = "Tools\nNew tools are ordered by 15 March and paid by the treasurer."
@@ -306,12 +307,18 @@ def test_what_is_gathered_is_kept_in_a_file_and_learned_from_unless_held_out(
     read = read_examples(tmp_path / "examples.xz")
     assert read == {name: rows for name, rows in groups.items() if rows}
     given = Namespace(
-        public=1000, share=0.5, rates=(1e-4, 1e-5), passes=(2, 3), stages=["public", "own"]
+        public=1000,
+        share=0.5,
+        rates=(1e-4, 1e-5),
+        passes=(2, 3),
+        steps=(0, 7),
+        stages=["public", "own"],
     )
     first, second = stages_of(read, given)
     held = held_out(read)
     assert set(held) == {"squad", "squad2", "own"}
-    assert (first.rate, first.passes, second.rate, second.passes) == (1e-4, 2, 1e-5, 3)
+    assert (first.rate, first.passes, first.steps) == (1e-4, 2, 0)
+    assert (second.rate, second.passes, second.steps) == (1e-5, 3, 7)
     assert len(second.examples) == 60
     learned = {e.context for stage in (first, second) for e in stage.examples}
     assert not learned & {e.context for e in (*held["squad"], *held["squad2"])}
@@ -338,6 +345,54 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
+
+
+def test_examples_are_encoded_alike_by_one_process_and_by_two(tiny: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    examples = [
+        Example("who is it", f"it is {'x ' * n}b of a town", 6 + 2 * n, 7 + 2 * n)
+        for n in range(400)
+    ]
+    examples += [Example("who " * 90, "it is b")] * 700
+    alone, together = encode_all(tokenizer, examples), encode_all(tokenizer, examples, 2)
+    assert len(alone) == len(examples)
+    for one, other in zip(alone, together, strict=True):
+        assert one.ids.tolist() == other.ids.tolist()
+        assert (one.second, one.start, one.end) == (other.second, other.start, other.end)
+    first, last = alone[3], alone[399]
+    text = tokenizer.convert_ids_to_tokens(first.ids.tolist())
+    assert text[first.start : first.end + 1] == ["b"]
+    assert text[first.second] == "it"[0]
+    assert (last.start, last.end) == (0, 0)  # its answer is beyond what is read
+
+
+def test_a_batch_is_padded_and_knows_where_contexts_begin(tiny: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    rows = encode_all(tokenizer, [Example("who", "a b", 2, 3), Example("who is it", "a b c d e")])
+    batch = assemble(rows)
+    wanted = tokenizer(["who", "who is it"], ["a b", "a b c d e"], padding=True)
+    for name, values in batch.inputs.items():
+        assert values.tolist() == wanted[name]
+    assert batch.starts.tolist() == [rows[0].start, 0]
+
+
+def test_a_reader_that_has_learned_a_few_examples_is_judged_right_on_them(
+    tiny: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = ReaderNetwork(tiny)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    examples = [Example("who is it", f"it is {c} of a town", 6, 7) for c in "bcdefghj"]
+    examples += [Example("who is it", f"a town of {c}") for c in "bcdefghj"]
+    untaught = evaluate(network, tokenizer, examples)
+    stages = [Stage("one", examples, 3e-3, 1, 300)]
+    log = train(network, tokenizer, stages, tmp_path / "c.pt", computing=Computing(size=8))
+    assert log[-1]["of"] == 300
+    taught = evaluate(network, tokenizer, examples)
+    assert (taught["exact"], taught["auc"]) == (1.0, 1.0)
+    assert untaught["exact"] < 1.0
+    wrong = [Example(e.question, e.context, e.start - 3, e.end - 3) for e in examples[:8]]
+    assert evaluate(network, tokenizer, wrong)["exact"] == 0.0
 
 
 class Interrupted(Exception):
