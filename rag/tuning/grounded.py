@@ -13,31 +13,36 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rag.errors import CloisterError, UsageError
+from rag.errors import UsageError
 from rag.evidence import passage_sentences
 from rag.prompting import NOT_SAID
 from rag.reading.examples import Asked, Embed, Pool, holds, near_misses, own_pool, squad_pool
 from rag.reading.train import own_libraries_of
 from rag.records import Passage
 from rag.tuning.examples import marks
+from rag.words import content_terms
 
 SEED = 20261126
 # so many passages stand in a prompt, among them as many of these that are nearest to one of them
 _PASSAGES = (1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 8, 8)
-_NEAREST = 12
+_NEAREST = 8
 # a longer sentence is no answer to learn from
 _LONGEST = 240
+# how near passages are is told by their words, in vectors of so many numbers
+_DIMENSIONS = 1024
 # of the questions without an answer in their set so many are of passages that are not in it
 _ELSEWHERE = 0.3
 # a set of the own texts is asked so many times as many questions
@@ -158,24 +163,22 @@ def _titled(context: str) -> dict[str, str]:
     return {"title": title, "text": text}
 
 
-def _kept(path: Path | None, embed: Embed) -> Embed:
-    """What gives the vectors that a file holds; where there is none they are made and put there.
+def by_words(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of the texts' content words, rare ones weighing more: near ones share words.
 
-    They are those of the texts in alphabetical order, once each, in float16.
+    A word's place among `_DIMENSIONS` is its CRC-32's; each vector is of length 1, or 0.
     """
-
-    def vectors(texts: list[str]) -> Any:
-        if path is None:
-            return embed(texts)
-        places = {text: place for place, text in enumerate(sorted(set(texts)))}
-        if not path.is_file():
-            np.save(path, embed(list(places)).astype(np.float16))
-        kept = np.load(path, allow_pickle=False)
-        if len(kept) != len(places):
-            raise UsageError(f"{path} holds {len(kept)} vectors, of other texts. Delete it.")
-        return kept[[places[text] for text in texts]].astype(np.float32)
-
-    return vectors
+    counts = [Counter(content_terms(text)) for text in texts]
+    known = Counter(term for one in counts for term in one)
+    rows = np.zeros((len(texts), _DIMENSIONS), dtype=np.float32)
+    for row, one in zip(rows, counts, strict=True):
+        for term, count in one.items():
+            place = zlib.crc32(term.encode())
+            sign = 1 if place & _DIMENSIONS else -1
+            weight = math.sqrt(count) * math.log(1 + len(texts) / known[term])
+            row[place % _DIMENSIONS] += sign * weight
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.maximum(lengths, 1e-9)
 
 
 def _public(path: Path, option: str, rng: random.Random) -> Pool:
@@ -190,12 +193,8 @@ def _public(path: Path, option: str, rng: random.Random) -> Pool:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the public sets")
-    parser.add_argument("--embedder", type=Path, required=True, help="folder of the embedder")
     parser.add_argument("--out", type=Path, required=True, help="JSONL file of the examples")
     parser.add_argument("--squad-train", type=Path, help="train-v1.1.json of SQuAD, if at hand")
-    parser.add_argument(
-        "--vectors", type=Path, help="file for its passages' vectors, which are made only once"
-    )
     parser.add_argument(
         "--most", type=int, default=_ALL, help="so many with an answer at most (all)"
     )
@@ -211,27 +210,18 @@ def _arguments() -> argparse.Namespace:
 
 
 def _made(given: argparse.Namespace) -> list[Row]:
-    """The examples, the sets of all pools mixed. Raises UsageError or ModelError."""
+    """The examples, the sets of all pools mixed. Raises UsageError."""
     rng = random.Random(given.seed)
     pools = [
-        (own_pool(library, f"own {number}"), _OWN_TIMES, None)
+        (own_pool(library, f"own {number}"), _OWN_TIMES)
         for number, library in enumerate(own_libraries_of(held_out=False))
     ]
-    pools.append((_public(given.data / _SQUAD, "its folder as --data", rng), 1, None))
+    pools.append((_public(given.data / _SQUAD, "its folder as --data", rng), 1))
     if given.squad_train:
-        public = _public(given.squad_train, "the file as --squad-train", rng)
-        pools.append((public, 1, given.vectors))
-    from rag.models.embedder import LocalEmbedding
-
-    embedder = LocalEmbedding(given.embedder, "auto", "auto", 16)
-
-    def embed(texts: list[str]) -> Any:
-        return np.asarray(embedder.get_text_embedding_batch(texts), dtype=np.float32)
-
+        pools.append((_public(given.squad_train, "the file as --squad-train", rng), 1))
     sets: list[list[Row]] = []
-    for pool, times, path in pools:
-        most = times * given.questions
-        sets += examples(pool, _kept(path, embed), most, rng, given.unanswered)
+    for pool, times in pools:
+        sets += examples(pool, by_words, times * given.questions, rng, given.unanswered)
     rng.shuffle(sets)
     found, answered = [], 0
     for rows in sets:
@@ -247,7 +237,7 @@ def main() -> None:
     given = _arguments()
     try:
         found = _made(given)
-    except CloisterError as error:
+    except UsageError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from error
     lines = (json.dumps(row, ensure_ascii=False) for row in found)

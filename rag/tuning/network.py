@@ -22,7 +22,7 @@ from rag.tuning.packing import Pack, packs
 # more tokens at once make a processor no faster
 _CPU_TOKENS = 2048
 # nor a GPU, and beside others it has its share of its memory
-_GPU_TOKENS = 16384
+_GPU_TOKENS = 12288
 # of the memory that is free, this share may go to what a step keeps for its gradient
 _MEMORY_SHARE = 0.4
 # vectors of the hidden size that a token keeps in each layer, measured on Llama-shaped models

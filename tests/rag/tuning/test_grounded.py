@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rag.errors import UsageError
 from rag.prompting import NOT_SAID
 from rag.reading.examples import Asked, Pool
 from rag.tuning.examples import marks, without_marks
-from rag.tuning.grounded import _kept, examples, main
+from rag.tuning.grounded import by_words, examples, main
 
 
 def words(texts: list[str]) -> NDArray[np.float32]:
@@ -131,19 +130,12 @@ def test_a_set_without_such_questions_is_asked_near_misses() -> None:
     assert all(row["passages"] == [{"title": "People", "text": text}] for row in rows)
 
 
-def test_vectors_are_made_once_and_kept(tmp_path: Path) -> None:
-    kept = tmp_path / "kept.npy"
-    texts = ["the ferry", "a bus", "the ferry", "oars"]
-    first = _kept(kept, words)(texts)
-    assert np.allclose(first, words(texts), atol=1e-3)
-
-    def never(texts: list[str]) -> NDArray[np.float32]:
-        raise AssertionError
-
-    again = _kept(kept, never)
-    assert np.array_equal(again(texts[::-1]), first[::-1])
-    with pytest.raises(UsageError, match="holds 3 vectors, of other texts"):
-        again(["a bus"])
+def test_passages_that_share_rare_words_are_near() -> None:
+    texts = ["The harbour ferry leaves.", "A ferry crosses the harbour.", "The bus leaves.", ""]
+    near = by_words(texts) @ by_words(texts).T
+    assert np.diag(near)[:3] == pytest.approx(1)
+    assert near[0, 1] > near[0, 2] > near[1, 2]
+    assert not near[3].any()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +152,7 @@ def test_data_that_cannot_be_read_is_named(
     if data is not None:
         (tmp_path / "squad2").mkdir()
         (tmp_path / "squad2" / "dev-v2.0.json.gz").write_bytes(data)
-    words = ["grounded", "--data", str(tmp_path), "--embedder", "x", "--out", "y"]
+    words = ["grounded", "--data", str(tmp_path), "--out", "y"]
     monkeypatch.setattr("sys.argv", words)
     monkeypatch.setattr("rag.tuning.grounded.own_libraries_of", lambda held_out: [])
     with pytest.raises(SystemExit, match="2"):

@@ -344,3 +344,26 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
     assert rates[11] == 1.0 == max(rates)
     assert rates[12:] == sorted(rates[12:], reverse=True)
     assert rates[-1] < 0.001
+
+
+@torch.no_grad()
+def test_in_bfloat16_the_loss_is_nearly_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = bench.network()
+    found = families(bench, network)
+    network.packs, network.most_tokens = True, 4096
+    (part,) = network.pieces(found)
+    exact = float(network.loss(part))
+    for parameter in network.model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.bfloat16()
+    network._spare_casts()
+    monkeypatch.setattr(
+        Network, "_precision", lambda self, torch: torch.autocast("cpu", dtype=torch.bfloat16)
+    )
+    assert network.model.dtype == torch.bfloat16
+    for packs in (True, False):
+        network.packs = packs
+        rounded = sum(float(network.loss(part)) for part in network.pieces(found))
+        assert rounded == pytest.approx(exact, rel=0.02)
