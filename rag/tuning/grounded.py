@@ -178,7 +178,8 @@ def by_words(texts: Sequence[str]) -> NDArray[np.float32]:
             weight = math.sqrt(count) * math.log(1 + len(texts) / known[term])
             row[place % _DIMENSIONS] += sign * weight
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(lengths, 1e-9)
+    found: NDArray[np.float32] = rows / np.maximum(lengths, 1e-9)
+    return found
 
 
 def _public(path: Path, option: str, rng: random.Random) -> Pool:
