@@ -7,6 +7,7 @@ together, and what they share is computed once for all of them.
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from rag.tuning.encoding import Encoded
 _BUCKET = 16
 # what shares so much of a prompt with another is computed together with it
 _SHARED = 0.5
-_NOT_LEARNED = -100
+NOT_LEARNED = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,10 @@ def passes(
 
     Examples that begin alike stay together, so that a batch may be smaller than `batch`.
     """
-    families = _families(encoded)
+    alike = families(encoded)
     for epoch in range(epochs):
         rng = random.Random(f"{seed} {epoch}")
-        mixed = [rng.sample(family, len(family)) for family in families]
+        mixed = [rng.sample(family, len(family)) for family in alike]
         parts = [f[at : at + batch] for f in mixed for at in range(0, len(f), batch)]
         rng.shuffle(parts)
         found = _filled(_near_their_length(parts, batch * _BUCKET), batch)
@@ -60,8 +61,8 @@ def pieces(rows: Sequence[Encoded], most_tokens: int, pad: int, device: str) -> 
     Rows that share most of their prompts are a piece with a head; the others come shortest first.
     """
     alone: list[Encoded] = []
-    for family in _families(rows):
-        head = _head(family)
+    for family in families(rows):
+        head = head_of(family)
         for part in _parts(family, head, most_tokens):
             if len(part) > 1:
                 yield _piece(part, head, pad, device)
@@ -71,24 +72,27 @@ def pieces(rows: Sequence[Encoded], most_tokens: int, pad: int, device: str) -> 
         yield _piece(part, 0, pad, device)
 
 
-def _families(rows: Sequence[Encoded]) -> list[list[Encoded]]:
+def families(rows: Sequence[Encoded]) -> list[list[Encoded]]:
     """The rows in groups that share at least half of their prompts' tokens, from the first on."""
-    families: list[list[Encoded]] = []
+    found: list[list[Encoded]] = []
     for row in sorted(rows, key=lambda row: row.ids):
-        if families and _shared(families[-1][0], row) >= _SHARED * row.prompt:
-            families[-1].append(row)
+        if found and _shared(found[-1][0], row) >= _SHARED * row.prompt:
+            found[-1].append(row)
         else:
-            families.append([row])
-    return families
+            found.append([row])
+    return found
 
 
 def _shared(one: Encoded, other: Encoded) -> int:
     """With how many of the same tokens two prompts begin, the last of either left out."""
     most = min(one.prompt, other.prompt) - 1
-    return next((at for at in range(most) if one.ids[at] != other.ids[at]), most)
+    if one.ids[:most] == other.ids[:most]:
+        return most
+    return bisect_left(range(1, most + 1), True, key=lambda at: one.ids[:at] != other.ids[:at])
 
 
-def _head(family: Sequence[Encoded]) -> int:
+def head_of(family: Sequence[Encoded]) -> int:
+    """With how many of the same tokens the prompts of a family begin; 0 where it is one row."""
     return min((_shared(family[0], row) for row in family[1:]), default=0)
 
 
@@ -141,7 +145,7 @@ def _piece(rows: Sequence[Encoded], head: int, pad: int, device: str) -> Piece:
     # what stands at a position is predicted at the one before
     targets = [
         [
-            tail[at + 1] if prompt <= at + 1 < len(tail) else _NOT_LEARNED
+            tail[at + 1] if prompt <= at + 1 < len(tail) else NOT_LEARNED
             for at in range(first, width - 1)
         ]
         for tail, prompt in zip(tails, prompts, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from rag.errors import ModelError
@@ -17,6 +18,8 @@ from rag.tuning.examples import Example, Source
 
 # a passage that is not cited is cut to no fewer tokens than this
 _LEAST_TOKENS = 48
+# of so many texts the tokens are remembered
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class Encoder:
         self._chat = Chat(tokenizer, pick_template(tokenizer, template))
         self._stops = stops
         self._max_tokens = max_tokens
-        self.count: Callable[[str], int] = self._chat.count
+        # examples over the same passages come one after another
+        self._ids = lru_cache(_REMEMBERED)(self._chat.ids)
+        self.count: Callable[[str], int] = lambda text: len(self._ids(text))
         self._turns: list[tuple[str, str]] = []
 
     def prompt(self, messages: Sequence[Message]) -> str:
@@ -91,7 +96,7 @@ class Encoder:
         passages = [_passage(n, source) for n, source in enumerate(example.passages, 1)]
         text = build_prompt(self, example.question, passages).text
         written, after = self._chat.answered(self._turns, example.answer)
-        prompt = self._chat.ids(text)
+        prompt = self._ids(text)
         return Encoded((*prompt, *self._chat.ids(written), self._end(after)), len(prompt), text)
 
     def _end(self, after: str) -> int:

@@ -1,42 +1,54 @@
 """Makes examples of grounded answers: `python -m rag.tuning.grounded --data FOLDER --out FILE`.
 
-From SQuAD 2.0's articles that are not for testing, and from the texts written for this project that
-the reader is not measured on. Passages that are found together are given together, in sets of one
-to five, and each set is asked several questions: an answer is the sentence of a passage that holds
-it, word for word, with the passage's number, since only what stands in a passage is let through;
-where the passages do not answer, it is that they do not say. The same seed gives the same file.
+From SQuAD 2.0's articles that are not for testing, from the training part of SQuAD 1.1 where
+`--squad-train` names it, and from the texts written for this project that the reader is not
+measured on. Passages that are found together are given together, in sets of one to eight, and each
+set is asked several questions: an answer is the sentence of a passage that holds it, word for word,
+with the passage's number, since only what stands in a passage is let through; where the passages do
+not answer, it is that they do not say. The same seed gives the same file, and with another
+`--unanswered` the same questions that have an answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
+import sys
 import zlib
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rag.errors import CloisterError
+from rag.errors import UsageError
 from rag.evidence import passage_sentences
 from rag.prompting import NOT_SAID
 from rag.reading.examples import Asked, Pool, holds, own_pool, squad_pool
 from rag.reading.gather import own_libraries_of
+from rag.reading.near_misses import near_misses
 from rag.reading.nearest import Embed
 from rag.records import Passage
 from rag.tuning.examples import marks
+from rag.words import content_terms
 
 SEED = 20261126
 # so many passages stand in a prompt, among them as many of these that are nearest to one of them
-_PASSAGES = (1, 2, 3, 3, 4, 5)
-_NEAREST = 6
+_PASSAGES = (1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 8, 8)
+_NEAREST = 8
 # a longer sentence is no answer to learn from
 _LONGEST = 240
-# so many of the questions have no answer in their set; so many of those are of other passages
-_UNANSWERED, _ELSEWHERE = 0.08, 0.3
+# how near passages are is told by their words, in vectors of so many numbers
+_DIMENSIONS = 1024
+# of the questions without an answer in their set so many are of passages that are not in it
+_ELSEWHERE = 0.3
+# a set of the own texts is asked so many times as many questions
+_OWN_TIMES = 2
 
 _ALL = 1_000_000
 
@@ -46,50 +58,87 @@ _SQUAD = Path("squad2", "dev-v2.0.json.gz")
 Row = dict[str, Any]
 
 
-def examples(pool: Pool, embed: Embed, most: int, rng: random.Random) -> Iterator[list[Row]]:
-    """For each set of passages of a pool, at most so many questions with what to answer.
+def examples(
+    pool: Pool, embed: Embed, most: int, rng: random.Random, unanswered: float
+) -> Iterator[list[Row]]:
+    """For each set of passages of a pool, at most so many questions with their answers.
 
-    A question is asked whose answer stands in one sentence of the set, or nowhere in it.
+    Beside them stand as many that have none as make `unanswered` of all, as far as there are any:
+    those that people wrote, or near misses. A question is asked whose answer stands in one sentence
+    of the set, or nowhere in it.
     """
-    vectors = embed(list(pool.contexts))
-    answers = [_sentence(pool.contexts[one.home], one) for one in pool.asked]
-    for chosen in _sets(vectors, rng):
-        held = "\n".join(pool.contexts[index] for index in chosen)
-        some, none, elsewhere = [], [], []
-        for one, sentence in zip(pool.asked, answers, strict=True):
-            if one.home not in chosen:
-                if sentence and not holds(held, one.answers):
-                    elsewhere.append((one, NOT_SAID))
-            elif sentence:
-                number = chosen.index(one.home) + 1
-                some.append((one, f"{sentence.rstrip('.')} [{number}]."))
-            elif sentence is not None:
-                none.append((one, NOT_SAID))
-        some = rng.sample(some, min(len(some), round((1 - _UNANSWERED) * most)))
-        wanted = round(len(some) * _UNANSWERED / (1 - _UNANSWERED))
-        far = rng.sample(elsewhere, min(len(elsewhere), round(wanted * _ELSEWHERE)))
-        near = rng.sample(none, min(len(none), wanted - len(far)))
-        passages = [_titled(pool.contexts[index]) for index in chosen]
+    # apart, so that what has an answer is the same whatever the share of what has none
+    apart = random.Random(rng.getrandbits(64))
+    answered: dict[int, list[tuple[Asked, str]]] = defaultdict(list)
+    of_document: dict[str, list[Asked]] = defaultdict(list)
+    for one in pool.asked:
+        if sentence := _sentence(pool.contexts[one.home], one):
+            answered[one.home].append((one, sentence))
+            of_document[pool.documents[one.home]].append(one)
+    without = _without_answer(pool, apart)
+    for chosen in _sets(embed(list(pool.contexts)), rng):
+        some = [
+            (one.question, f"{sentence.rstrip('.')} [{number}].")
+            for number, home in enumerate(chosen, 1)
+            for one, sentence in answered[home]
+        ]
+        some = rng.sample(some, min(len(some), most))
+        wanted = int(len(some) * unanswered / (1 - unanswered) + apart.random())
+        far = _elsewhere(pool, chosen, of_document, round(wanted * _ELSEWHERE), apart)
+        near = [question for home in chosen for question in without[home]]
+        near = apart.sample(near, min(len(near), wanted - len(far)))
         yield [
             {
-                "question": one.question,
-                "passages": passages,
+                "question": question,
+                "passages": [_titled(pool.contexts[index]) for index in chosen],
                 "answer": answer,
                 "document": pool.documents[chosen[0]],
             }
-            for one, answer in (*some, *near, *far)
+            for question, answer in (*some, *((q, NOT_SAID) for q in (*near, *far)))
         ]
+
+
+def _without_answer(pool: Pool, rng: random.Random) -> dict[int, list[str]]:
+    """Questions that their passage does not answer, by its number; else near misses."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for one in pool.asked:
+        if not one.answers:
+            found[one.home].append(one.question)
+    if not found:
+        homes = {context: home for home, context in enumerate(pool.contexts)}
+        for miss in near_misses(pool, rng):
+            found[homes[miss.context]].append(miss.question)
+    return found
+
+
+def _elsewhere(
+    pool: Pool,
+    chosen: Sequence[int],
+    of_document: Mapping[str, Sequence[Asked]],
+    most: int,
+    rng: random.Random,
+) -> list[str]:
+    """Questions of other passages of the same documents, whose answers these do not hold."""
+    held = "\n".join(pool.contexts[index] for index in chosen)
+    names = sorted({pool.documents[index] for index in chosen})
+    others = [
+        one.question
+        for name in names
+        for one in of_document.get(name, ())
+        if most and one.home not in chosen and not holds(held, one.answers)
+    ]
+    return rng.sample(others, min(len(others), most))
 
 
 def _sets(vectors: Any, rng: random.Random) -> Iterator[list[int]]:
     """All passages in sets of near ones, in random order; each is in one set."""
-    near = vectors @ vectors.T
     left = set(range(len(vectors)))
     for first in rng.sample(range(len(vectors)), len(vectors)):
         if first not in left:
             continue
         left.remove(first)
-        others = [int(i) for i in np.argsort(-near[first]) if int(i) in left][:_NEAREST]
+        nearest = np.argsort(-(vectors @ vectors[first]), kind="stable")
+        others = list(islice((int(i) for i in nearest if int(i) in left), _NEAREST))
         others = rng.sample(others, min(len(others), rng.choice(_PASSAGES) - 1))
         left.difference_update(others)
         yield rng.sample([first, *others], 1 + len(others))
@@ -116,43 +165,87 @@ def _titled(context: str) -> dict[str, str]:
     return {"title": title, "text": text}
 
 
-def main() -> None:
-    """Make the examples and write them, one a line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the public sets")
-    parser.add_argument("--embedder", type=Path, required=True, help="folder of the embedder")
-    parser.add_argument("--out", type=Path, required=True, help="JSONL file of the examples")
-    parser.add_argument("--most", type=int, default=1800, help="so many at most (%(default)s)")
-    parser.add_argument("--questions", type=int, default=24, help="of a set (%(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED)
-    given = parser.parse_args()
-    rng = random.Random(given.seed)
-    pools = [
-        own_pool(library, f"own {number}")
-        for number, library in enumerate(own_libraries_of(held_out=False))
-    ]
+def by_words(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of the texts' content words, rare ones weighing more: near ones share words.
+
+    A word's place among `_DIMENSIONS` is its CRC-32's; each vector is of length 1, or 0.
+    """
+    counts = [Counter(content_terms(text)) for text in texts]
+    known = Counter(term for one in counts for term in one)
+    rows = np.zeros((len(texts), _DIMENSIONS), dtype=np.float32)
+    for row, one in zip(rows, counts, strict=True):
+        for term, count in one.items():
+            place = zlib.crc32(term.encode())
+            sign = 1 if place & _DIMENSIONS else -1
+            weight = math.sqrt(count) * math.log(1 + len(texts) / known[term])
+            row[place % _DIMENSIONS] += sign * weight
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    found: NDArray[np.float32] = rows / np.maximum(lengths, 1e-9)
+    return found
+
+
+def _public(path: Path, option: str, rng: random.Random) -> Pool:
+    """The pool of a file of SQuAD's. Raises UsageError where it cannot be read."""
     try:
-        public = squad_pool(given.data / _SQUAD, rng, _ALL)
+        return squad_pool(path, rng, _ALL)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or f"it is damaged ({error})"
-        parser.error(f"{given.data / _SQUAD} cannot be read: {reason}. Name its folder as --data.")
-    from rag.models.embedder import LocalEmbedding
+        raise UsageError(f"{path} cannot be read: {reason}. Name {option}.") from error
 
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the public sets")
+    parser.add_argument("--out", type=Path, required=True, help="JSONL file of the examples")
+    parser.add_argument("--squad-train", type=Path, help="train-v1.1.json of SQuAD, if at hand")
+    parser.add_argument(
+        "--most", type=int, default=_ALL, help="so many with an answer at most (all)"
+    )
+    parser.add_argument("--questions", type=int, default=8, help="of a set (%(default)s)")
+    parser.add_argument(
+        "--unanswered", type=float, default=0.0, help="share without an answer (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=SEED)
+    given = parser.parse_args()
+    if not 0 <= given.unanswered < 1:
+        parser.error("--unanswered must be at least 0 and less than 1.")
+    return given
+
+
+def _made(given: argparse.Namespace) -> list[Row]:
+    """The examples, the sets of all pools mixed. Raises UsageError."""
+    rng = random.Random(given.seed)
+    pools = [
+        (own_pool(library, f"own {number}"), _OWN_TIMES)
+        for number, library in enumerate(own_libraries_of(held_out=False))
+    ]
+    pools.append((_public(given.data / _SQUAD, "its folder as --data", rng), 1))
+    if given.squad_train:
+        pools.append((_public(given.squad_train, "the file as --squad-train", rng), 1))
+    sets: list[list[Row]] = []
+    for pool, times in pools:
+        sets += examples(pool, by_words, times * given.questions, rng, given.unanswered)
+    rng.shuffle(sets)
+    found, answered = [], 0
+    for rows in sets:
+        found += rows
+        answered += sum(row["answer"] != NOT_SAID for row in rows)
+        if answered >= given.most:
+            break
+    return found
+
+
+def main() -> None:
+    """Make the examples and write them, one a line."""
+    given = _arguments()
     try:
-        embedder = LocalEmbedding(given.embedder, "auto", "auto", 16)
-    except CloisterError as error:
-        parser.error(str(error))
-
-    def embed(texts: list[str]) -> Any:
-        return np.asarray(embedder.get_text_embedding_batch(texts), dtype=np.float32)
-
-    found = []
-    for part, most in ((pools, given.most * 2 // 3), ([public], given.most // 3)):
-        sets = [rows for pool in part for rows in examples(pool, embed, given.questions, rng)]
-        rng.shuffle(sets)
-        found += list(islice((row for rows in sets for row in rows), most))
+        found = _made(given)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from error
     lines = (json.dumps(row, ensure_ascii=False) for row in found)
-    given.out.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    with given.out.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
     unanswered = sum(row["answer"] == NOT_SAID for row in found)
     print(f"{len(found):,} examples, {unanswered:,} without an answer: {given.out}")
 

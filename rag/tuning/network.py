@@ -17,9 +17,12 @@ from rag.models.device import be_quiet, not_loaded, pick_device
 from rag.models.folder import ModelFolder
 from rag.tuning.batching import Piece, pieces
 from rag.tuning.encoding import Encoded
+from rag.tuning.packing import Pack, packs
 
 # more tokens at once make a processor no faster
 _CPU_TOKENS = 2048
+# nor a GPU, and beside others it has its share of its memory
+_GPU_TOKENS = 12288
 # of the memory that is free, this share may go to what a step keeps for its gradient
 _MEMORY_SHARE = 0.4
 # vectors of the hidden size that a token keeps in each layer, measured on Llama-shaped models
@@ -27,6 +30,8 @@ _KEPT = 32
 # float32 values that a logit keeps: itself, its logarithm and the gradients of both
 _KEPT_OF_LOGIT = 4
 ALPHA_OVER_RANK = 2
+# which place a token has is told by its number alone, and it sees what the mask lets it see
+_PACKED = ("llama",)
 
 
 class Network:
@@ -34,7 +39,8 @@ class Network:
 
     On a CUDA device that has bfloat16 the base is held in it and computes in it, while the
     adapter's own weights are float32; everything is float32 elsewhere. The first weights of the
-    adapter depend on the seed alone, and change nothing of what the base computes.
+    adapter depend on the seed alone, and change nothing of what the base computes. Where `packs`,
+    as a Llama on a GPU does, a batch is computed as `rag.tuning.packing` puts it together.
     """
 
     def __init__(self, base: ModelFolder, device: str, rank: int, seed: int) -> None:
@@ -71,21 +77,51 @@ class Network:
         # an architecture without it gives the logits of all positions
         self._keeps = "logits_to_keep" in signature(model.forward).parameters
         self.most_tokens = self._room()
+        self.packs = (
+            self.device.startswith("cuda")
+            and self._keeps
+            and model.config.model_type in _PACKED
+            and model.config._attn_implementation == "sdpa"
+        )
+        if self._mixed:
+            self._spare_casts()
 
     @property
     def parameters(self) -> list[Any]:
         """The adapter's own weights, which learn."""
         return [p for p in self.model.parameters() if p.requires_grad]
 
-    def pieces(self, rows: Sequence[Encoded]) -> list[Piece]:
+    def pieces(self, rows: Sequence[Encoded]) -> list[Piece | Pack]:
         """The rows in pieces that find room in memory."""
         pad = self.tokenizer.pad_token_id
-        return list(pieces(rows, self.most_tokens, 0 if pad is None else pad, self.device))
+        cut = packs if self.packs else pieces
+        return list(cut(rows, self.most_tokens, 0 if pad is None else pad, self.device))
 
-    def loss(self, piece: Piece) -> Any:
+    def loss(self, piece: Piece | Pack) -> Any:
         """The cross-entropy of the completions' tokens, summed, as a scalar tensor."""
-        import torch
         from torch.nn import functional
+
+        logits = self._packed(piece) if isinstance(piece, Pack) else self._logits(piece)
+        return functional.cross_entropy(
+            logits.float().flatten(0, 1), piece.targets.flatten(), reduction="sum"
+        )
+
+    def _packed(self, pack: Pack) -> Any:
+        """The logits of the positions that a pack has targets for."""
+        import torch
+
+        with self._precision(torch):
+            return self.model(
+                input_ids=pack.ids,
+                attention_mask=pack.mask(self.model.dtype),
+                position_ids=pack.positions,
+                use_cache=False,
+                logits_to_keep=pack.targets.shape[1],
+            ).logits
+
+    def _logits(self, piece: Piece) -> Any:
+        """The same of a piece."""
+        import torch
 
         kept = piece.ids.shape[1] - piece.first
         with self._precision(torch):
@@ -96,10 +132,7 @@ class Network:
                 use_cache=piece.head is not None,
                 **({"logits_to_keep": kept} if self._keeps else {}),
             )
-        logits = found.logits[:, -kept:-1].float()
-        return functional.cross_entropy(
-            logits.flatten(0, 1), piece.targets.flatten(), reduction="sum"
-        )
+        return found.logits[:, -kept:-1]
 
     def _head(self, piece: Piece) -> Any:
         """The keys and values of a piece's head, once for each of its rows; None without one."""
@@ -160,6 +193,12 @@ class Network:
             torch.cuda.empty_cache()
         return True
 
+    def _spare_casts(self) -> None:
+        """Have no input widened to the adapter's float32: autocast would narrow it again."""
+        for module in self.model.modules():
+            if hasattr(module, "lora_A"):
+                module.cast_input_dtype_enabled = False
+
     def _precision(self, torch: Any) -> AbstractContextManager[Any]:
         if not self._mixed:
             return nullcontext()
@@ -177,5 +216,5 @@ class Network:
             each += _KEPT_OF_LOGIT * config.vocab_size * 4
         if self.device.startswith("cuda"):
             free, _ = torch.cuda.mem_get_info(self.device)
-            return max(1, int(_MEMORY_SHARE * free / each))
+            return max(1, min(_GPU_TOKENS, int(_MEMORY_SHARE * free / each)))
         return max(1, min(_CPU_TOKENS, int(_MEMORY_SHARE * free_memory() / each)))

@@ -228,6 +228,70 @@ def test_a_common_head_changes_no_gradient(bench: Bench) -> None:
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+def families(bench: Bench, network: Network) -> list[Encoded]:
+    """Three sets of passages of other lengths, asked four, four and one question."""
+    longer = [dict(row, passages=row["passages"][::-1] * 2) for row in rows("b")]
+    path = write_rows(bench._rows.with_name("y.jsonl"), rows("a") + longer)
+    encoder = Encoder(network.tokenizer, [2], 512)
+    found = [row for _, row in encoder.encode_all(read_examples(path))]
+    return [*found, replace(found[0], ids=found[0].ids[3:], prompt=found[0].prompt - 3)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("most", [4096, 400, 1])
+def test_packed_examples_have_the_same_loss(bench: Bench, most: int) -> None:
+    network = bench.network()
+    found = families(bench, network)
+    alone = [float(network.loss(piece)) for row in found for piece in network.pieces([row])]
+    network.packs, network.most_tokens = True, most
+    parts = network.pieces(found)
+    shapes = [part.ids.shape for part in parts]
+    assert len(parts) == {4096: 1, 1: len(found)}.get(most, len(parts))
+    assert all(n == 1 or n * w <= most for n, w in shapes)
+    assert sum(part.tokens for part in parts) == sum(len(r.ids) - r.prompt for r in found)
+    together = sum(float(network.loss(part)) for part in parts)
+    assert together == pytest.approx(sum(alone), rel=1e-4)
+    if most == 4096:
+        assert shapes[0][0] == 3
+        changed = replace(found[1], ids=(*found[1].ids[:-1], 5))
+        (other,) = network.pieces([found[0], changed, *found[2:]])
+        # an example is not seen by those beside it
+        assert float(network.loss(other)) - together == pytest.approx(
+            float(network.loss(network.pieces([changed])[0])) - alone[1], rel=1e-3
+        )
+
+
+def test_packed_examples_have_the_same_gradient(bench: Bench) -> None:
+    network = bench.network()
+    found = families(bench, network)
+    torch.manual_seed(3)
+    for parameter in network.parameters:
+        torch.nn.init.normal_(parameter, std=0.1)
+
+    def gradients() -> list[torch.Tensor]:
+        network.model.zero_grad()
+        for part in network.pieces(found):
+            network.loss(part).backward()
+        return [p.grad.clone() for p in network.parameters]
+
+    apart = gradients()
+    network.packs, network.most_tokens = True, 4096
+    for one, other in zip(apart, gradients(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_packed_examples_find_room_where_memory_is_short(bench: Bench) -> None:
+    network = bench.network()
+    found = families(bench, network)
+    network.packs, network.most_tokens = True, 4096
+    counts = [len(network.pieces(found))]
+    while network.halve(found):
+        counts.append(len(network.pieces(found)))
+    assert counts[0] == 1
+    assert counts == sorted(set(counts))
+    assert counts[-1] == len(found)
+
+
 def test_another_seed_gives_other_weights(bench: Bench, tmp_path: Path) -> None:
     first, second = (
         bench.training(tmp_path / f"{seed}.pt", Recipe(seed=seed, epochs=1, rank=4))
@@ -280,3 +344,26 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
     assert rates[11] == 1.0 == max(rates)
     assert rates[12:] == sorted(rates[12:], reverse=True)
     assert rates[-1] < 0.001
+
+
+@torch.no_grad()
+def test_in_bfloat16_the_loss_is_nearly_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = bench.network()
+    found = families(bench, network)
+    network.packs, network.most_tokens = True, 4096
+    (part,) = network.pieces(found)
+    exact = float(network.loss(part))
+    for parameter in network.model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.bfloat16()
+    network._spare_casts()
+    monkeypatch.setattr(
+        Network, "_precision", lambda self, torch: torch.autocast("cpu", dtype=torch.bfloat16)
+    )
+    assert network.model.dtype == torch.bfloat16
+    for packs in (True, False):
+        network.packs = packs
+        rounded = sum(float(network.loss(part)) for part in network.pieces(found))
+        assert rounded == pytest.approx(exact, rel=0.02)
