@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/table_reading.py
 
-Questions of `rag/reading/training` (parts s to y, none of which the shipped reader was trained on)
-over their own passage, where it holds a table: half are answered by it, half nearly. For several
+Questions of `rag/reading/training` (the organisations that are held out of any training) over their
+own passage, where it holds a table: half are answered by it, half nearly. For several
 shares of the labelled reading: how well the best score tells the two apart (AUC; .5 is chance),
 and how often the best stretch is the answer.
 """
@@ -26,7 +26,6 @@ from rag.tables import best_cell, labelled_row
 if TYPE_CHECKING:
     from rag.reading.reader import Reader
 
-_PARTS = "part_[s-y].jsonl"
 _SHARES = (0.0, 0.3, 0.6, 1.0)
 # of each passage so many questions with an answer, and as many without
 _EACH = 4
@@ -75,10 +74,10 @@ def measure(options: Options) -> Sequence[Figure]:
 
 def _questions(most: int) -> Iterator[tuple[Passage, str, str | None]]:
     """Passages with tables, each with questions and their answers, None where it has none."""
-    from rag.reading.examples import own_libraries
+    from rag.reading.gather import own_libraries_of
 
     rng = random.Random(_SEED)
-    rows = [row for library in own_libraries(parts=_PARTS) for row in library]
+    rows = [row for library in own_libraries_of(held_out=True) for row in library]
     for row in rng.sample(rows, len(rows)):
         passage = _passage(row)
         if not any(map(labelled_row, passage_sentences(passage))):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # public sets (docs/quality.md)
 _WORDS = 0.3
 _READER = 1.0
-_LOGITS = 8.0
+_LOGITS = 4.0
 
 
 class Reranker:
