@@ -14,7 +14,7 @@ def on_same_tensors(model: Any) -> Any:
     """A model with modules and a configuration of its own on the parameters and buffers of another.
 
     What only the first one's engine hangs on it is left out: no step of its is recorded meanwhile.
-    Raises ModelError where layers are packed into 8 bits by Cloister, on which peft can put nothing.
+    Raises ModelError where layers are packed into 8 bits by Cloister: peft can put nothing on them.
     """
     from rag.models.batch.ways import in_force
     from rag.models.int8 import Int8Linear
