@@ -187,7 +187,7 @@ def by_words(texts: Sequence[str]) -> NDArray[np.float32]:
 def _public(path: Path, option: str, rng: random.Random) -> Pool:
     """The pool of a file of SQuAD's. Raises UsageError where it cannot be read."""
     try:
-        return squad_pool(path, rng, _ALL)
+        return squad_pool(path, rng)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or f"it is damaged ({error})"
         raise UsageError(f"{path} cannot be read: {reason}. Name {option}.") from error
