@@ -153,6 +153,25 @@ def test_positions_that_pair_neighbours_keep_their_own(monkeypatch: pytest.Monke
 
 
 @torch.inference_mode()
+def test_positions_that_would_be_left_to_their_own_are_no_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a model whose cosines have a place for the heads."""
+    own, forward = modeling_llama.apply_rotary_pos_emb, modeling_llama.LlamaRotaryEmbedding.forward
+
+    def placed(*given: Any, **named: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(one[:, None] for one in forward(*given, **named))
+
+    def turned(q: Any, k: Any, cos: Any, sin: Any) -> Any:
+        return own(q, k, cos[:, 0], sin[:, 0])
+
+    monkeypatch.setattr(modeling_llama.LlamaRotaryEmbedding, "forward", placed)
+    monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", turned)
+    steps = ready()
+    assert joined_rotary(steps.model, probe(steps)) is None
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("name", ["llama", "qwen3", "phi"])
 def test_attention_by_products_is_the_same_for_rows_of_all_lengths(name: str) -> None:
     steps = ready(name, rows=3)
