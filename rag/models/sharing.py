@@ -13,9 +13,10 @@ from rag.errors import ModelError
 def on_same_tensors(model: Any) -> Any:
     """A model with modules and a configuration of its own on the parameters and buffers of another.
 
-    What only the first one's engine hangs on it is left out. Raises ModelError where layers are
-    packed into 8 bits by Cloister, on which peft can put nothing.
+    What only the first one's engine hangs on it is left out: no step of its is recorded meanwhile.
+    Raises ModelError where layers are packed into 8 bits by Cloister: peft can put nothing on them.
     """
+    from rag.models.batch.ways import in_force
     from rag.models.int8 import Int8Linear
 
     if any(isinstance(module, Int8Linear) for module in model.modules()):
@@ -25,6 +26,7 @@ def on_same_tensors(model: Any) -> Any:
         )
     known: dict[int, Any] = {id(one): one for one in chain(model.parameters(), model.buffers())}
     known[id(model._forward_pre_hooks)] = OrderedDict()
-    found = copy.deepcopy(model, known)
+    with in_force(()):
+        found = copy.deepcopy(model, known)
     found.__dict__.pop("forward", None)
     return found

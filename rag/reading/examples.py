@@ -1,7 +1,7 @@
 """Training examples for the reader, from public sets and from texts written for this project.
 
-Each question stands over the passage that it was written for and over a distractor: the passage of
-the same library that retrieval would find first and that does not hold the answer.
+Each question stands over the passage that it was written for and over a distractor: one of those of
+the same library that retrieval would find first and that do not hold the answer.
 """
 
 from __future__ import annotations
@@ -56,11 +56,8 @@ class Pool:
     documents: Sequence[str]
 
 
-def squad_pool(path: Path, rng: random.Random, most: int, each: int | None = None) -> Pool:
-    """SQuAD 2.0 or 1.1 without the test articles, at most so many questions, `each` of an article.
-
-    The questions are those of a few articles, so that most distractors are of their question's.
-    """
+def squad_pool(path: Path, rng: random.Random) -> Pool:
+    """SQuAD 2.0 or 1.1 without the test articles, articles and questions in random order."""
     contexts: list[str] = []
     documents: list[str] = []
     asked: list[Asked] = []
@@ -70,25 +67,21 @@ def squad_pool(path: Path, rng: random.Random, most: int, each: int | None = Non
     for article in articles:
         if article["title"] in SQUAD_TEST:
             continue
-        if len(asked) >= most:
-            break
         title = article["title"].replace("_", " ") + "\n"
-        of_it: list[Asked] = []
         for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:
                 answers = tuple(a["text"] for a in qa["answers"])
                 start = len(title) + qa["answers"][0]["answer_start"] if answers else -1
-                of_it.append(Asked(qa["question"], len(contexts), start, answers))
+                asked.append(Asked(qa["question"], len(contexts), start, answers))
             contexts.append(title + paragraph["context"])
             documents.append(article["title"])
-        asked += of_it if each is None else rng.sample(of_it, min(each, len(of_it)))
-    return Pool(contexts, rng.sample(asked, min(most, len(asked))), documents)
+    return Pool(contexts, rng.sample(asked, len(asked)), documents)
 
 
-def natural_questions_pool(path: Path, rng: random.Random, most: int) -> Pool:
-    """Natural Questions with their gold passage, at most so many, as of one document."""
+def natural_questions_pool(path: Path, rng: random.Random) -> Pool:
+    """Natural Questions with their gold passage, in random order, as of one document."""
     rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    rows = rng.sample(rows, min(most, len(rows)))
+    rows = rng.sample(rows, len(rows))
     contexts = [row["ctxs"][0]["text"] for row in rows]
     asked = []
     for index, row in enumerate(rows):
@@ -101,11 +94,8 @@ def natural_questions_pool(path: Path, rng: random.Random, most: int) -> Pool:
     return Pool(contexts, asked, ["Natural Questions"] * len(contexts))
 
 
-def covid(path: Path, rng: random.Random, most: int) -> list[Example]:
-    """CovidQA: a stretch around each short answer, and another stretch of the same paper.
-
-    At most so many examples.
-    """
+def covid(path: Path, rng: random.Random) -> list[Example]:
+    """CovidQA: a stretch around each short answer, and another stretch of the same paper."""
     data = json.loads(gzip.decompress(path.read_bytes()))["data"]
     found: list[Example] = []
     for paragraph in (p for entry in data for p in entry["paragraphs"]):
@@ -121,7 +111,7 @@ def covid(path: Path, rng: random.Random, most: int) -> list[Example]:
             far = rng.randrange(max(1, len(text) - _CONTEXT_CHARS))
             if abs(far - start) > 2 * _CONTEXT_CHARS:
                 found.append(Example(qa["question"], text[far : far + _CONTEXT_CHARS]))
-    return rng.sample(found, min(most, len(found)))
+    return rng.sample(found, len(found))
 
 
 def own_libraries(folder: Path = OWN, parts: str = PARTS) -> list[list[dict[str, Any]]]:

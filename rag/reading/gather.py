@@ -34,7 +34,6 @@ from rag.reading.near_misses import cut_passages, near_misses
 from rag.reading.nearest import Embed, by_vectors, by_words
 
 SEED = 20261121
-_ALL = 1_000_000
 _HELD_OUT_EVERY = 9
 # of the public articles so many are held out, one of those with people's near misses among them
 _HELD_SQUAD, _HELD_SQUAD2 = 12, 1
@@ -48,9 +47,9 @@ def public_groups(
     `squad2` are files with more of SQuAD 2.0's questions.
     """
     groups: dict[str, list[Example]] = {}
-    more = [squad_pool(path, rng, _ALL) for path in squad2]
+    more = [squad_pool(path, rng) for path in squad2]
     if squad_train:
-        learned, held = _parted(squad_pool(squad_train, rng, _ALL), _HELD_SQUAD)
+        learned, held = _parted(squad_pool(squad_train, rng), _HELD_SQUAD)
         groups["squad"] = with_distractors(learned, by_words, rng)
         groups["squad near"] = near_misses(learned, rng)
         groups["squad cut"] = cut_passages(learned, rng)
@@ -58,17 +57,18 @@ def public_groups(
         groups["held squad near"] = near_misses(held, rng)
         groups["held squad cut"] = cut_passages(held, rng)
         more = [_of(pool, set(pool.documents) - set(held.documents)) for pool in more]
-    people = squad_pool(data / "squad2" / "dev-v2.0.json.gz", rng, _ALL)
+    people = squad_pool(data / "squad2" / "dev-v2.0.json.gz", rng)
     learned, held = _parted(people, _HELD_SQUAD2)
+    more = [_of(pool, set(pool.documents) - set(held.documents)) for pool in more]
     groups["held squad2"] = with_distractors(held, by_words, rng)
     for number, pool in enumerate([learned, *more]):
         name = f"squad2 {number}" if number else "squad2"
         groups[name] = with_distractors(pool, by_words, rng)
         groups[f"{name} cut"] = cut_passages(pool, rng)
-    nq = natural_questions_pool(data / "nq_oracle" / "nq-open-oracle.jsonl.gz", rng, _ALL)
+    nq = natural_questions_pool(data / "nq_oracle" / "nq-open-oracle.jsonl.gz", rng)
     groups["nq"] = with_distractors(nq, by_words, rng)
     groups["nq near"] = near_misses(nq, rng)
-    groups["covid"] = covid(data / "covid_qa" / "200423_covidQA.json.gz", rng, _ALL)
+    groups["covid"] = covid(data / "covid_qa" / "200423_covidQA.json.gz", rng)
     return groups
 
 

@@ -165,7 +165,7 @@ def _titled(context: str) -> dict[str, str]:
     return {"title": title, "text": text}
 
 
-def by_words(texts: Sequence[str]) -> NDArray[np.float32]:
+def word_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     """Vectors of the texts' content words, rare ones weighing more: near ones share words.
 
     A word's place among `_DIMENSIONS` is its CRC-32's; each vector is of length 1, or 0.
@@ -187,7 +187,7 @@ def by_words(texts: Sequence[str]) -> NDArray[np.float32]:
 def _public(path: Path, option: str, rng: random.Random) -> Pool:
     """The pool of a file of SQuAD's. Raises UsageError where it cannot be read."""
     try:
-        return squad_pool(path, rng, _ALL)
+        return squad_pool(path, rng)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or f"it is damaged ({error})"
         raise UsageError(f"{path} cannot be read: {reason}. Name {option}.") from error
@@ -224,7 +224,7 @@ def _made(given: argparse.Namespace) -> list[Row]:
         pools.append((_public(given.squad_train, "the file as --squad-train", rng), 1))
     sets: list[list[Row]] = []
     for pool, times in pools:
-        sets += examples(pool, by_words, times * given.questions, rng, given.unanswered)
+        sets += examples(pool, word_vectors, times * given.questions, rng, given.unanswered)
     rng.shuffle(sets)
     found, answered = [], 0
     for rows in sets:

@@ -191,7 +191,7 @@ def test_near_misses_differ_a_little_and_their_passage_answers_none_of_them() ->
     assert not questions & {one.question for one in asked}
 
 
-def test_a_few_questions_of_many_articles_and_none_of_a_test_article(tmp_path: Path) -> None:
+def test_every_article_is_asked_but_none_for_testing(tmp_path: Path) -> None:
     def article(title: str) -> dict[str, Any]:
         text = f"{title} has seven parts."
         answers = [{"text": "seven", "answer_start": text.index("seven")}]
@@ -201,9 +201,9 @@ def test_a_few_questions_of_many_articles_and_none_of_a_test_article(tmp_path: P
     titles = ["Pumps", "Valves", "Pipes", "Steam_engine"]
     path = tmp_path / "train.json"
     path.write_text(json.dumps({"data": [article(title) for title in titles]}))
-    pool = squad_pool(path, random.Random(2), 100, 4)
+    pool = squad_pool(path, random.Random(2))
     of = Counter(pool.documents[one.home] for one in pool.asked)
-    assert of == {"Pumps": 4, "Valves": 4, "Pipes": 4}
+    assert of == {"Pumps": 9, "Valves": 9, "Pipes": 9}
     assert all(
         pool.contexts[one.home][one.start :].startswith(one.answers[0]) for one in pool.asked
     )
@@ -283,7 +283,7 @@ def public(folder: Path) -> Path:
     dev = folder / "squad2" / "dev-v2.0.json.gz"
     dev.write_bytes(gzip.compress(json.dumps({"data": sets["Pump"]}).encode()))
     (folder / "train.json").write_text(json.dumps({"data": sets["Valve"]}))
-    (folder / "more.json").write_text(json.dumps({"data": sets["Pump"][:3]}))
+    (folder / "more.json").write_text(json.dumps({"data": sets["Pump"][::-1]}))
     row = {"question": "who is it", "answers": ["Carl"], "ctxs": [{"text": "Carl is it."}]}
     nq = folder / "nq_oracle" / "nq-open-oracle.jsonl.gz"
     nq.write_bytes(gzip.compress(json.dumps(row).encode()))

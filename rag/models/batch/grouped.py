@@ -15,7 +15,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from rag.models.batch.ways import Way
+from rag.models.batch.ways import Way, in_force
 
 _NAME, _OWN = "cloister_grouped", "sdpa"
 # what models hand on of which `sdpa` makes nothing
@@ -38,7 +38,7 @@ def grouped(model: Any, step: Callable[[], object]) -> Way | None:
         found.append(simple and _is_close(attend(*args, **kwargs)[0], right))
         return right, None
 
-    with _attending(config, compared):
+    with in_force([Way("compared", lambda: _attending(config, compared))]):
         step()
     if not found or not all(found):
         return None

@@ -27,6 +27,8 @@ def quickened(steps: Steps, record: Record) -> Recorder:
     except Exception as error:  # noqa: BLE001 - whatever it raises, the model's own ways are there
         _log.info("The LLM's steps are recorded as they are: %s", error)
         return Recorder(steps, record)
+    finally:
+        steps.shelf.wipe(0)  # a way that was wrong may have left numbers that are none
     _log.info("The LLM's steps are recorded with quicker: %s", [way.name for way in chosen])
     always = [way for way in chosen if way not in attention]
     return Recorder(steps, record, always, [way for way in chosen if way in attention])

@@ -18,7 +18,8 @@ def joined_rotary(model: Any, step: Callable[[], object]) -> Way | None:
     """The way for the functions that a model's modules call; None where none is the same.
 
     Both are compared in each call within `step`, which runs the model for one token a row. Models
-    in which neighbours make a pair, or only some of the numbers are rotated there, keep their own.
+    in which neighbours make a pair, or only some of the numbers are rotated there, keep their own;
+    so do those of which a call would be left to their own.
     """
     places = {sys.modules[type(module).__module__] for module in model.modules()}
     changes = []
@@ -30,7 +31,7 @@ def joined_rotary(model: Any, step: Callable[[], object]) -> Way | None:
 
 
 def _is_same(place: Any, own: Rotate, step: Callable[[], object]) -> bool:
-    joined, found = _joined(own), []
+    joined, found = _joined(_nothing), list[bool]()
 
     def compared(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
         right = own(*args, **kwargs)
@@ -41,6 +42,10 @@ def _is_same(place: Any, own: Rotate, step: Callable[[], object]) -> bool:
     with changed([Change(place, _NAME, compared)]):
         step()
     return bool(found) and all(found)
+
+
+def _nothing(*_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.empty(0), torch.empty(0)
 
 
 def _joined(own: Rotate) -> Rotate:

@@ -113,9 +113,12 @@ class Shelf(Cache):  # type: ignore[misc]
         return sum(cell.shape[1] * cell.shape[3] * cell.element_size() for cell in self._cells())
 
     @property
-    def memory(self) -> tuple[int, ...]:
-        """Where all of it lies; another value means that some was taken anew."""
-        return tuple(cell.data_ptr() for cell in self._cells())
+    def memory(self) -> tuple[tuple[int, ...], ...]:
+        """Where all of it lies and in which shapes; another value: some was taken anew.
+
+        What was given back may be taken again at the same place in another shape.
+        """
+        return tuple((cell.data_ptr(), *cell.shape) for cell in self._cells())
 
     @property
     def bytes(self) -> int:

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-# two threads that undid theirs in another order would leave one's for good
+# two threads that undid theirs in another order would leave one's for good, and what copies or
+# compares must see the model as it is
 _LOCK = threading.RLock()
 
 
@@ -51,7 +52,7 @@ def changed(changes: Sequence[Change]) -> Iterator[None]:
 
 @contextmanager
 def in_force(ways: Sequence[Way]) -> Iterator[None]:
-    """All ways are in force."""
+    """All ways are in force, and none of another thread's."""
     with _LOCK, ExitStack() as stack:
         for way in ways:
             stack.enter_context(way.force())

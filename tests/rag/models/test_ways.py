@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,7 +31,8 @@ from rag.models.batch.rotary import joined_rotary
 from rag.models.batch.sampling import Sampler
 from rag.models.batch.steps import Attention, Steps, highest
 from rag.models.batch.ways import Change, Way, changed, in_force
-from tests.rag.models.tiny_models import VOCABULARY, tiny
+from rag.models.sharing import on_same_tensors
+from tests.rag.models.tiny_models import VOCABULARY, make_tiny, tiny
 
 FLAT = Attention("flat", None)
 
@@ -151,6 +153,25 @@ def test_positions_that_pair_neighbours_keep_their_own(monkeypatch: pytest.Monke
 
 
 @torch.inference_mode()
+def test_positions_that_would_be_left_to_their_own_are_no_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a model whose cosines have a place for the heads."""
+    own, forward = modeling_llama.apply_rotary_pos_emb, modeling_llama.LlamaRotaryEmbedding.forward
+
+    def placed(*given: Any, **named: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(one[:, None] for one in forward(*given, **named))
+
+    def turned(q: Any, k: Any, cos: Any, sin: Any) -> Any:
+        return own(q, k, cos[:, 0], sin[:, 0])
+
+    monkeypatch.setattr(modeling_llama.LlamaRotaryEmbedding, "forward", placed)
+    monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", turned)
+    steps = ready()
+    assert joined_rotary(steps.model, probe(steps)) is None
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("name", ["llama", "qwen3", "phi"])
 def test_attention_by_products_is_the_same_for_rows_of_all_lengths(name: str) -> None:
     steps = ready(name, rows=3)
@@ -203,6 +224,32 @@ def test_what_is_changed_is_as_before_after_an_error() -> None:
         fail()
     assert "forward" not in vars(norm)
     assert modeling_llama.rotate_half is own
+
+
+def test_a_model_is_copied_as_it_is_while_another_thread_records() -> None:
+    model = make_tiny("llama")
+    ways = [way for way in (fused_norms(model),) if way]
+    assert ways
+    copies: list[Any] = []
+    copying = threading.Thread(target=lambda: copies.append(on_same_tensors(model)))
+    with in_force(ways):
+        copying.start()
+        copying.join(0.5)  # where it did not wait, it would end in this time
+        assert not copies
+    copying.join()
+    assert not any("forward" in vars(module) for module in copies[0].modules())
+
+
+@torch.inference_mode()
+def test_memory_at_the_same_place_in_another_shape_is_other_memory() -> None:
+    steps = ready(rows=2, columns=64)
+    steps.read(0, [1], 0)
+    before = steps.shelf.memory
+    for layer in steps.shelf.layers:
+        _, heads, _, size = layer.keys.shape
+        layer.keys = layer.keys.view(4, heads, 32, size)
+    assert [cell[0] for cell in steps.shelf.memory] == [cell[0] for cell in before]
+    assert steps.shelf.memory != before
 
 
 class Marked:
@@ -273,6 +320,32 @@ def test_what_is_tried_is_taken_for_the_rows_that_it_is_faster_for(
 
 
 @torch.inference_mode()
+def test_what_is_tried_is_left_for_the_rows_that_it_is_wrong_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong, times = Marked("wrong", shift=1.0), itertools.cycle([0.5, 1.0])
+    made: list[bool] = []
+
+    def kept(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        scores, ways = run().clone(), [wrong.way] if wrong.on else []
+        made.append(wrong.on)
+
+        def replay() -> None:
+            with in_force(ways):
+                scores.copy_(run())
+
+        return replay, scores
+
+    monkeypatch.setattr(recording, "_seconds", lambda work: next(times))
+    steps = ready()
+    steps.read(0, [1, 2, 3], 0)
+    right = steps.write([1], [3])
+    found = Recorder(steps, kept, (), [wrong.way]).write([1], [3])
+    assert made == [False, True]
+    torch.testing.assert_close(found.scores, right)
+
+
+@torch.inference_mode()
 def test_a_way_that_cannot_be_recorded_is_left() -> None:
     way = Marked("refuses")
 
@@ -300,7 +373,9 @@ def test_no_failure_of_a_way_fails_a_load(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(quickening, name, fails)
     assert quickened(ready(), record).ways == []
     monkeypatch.setattr(quickening, "choose", fails)
-    assert quickened(ready(), record).ways == []
+    steps = ready()
+    assert quickened(steps, record).ways == []
+    assert not any(bool(cell[0].any()) for cell in steps.shelf._cells())
 
 
 def test_steps_recorded_in_all_ways_write_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

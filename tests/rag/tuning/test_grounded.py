@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rag.prompting import NOT_SAID
 from rag.reading.examples import Asked, Pool
 from rag.tuning.examples import marks, without_marks
-from rag.tuning.grounded import by_words, examples, main
+from rag.tuning.grounded import examples, main, word_vectors
 
 
 def words(texts: list[str]) -> NDArray[np.float32]:
@@ -132,7 +132,7 @@ def test_a_set_without_such_questions_is_asked_near_misses() -> None:
 
 def test_passages_that_share_rare_words_are_near() -> None:
     texts = ["The harbour ferry leaves.", "A ferry crosses the harbour.", "The bus leaves.", ""]
-    near = by_words(texts) @ by_words(texts).T
+    near = word_vectors(texts) @ word_vectors(texts).T
     assert np.diag(near)[:3] == pytest.approx(1)
     assert near[0, 1] > near[0, 2] > near[1, 2]
     assert not near[3].any()
