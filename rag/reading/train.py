@@ -8,15 +8,17 @@ written every few minutes and taken up again after an interruption.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from rag.checkpoints import load_checkpoint, save_checkpoint
+from rag.errors import UsageError
 from rag.models.device import pick_device
 from rag.reading.encoding import Batch, Encoded, assemble, batches, encode_all
 from rag.reading.example import Example
@@ -90,15 +93,17 @@ def train(
     checkpoint: Path,
     seed: int = SEED,
     computing: Computing = Computing(),
+    made_of: Mapping[str, str] = MappingProxyType({}),
 ) -> list[dict[str, object]]:
     """Run the stages; returns the log.
 
     The checkpoint holds weights, optimizer and log, so that a run which was interrupted goes on
-    as if it had not been.
+    as if it had not been. `made_of` tells what the result depends on. Raises UsageError for a
+    checkpoint of a training with something else.
     """
     encoded = _encoded(tokenizer, stages, computing.processes)
     network.to(computing.device).train()
-    progress = _Progress(checkpoint, network)
+    progress = _Progress(checkpoint, network, dict(made_of))
     step = 0
     for stage in stages:
         parameters = [p for p in network.parameters() if p.requires_grad]
@@ -128,7 +133,7 @@ def _encoded(tokenizer: Any, stages: Sequence[Stage], processes: int) -> dict[Ex
 def _order(rows: Sequence[Encoded], stage: Stage, size: int, seed: int) -> list[list[Encoded]]:
     """The batches of a stage in their order, which the seed alone decides."""
     passes = stage.passes
-    if stage.steps:
+    if stage.steps and rows:
         passes = -(-stage.steps // -(-len(rows) // size))
     order = [
         batch
@@ -153,15 +158,21 @@ def _assembled(order: Sequence[Sequence[Encoded]]) -> Iterator[Batch]:
 class _Progress:
     """Where a run stands: its checkpoint and its log."""
 
-    def __init__(self, checkpoint: Path, network: ReaderNetwork) -> None:
+    def __init__(self, checkpoint: Path, network: ReaderNetwork, made_of: dict[str, str]) -> None:
         self._path = checkpoint
         self._network = network
+        self._made_of = made_of
         self._saved = time.monotonic()
         self.done = 0
         self.optimizer: dict[str, Any] = {}
         self.log: list[dict[str, object]] = []
         self._losses: list[float] = []
         if saved := load_checkpoint(checkpoint):
+            if saved["made_of"] != made_of:
+                raise UsageError(
+                    f"{checkpoint} is of a training with other options or examples. Give the same "
+                    "command to go on with it, name another --checkpoint, or delete it."
+                )
             network.load_state_dict(saved["state"], strict=False)
             self.done, self.optimizer = saved["step"], saved["optimizer"]
             self.log, self._losses = saved["log"], saved["losses"]
@@ -179,7 +190,8 @@ class _Progress:
             print(json.dumps(row), flush=True)
             self._losses = []
         if time.monotonic() - self._saved > _CHECKPOINT_SECONDS or index == of:
-            saved = {"step": step, "log": self.log, "losses": self._losses}
+            saved = {"made_of": self._made_of, "step": step, "log": self.log}
+            saved |= {"losses": self._losses}
             saved |= {"state": self._network.trained_state(), "optimizer": optimizer.state_dict()}
             save_checkpoint(self._path, saved)
             self._saved = time.monotonic()
@@ -300,7 +312,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--batch", type=int, default=12, help="examples a step (%(default)s)")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--checkpoint", type=Path, default=Path("reader.checkpoint"))
+    parser.add_argument("--checkpoint", type=Path, help="default: beside --out")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--processes", type=int, default=1, help="that encode the examples")
@@ -326,16 +338,36 @@ def main() -> None:
     if given.start:
         network.load_state_dict(load_file(given.start), strict=False)
     computing = Computing(pick_device(given.device), given.batch, given.mixed, given.processes)
-    log = train(network, tokenizer, stages, given.checkpoint, computing=computing)
-    scores = {name: evaluate(network, tokenizer, rows, computing) for name, rows in held.items()}
-    print(json.dumps(scores, default=float), flush=True)
+    checkpoint = given.checkpoint or given.out.with_suffix(".checkpoint")
+    made_of = {name: str(value) for name, value in vars(given).items() if name in _TOLD}
+    files = {"examples": given.examples, "start": given.start}
+    made_of |= {name: _digest(path) for name, path in files.items() if path}
+    try:
+        log = train(network, tokenizer, stages, checkpoint, computing=computing, made_of=made_of)
+    except UsageError as error:
+        raise SystemExit(str(error)) from error
     state = network.trained_state()
     state = {name: value.cpu().to(torch.bfloat16).contiguous() for name, value in state.items()}
     save_file(state, given.out)
-    made = {name: str(value) for name, value in vars(given).items() if name in _TOLD}
-    report = {"seed": SEED, "made": made, "examples": sizes, "held_out": scores, "log": log}
+    network.load_state_dict(state, strict=False)  # measured is what is stored
+    scores = {name: evaluate(network, tokenizer, rows, computing) for name, rows in held.items()}
+    print(json.dumps(scores, default=float), flush=True)
+    report = {
+        "seed": SEED,
+        "made_of": made_of,
+        "torch": torch.__version__,
+        "device": computing.device,
+        "sizes": sizes,
+        "held_out": scores,
+        "log": log,
+    }
     text = json.dumps(report, indent=1, default=float)
     given.out.with_suffix(".log.json").write_text(text + "\n")
+    checkpoint.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

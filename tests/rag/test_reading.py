@@ -7,6 +7,7 @@ import json
 import random
 from argparse import Namespace
 from collections import Counter
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
+from rag.errors import UsageError
 from rag.reading.encoding import assemble, encode_all
 from rag.reading.example import Example
 from rag.reading.examples import (
@@ -36,7 +39,7 @@ from rag.reading.model import ReaderNetwork
 from rag.reading.near_misses import cut_passages, near_misses
 from rag.reading.nearest import by_vectors, by_words
 from rag.reading.reader import Page, Reader
-from rag.reading.train import Computing, Stage, evaluate, held_out, stages_of, train
+from rag.reading.train import Computing, Stage, evaluate, held_out, main, stages_of, train
 
 TABLE = "Travel policy\nHotel limits a night\nBerlin 150 euros\nOslo 180 euros\nVienna 140 euros"
 TOOLS = "Tools\nNew tools are ordered by 15 March and paid by the treasurer."
@@ -420,6 +423,37 @@ def run(folder: Path, checkpoint: Path, stop_after: int | None = None) -> tuple[
     network.head.forward = counted  # type: ignore[method-assign]
     log = train(network, tokenizer, stages, checkpoint, computing=Computing(size=4))
     return network.trained_state(), log
+
+
+def test_a_checkpoint_of_another_training_is_not_taken_up(tiny: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    stages = [Stage("one", [Example("who", f"it is {c}") for c in "abcd"], 1e-3, 1)]
+    path = tmp_path / "c.pt"
+    first, other = {"rates": "1e-3"}, {"rates": "2e-3"}
+    log = train(ReaderNetwork(tiny), tokenizer, stages, path, made_of=first)
+    assert train(ReaderNetwork(tiny), tokenizer, stages, path, made_of=first) == log
+    with pytest.raises(UsageError, match="another --checkpoint"):
+        train(ReaderNetwork(tiny), tokenizer, stages, path, made_of=other)
+
+
+def test_the_command_writes_weights_and_what_they_were_made_of(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [Example("who is it", f"it is {c} of a town", 6, 7) for c in "abcdefgh"]
+    rows += [Example("who is it", f"a town of {c}") for c in "abcdefgh"]
+    write_examples(tmp_path / "e.xz", {"own": rows, "held own": rows[:9]})
+    out = tmp_path / "reader.safetensors"
+    command = ["train", "--examples", str(tmp_path / "e.xz"), "--embedder", str(tiny)]
+    command += ["--stages", "own", "--out", str(out), "--device", "cpu", "--steps", "0", "3"]
+    monkeypatch.setattr("sys.argv", command)
+    main()
+    report = json.loads(out.with_suffix(".log.json").read_text())
+    assert report["made_of"]["steps"] == "[0, 3]"
+    assert report["made_of"]["examples"] == sha256((tmp_path / "e.xz").read_bytes()).hexdigest()
+    assert report["held_out"]["own"]["examples"] == 9
+    stored = load_file(out)
+    assert set(stored) == set(ReaderNetwork(tiny).trained_state())
+    assert not list(tmp_path.glob("*.checkpoint"))
 
 
 @pytest.mark.parametrize("stop_after", [2, 6])
