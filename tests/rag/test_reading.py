@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
 from rag.errors import UsageError
+from rag.reading.average import average
 from rag.reading.encoding import assemble, encode_all
 from rag.reading.example import Example
 from rag.reading.examples import (
@@ -454,6 +455,17 @@ def test_the_command_writes_weights_and_what_they_were_made_of(
     stored = load_file(out)
     assert set(stored) == set(ReaderNetwork(tiny).trained_state())
     assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_the_average_of_weights_is_their_mean(tmp_path: Path) -> None:
+    one, other = {"a": torch.tensor([1.0, 2.0])}, {"a": torch.tensor([3.0, 6.0])}
+    paths = [tmp_path / "one", tmp_path / "other", tmp_path / "odd"]
+    for path, weights in zip(paths, (one, other, {"a": torch.ones(3)}), strict=True):
+        save_file({name: value.to(torch.bfloat16) for name, value in weights.items()}, path)
+    average(paths[:2], tmp_path / "mean")
+    assert load_file(tmp_path / "mean")["a"].tolist() == [2.0, 4.0]
+    with pytest.raises(ValueError, match="same shapes"):
+        average(paths, tmp_path / "none")
 
 
 @pytest.mark.parametrize("stop_after", [2, 6])
