@@ -55,6 +55,7 @@ from rag.verifying import Verdict, Verifier
 # an answer of a small model that is not about the question's own words is no answer
 _RELEVANT = 0.3
 _MOST_SENTENCES = 4
+_MARKS = ".,;:!?()“”\"'"
 # after so many unsupported sentences in a row the model is not asked to go on
 _PATIENCE = 2
 
@@ -333,6 +334,18 @@ def _leaves_out(question: str, text: str, evidence: Span) -> bool:
     """Whether what the question asks for, as a time or an amount, is in the evidence alone.
 
     “The ferry leaves on working days” is supported by “The ferry leaves at 07:40 on working days”.
+    What the question has itself, as the day that it asks about, is no answer where the evidence
+    has more.
     """
     kind = wanted_kind(question)
-    return shows_kind(evidence.text, kind) is True and shows_kind(text, kind) is False
+    both = [(evidence.text, text)]
+    both.append((_without_words(evidence.text, question), _without_words(text, question)))
+    return any(
+        shows_kind(shown, kind) is True and shows_kind(said, kind) is False for shown, said in both
+    )
+
+
+def _without_words(text: str, question: str) -> str:
+    """A text without the words of a question, marks at their ends aside."""
+    asked = {word.strip(_MARKS).casefold() for word in question.split()}
+    return " ".join(word for word in text.split() if word.strip(_MARKS).casefold() not in asked)

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import update
 
 from rag.answerability import Evidence
+from rag.answering import _leaves_out
 from rag.catalog import schema
 from rag.catalog.answers import read_answer
 from rag.catalog.documents import list_documents, remove
@@ -21,7 +22,7 @@ from rag.errors import Busy, NotFound, TooLarge, UsageError
 from rag.evidence import Span, passage_sentences
 from rag.library import Library
 from rag.prompting import NOT_SAID, build_prompt
-from rag.records import Question
+from rag.records import Passage, Question
 from rag.short_answer import short_answer
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.reading import add_text, read_all
@@ -108,6 +109,23 @@ def test_a_sentence_that_leaves_out_what_was_asked_is_no_answer(library: Library
     asked = Question("What may be done with unused days of leave, may they be carried over?")
     (sentence,) = _events(library, asked)[-1][1]["sentences"]
     assert sentence["support"] == "supported"
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "left_out"),
+    [
+        ("The gate closes on Saturdays.", "The gate closes at 18:00 on Saturdays.", True),
+        ("The gate closes at 18:00.", "The gate closes at 18:00 on Saturdays.", False),
+        ("The gate closes on Saturdays.", "The gate closes on Saturdays, with the office.", False),
+        ("It closes on Mondays.", "The gate closes at 18:00 on Mondays.", False),
+    ],
+)
+def test_what_the_question_says_itself_is_no_answer_to_it(
+    text: str, found: str, left_out: bool
+) -> None:
+    passage = Passage("", "", "Gate", "", 1, 0, len(found), found, 1.0)
+    span = passage_sentences(passage)[0]
+    assert _leaves_out("When does the gate close on Saturdays?", text, span) is left_out
 
 
 def test_an_invented_sentence_is_withdrawn_and_the_best_quote_stands_in(library: Library) -> None:
