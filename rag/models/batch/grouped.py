@@ -34,8 +34,8 @@ def grouped(model: Any, step: Callable[[], object]) -> Way | None:
 
     def compared(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
         right = sdpa_attention_forward(*args, **kwargs)[0]
-        simple = _simple(*args, **kwargs)
-        found.append(simple and _is_close(attend(*args, **kwargs)[0], right))
+        mine = _attended(*args, **kwargs)
+        found.append(mine is not None and _is_close(mine, right))
         return right, None
 
     with in_force([Way("compared", lambda: _attending(config, compared))]):
@@ -45,7 +45,13 @@ def grouped(model: Any, step: Callable[[], object]) -> Way | None:
     return Way("attention", lambda: _attending(config, attend))
 
 
-def attend(
+def attend(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
+    """As transformers' `sdpa_attention_forward`, which does all but a step of one query a row."""
+    found = _attended(*args, **kwargs)
+    return sdpa_attention_forward(*args, **kwargs)[0] if found is None else found, None
+
+
+def _attended(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -54,15 +60,22 @@ def attend(
     dropout: float = 0.0,
     scaling: float | None = None,
     **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
-    """As transformers' `sdpa_attention_forward`, which does all but a step of one query a row.
+) -> torch.Tensor | None:
+    """What a step of one query a row looks at; None for anything else.
 
     `query` is `[rows, heads, 1, size]`, `key` and `value` `[rows, fewer heads, columns, size]`,
     `attention_mask` `[rows, 1, 1, columns]`; the result is `[rows, 1, heads, size]`.
     """
-    given = (query, key, value, attention_mask, dropout, scaling)
-    if attention_mask is None or not _simple(module, *given, **kwargs):
-        return sdpa_attention_forward(module, *given, **kwargs)[0], None
+    if (
+        query.shape[2] != 1
+        or query.shape[1] != key.shape[1] * getattr(module, "num_key_value_groups", 1)
+        or attention_mask is None
+        or not attention_mask.is_floating_point()
+        or attention_mask.shape != (query.shape[0], 1, 1, key.shape[2])
+        or dropout
+        or any(given is not None for name, given in kwargs.items() if name not in _IDLE)
+    ):
+        return None
     rows, heads, _, size = query.shape
     held, columns = key.shape[1:3]
     queries = query.reshape(rows * held, heads // held, size)
@@ -72,34 +85,13 @@ def attend(
     weights = torch.add(attention_mask, scores, alpha=scale).softmax(dim=-1).to(value.dtype)
     weights = weights.view(rows * held, heads // held, columns)
     out = torch.bmm(weights, value.reshape(rows * held, columns, value.shape[-1]))
-    return out.view(rows, 1, heads, value.shape[-1]), None
+    return out.view(rows, 1, heads, value.shape[-1])
 
 
 def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     if left.dtype == torch.float32:
         return torch.bmm(left, right)
     return torch.bmm(left, right, out_dtype=torch.float32)
-
-
-def _simple(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> bool:
-    return (
-        query.shape[2] == 1
-        and query.shape[1] == key.shape[1] * getattr(module, "num_key_value_groups", 1)
-        and attention_mask is not None
-        and attention_mask.is_floating_point()
-        and attention_mask.shape == (query.shape[0], 1, 1, key.shape[2])
-        and not dropout
-        and all(value is None for name, value in kwargs.items() if name not in _IDLE)
-    )
 
 
 def _is_close(found: torch.Tensor, right: torch.Tensor) -> bool:

@@ -205,10 +205,10 @@ def test_attention_that_is_not_the_same_keeps_its_own(monkeypatch: pytest.Monkey
 def test_attention_with_more_than_a_mask_is_transformers_own() -> None:
     q, k = torch.ones((1, 2, 1, 4)), torch.ones((1, 2, 8, 4))
     mask = torch.zeros((1, 1, 1, 8))
-    assert grouping._simple(nn.Module(), q, k, k, mask)
-    assert not grouping._simple(nn.Module(), q, k, k, mask, softcap=30.0)
-    assert not grouping._simple(nn.Module(), q, k, k, mask, dropout=0.1)
-    assert not grouping._simple(nn.Module(), q, k, k, None)
+    assert grouping._attended(nn.Module(), q, k, k, mask) is not None
+    assert grouping._attended(nn.Module(), q, k, k, mask, softcap=30.0) is None
+    assert grouping._attended(nn.Module(), q, k, k, mask, dropout=0.1) is None
+    assert grouping._attended(nn.Module(), q, k, k, None) is None
 
 
 def test_what_is_changed_is_as_before_after_an_error() -> None:
