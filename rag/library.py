@@ -76,6 +76,9 @@ class Library:
         With `mend` False the indexes are left as they are, for a check that mends them itself.
         Raises ModelError or StorageError; `readiness` then says so as well.
         """
+        from rag.models.threads import one_core_each
+
+        one_core_each()
         with self._loading:
             if self._retriever is None:
                 self._embedder = self._part("embedder", self._load_embedder)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rag.models.batch.loop import PIECE
 from rag.models.batch.request import Request
+from rag.models.threads import all_cores
 
 
 class Alone:
@@ -47,6 +48,7 @@ class Alone:
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
+        all_cores()
         self._own.request = request
         try:
             ids = torch.tensor([request.ids], device=self._model.device)

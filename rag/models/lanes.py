@@ -8,20 +8,18 @@ programs compute too, since no core waits for another.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from rag.cores import usable_cores
+from rag.models.threads import on_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # more than there are batches in a slice of the ingest would have nothing to do
 _MOST = 16
-# torch has one place for this number, which a thread reads when it first computes
-_setting_threads = threading.Lock()
 
 
 class Lanes:
@@ -33,8 +31,7 @@ class Lanes:
 
     def _begin(self) -> None:
         self._process = os.getpid()
-        self._threads = ThreadPoolExecutor(self.count, "lane")
-        _start(self._threads, self.count)
+        self._threads = ThreadPoolExecutor(self.count, "lane", on_cores, (1,))
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """The results in the order of the items. What has not begun is dropped when it is closed.
@@ -58,20 +55,3 @@ class Lanes:
 def lanes_for(device: str) -> int:
     """How many batches are computed at once on a torch device: one a core on a processor."""
     return 1 if device != "cpu" else min(_MOST, usable_cores())
-
-
-def _start(threads: ThreadPoolExecutor, count: int) -> None:
-    """Start the threads and tell torch in each to use one core; elsewhere it is as before."""
-    import torch
-
-    together = threading.Barrier(count)
-
-    def begin(_number: int) -> None:
-        together.wait()
-        torch.get_num_threads()  # the first use in a thread takes the common number over
-        torch.set_num_threads(1)
-
-    with _setting_threads:
-        before = torch.get_num_threads()
-        list(threads.map(begin, range(count)))
-        torch.set_num_threads(before)

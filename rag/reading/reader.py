@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.lanes import Lanes, lanes_for
 from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, Reading, best_span
 
 # contexts read at once: short ones together, so that little is padding
@@ -58,6 +61,7 @@ class Reader:
             raise not_loaded("reader", weights, error) from error
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()
+        self._lanes = Lanes(lanes_for(place))
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], Page] = OrderedDict()
 
@@ -70,9 +74,10 @@ class Reader:
         with self._lock:
             pages = {key: self._kept[key] for key in wanted if key in self._kept}
         fresh = sorted({key for key in wanted if key not in pages}, key=lambda key: len(key[1]))
-        for at in range(0, len(fresh), _BATCH):
-            part = fresh[at : at + _BATCH]
-            pages |= zip(part, self._read(question, [context for _, context in part]), strict=True)
+        texts = [context for _, context in fresh]
+        parts = [texts[at : at + _BATCH] for at in range(0, len(texts), _BATCH)]
+        read = self._lanes.map(partial(self._read, question), parts)
+        pages |= zip(fresh, chain.from_iterable(read), strict=True)
         with self._lock:
             for key in wanted:
                 self._kept[key] = pages[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,22 @@ from rag.errors import ModelError, TooLarge, UsageError
 from rag.library import Library
 from rag.records import Question
 from rag.testing import fake_library, fake_settings
+
+
+def test_what_asks_a_loaded_library_computes_on_one_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr("rag.models.threads._all", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        fake_library(tmp_path).close()
+        with ThreadPoolExecutor(1) as asking:
+            assert asking.submit(torch.get_num_threads).result() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_part_that_waits_for_a_missing_one_says_so(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rag.models.batch.request import Request
 from rag.models.batch.room import Room
 from rag.models.batch.shortage import empty_cuda_cache, is_shortage
 from rag.models.batch.steps import Steps, highest
+from rag.models.threads import all_cores
 
 # a prompt is read in pieces, and the running completions write a token between two of them
 PIECE = 256
@@ -87,6 +88,7 @@ class Loop:
             self._heads.clear()
 
     def _run(self) -> None:
+        all_cores()
         if self._steps.device.type == "cuda":
             torch.cuda.set_device(self._steps.device)
         with torch.inference_mode():
