@@ -36,6 +36,7 @@ from rag.numbers import numbers
 from rag.records import Passage, with_context
 from rag.settings import Settings
 from rag.tables import LabelledRow, best_cell, labelled_row
+from rag.words import telling_terms
 
 if TYPE_CHECKING:
     from rag.reading.reader import Reader
@@ -156,8 +157,14 @@ class Judge:
         """The question's content words and how telling each is."""
         return self._weights.weights(question)
 
-    def evidence(self, question: str, passages: Sequence[Passage]) -> Evidence:
-        """Sentences of the passages, the likeliest to answer first, and the judge's features."""
+    def evidence(self, question: str, passages: Sequence[Passage], asked: str = "") -> Evidence:
+        """Sentences of the passages, the likeliest to answer first, and the judge's features.
+
+        `asked` is what was asked last, where `question` has what was asked before as well: words
+        count and vectors are near by all of it, but the reader, which is given two questions,
+        answers the first.
+        """
+        asked = asked if telling_terms(asked) else question
         spans = distinct_spans([span for p in passages for span in passage_sentences(p)])
         if not spans:
             return Evidence((), (), {})
@@ -174,7 +181,7 @@ class Judge:
         covered = np.array(
             [coverage(weights, held_terms(t, s.passage)) for t, s in zip(told, spans, strict=True)]
         )
-        kind = wanted_kind(question)
+        kind = wanted_kind(asked)
         shown = np.array([_KIND_SCORES[shows_kind(text, kind)] for text in told])
         first = passages[0].score or 1.0
         scores = (
@@ -183,7 +190,7 @@ class Judge:
             + _KIND * shown
             + _RANK * np.array([s.passage.score / first for s in spans])
         )
-        answers, read = self._read(question, passages, spans, rows, scores)
+        answers, read = self._read(asked, passages, spans, rows, scores)
         if read is not None:
             scores = scores + _READER / (1.0 + np.exp(-read / _LOGITS))
         order = np.argsort(-scores, kind="stable")

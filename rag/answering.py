@@ -195,10 +195,10 @@ class Answerer:
 
     def _weigh(self, run: Run) -> None:
         """Find the best evidence and how likely it holds the answer."""
-        run.evidence = self._judge.evidence(run.standalone, run.passages)
+        judge = partial(self._judge.evidence, run.standalone, asked=run.question.text)
+        run.evidence = judge(run.passages)
         if run.evidence.spans:
             run.answerable = self._calibration.probability(run.evidence.features)
-            judge = partial(self._judge.evidence, run.standalone)
             newest = run.versions.newest(run.evidence, judge)
             run.evidence, run.passages = newest.evidence, newest.passages
             run.left_out = newest.left_out
@@ -299,7 +299,7 @@ class Answerer:
         short, confidence = None, 1.0 - run.answerable
         if not abstained:
             quotes = [citation.quote for citation in run.citations.all]
-            short = short_answer(run.standalone, quotes, run.evidence)
+            short = short_answer(run.question.text, quotes, run.evidence)
             confidence = self._calibration.confidence(run.evidence.features)
         run.mark("total")
         return Answer(
