@@ -186,8 +186,12 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
     assert declined == [False, True]
     assert [one.failure for one in scored] == ["", ""]
     assert [one.right for one in scored] == [True, False]
+    sure = scored[0].confidence
     assert scores["all"]["calibration"] == {
-        "ece": pytest.approx(1.0 - scored[0].confidence, abs=1e-4),
+        "ece": pytest.approx(1.0 - sure, abs=1e-4),
+        # of one answer: what it is off by, right or wrong
+        "ece_by_chance": pytest.approx(2 * sure * (1.0 - sure), abs=0.03),
+        "ece_by_chance_p95": pytest.approx(max(sure, 1.0 - sure), abs=1e-4),
         "right": 1.0,
     }
     assert scored[1].chance < 0.5 <= scored[0].chance

@@ -108,6 +108,14 @@ def test_a_report_shows_scores_and_what_failed_and_loads_nothing() -> None:
     # answers at .9 (right) and .6 (not): one bin is .1 off, the other .6
     assert "expected calibration error" in told
     assert "35.0 % off" in told
+    # were it exactly right: 2 x .9 x .1 of one and 2 x .6 x .4 of the other, on average .33
+    by_chance = re.search(
+        r"many answers would show ([0-9.]+) %, and at most ([0-9.]+) % in 95", told
+    )
+    assert by_chance is not None
+    assert float(by_chance[1]) == pytest.approx(33, abs=2)
+    # both are wrong in 4 of 100, and the surer one alone in 6: that is (.9 + .4) / 2 off
+    assert float(by_chance[2]) == pytest.approx(65, abs=0.1)
     assert "50.0 % of the unanswerable questions would be declined, and 50.0 %" in told
 
 
