@@ -169,3 +169,14 @@ def test_what_is_no_earlier_run_is_refused_before_anything_is_asked(tmp_path: Pa
         read_rows(_file(tmp_path / "other.jsonl", other), items)
     with pytest.raises(UsageError, match="line 2 is not of an evaluation"):
         read_rows(_file(tmp_path / "broken.jsonl", to_row(RUN[0]), {"id": "a"}), items)
+
+
+def test_a_failed_question_says_which_collection_it_was_asked_of() -> None:
+    failed = RUN[1]
+    item = replace(failed.result.item, collection=f"north{HOSTILE}")
+    asked = replace(failed, result=replace(failed.result, item=item))
+    text = render("questions.jsonl", [RUN[0], asked], 0.5)
+    assert HOSTILE not in text
+    assert "north<img" in " ".join(_Page(text).said)
+    assert "asked of" not in render("questions.jsonl", RUN, 0.5)
+    assert to_row(asked)["collection"] == item.collection
