@@ -34,7 +34,7 @@ from rag.errors import CloisterError
 from rag.evaluation.intervals import interval
 from rag.evaluation.metrics import exact_match, holds_answer, token_f1
 from rag.evaluation.questions import Item
-from rag.evaluation.reliability import Answered, calibration_error
+from rag.evaluation.reliability import Answered, calibration_error, chance_error
 from rag.evaluation.sets import SETS, QuestionSet, read_set
 from rag.library import Library
 from rag.models.embedder import LocalEmbedding
@@ -235,8 +235,9 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
     yield _mean([float(row["declined"]) for row in answerable])
     yield _mean([float(row["declined"]) for row in others])
     answered = [row for row in rows if not row["declined"] and "confidence" in row]
-    error = calibration_error([Answered(r["confidence"], r.get("holds", 0) > 0) for r in answered])
-    yield "" if error is None else f"{error:.3f}"
+    judged = [Answered(row["confidence"], row.get("holds", 0) > 0) for row in answered]
+    error, by_chance = calibration_error(judged), chance_error(judged)
+    yield f"{error:.3f} ({by_chance.mean:.2f} by chance)" if error is not None and by_chance else ""
     yield f"{median(row['seconds'] for row in rows):.1f}"
 
 

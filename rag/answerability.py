@@ -110,7 +110,8 @@ class Calibration:
     """A fitted judge: whether there is an answer (below `threshold` not), and whether it is right.
 
     The first is fitted with both kinds of question weighing the same, the second on what was
-    answered.
+    answered. `fitted_on` has under `files` each file of questions by name and SHA-256, with its
+    counts; that of a fit before Cloister took several is one such file itself.
     """
 
     answerable: Logistic

@@ -179,13 +179,21 @@ def list_documents(
         return [_document(row) for row in connection.execute(statement)]
 
 
-def known_sources(catalog: Catalog, sources: Iterable[str]) -> set[str]:
-    """Those of these sources that some document has."""
+def known_sources(
+    catalog: Catalog, sources: Iterable[str], names: Iterable[str] | None = None
+) -> set[str]:
+    """Those of these sources that some document of these collections (None: all) has.
+
+    Raises UnknownCollection.
+    """
     found: set[str] = set()
     with catalog.read() as connection:
+        ids = collection_ids(connection, names)
         for some in batched(sources):
             statement = select(documents.c.source).where(
-                documents.c.source.in_(some), documents.c.state != "removed"
+                documents.c.source.in_(some),
+                documents.c.collection_id.in_(ids),
+                documents.c.state != "removed",
             )
             found.update(connection.execute(statement).scalars())
     return found

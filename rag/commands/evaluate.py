@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +23,15 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: cloister evaluate sample_docs/questions.jsonl --split test --json")
-@click.argument("questions", type=click.Path(path_type=Path))
-@click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="QUESTIONS…", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    help="Ask only this collection, where a question names none.",
+)
 @click.option("--split", help="Only the questions of this split (dev, test).")
 @click.option("--details", type=click.Path(path_type=Path), help="Write each answer to this file.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page to this file.")
@@ -34,14 +43,15 @@ if TYPE_CHECKING:
 @click.option(
     "--calibrate",
     type=click.Path(path_type=Path),
-    help="Fit the judge on the split dev and write it to this file; nothing is scored. To use it, "
-    "put it in place of rag/calibration.json.",
+    help="Fit the judge on the split dev and write it to this file; nothing is scored. Several "
+    "QUESTIONS may be given, each weighing the same. To use it, put it in place of "
+    "rag/calibration.json.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 @click.pass_obj
 def evaluate(
     settings: Settings,
-    questions: Path,
+    files: tuple[Path, ...],
     collections: tuple[str, ...],
     split: str | None,
     details: Path | None,
@@ -53,9 +63,11 @@ def evaluate(
     """Ask every question of QUESTIONS and score retrieval, answers, citations and abstention.
 
     QUESTIONS has one JSON object a line, or is a table (CSV or TSV) with the columns question and
-    answer.
+    answer. A question that names a collection is asked of that one alone. Only --calibrate takes
+    several files.
     """
     from rag.evaluation.against import read_rows, to_row
+    from rag.evaluation.collections import check_collections
     from rag.evaluation.files import check_targets, kept
     from rag.evaluation.run import run
     from rag.evaluation.scoring import score, summary
@@ -66,22 +78,26 @@ def evaluate(
         raise UsageError("A fit is made on the split dev: leave out --split, --details, --report.")
     if against and not report:
         raise UsageError("A comparison is part of a report: give --report FILE.html too.")
-    check_targets([questions, *([against] if against else [])], details, report, calibrate)
+    if len(files) > 1 and not calibrate:
+        raise UsageError("One file of questions is scored at a time: give one, or --calibrate.")
+    if len({path.resolve() for path in files}) < len(files):
+        raise UsageError("A file of questions is given twice. Name each once.")
+    check_targets([*files, *([against] if against else [])], details, report, calibrate)
+    if calibrate:
+        _calibrate(settings, files, collections or None, calibrate)
+        return
+    (questions,) = files
     items = _wanted(settings, questions, split)
     earlier = read_rows(against, items) if against else None
-    if calibrate:
-        dev = [i for i in items if i.split == "dev"]
-        _calibrate(settings, questions, dev, collections or None, calibrate)
-        return
-    with open_session(settings, "cloister evaluate") as session, kept(details) as keep:
-        catalog = open_catalog(settings)
-        _warn_of_sources(catalog, items)
-        scored = []
-        for result in run(session, items, collections or None):
-            scored.append(score(result, catalog))
-            keep(to_row(scored[-1]))
-            _count(len(scored), len(items))
-        catalog.close()
+    with closing(open_catalog(settings)) as catalog:
+        check_collections(catalog, items, str(questions))
+        with open_session(settings, "cloister evaluate") as session, kept(details) as keep:
+            _warn_of_sources(catalog, items, collections or None)
+            scored = []
+            for result in run(session, items, collections or None):
+                scored.append(score(result, catalog))
+                keep(to_row(scored[-1]))
+                _count(len(scored), len(items))
     scores = summary(scored)
     click.echo(json_line(scores) if as_json else _table(scores))
     if report:
@@ -105,12 +121,22 @@ def _wanted(settings: Settings, questions: Path, split: str | None) -> list[Item
     return items
 
 
-def _warn_of_sources(catalog: Catalog, items: Sequence[Item]) -> None:
-    """Say which documents of the gold evidence are not in the library."""
+def _warn_of_sources(
+    catalog: Catalog, items: Sequence[Item], collections: Sequence[str] | None
+) -> None:
+    """Say which documents of the gold evidence are not in what their questions are asked of."""
     from rag.catalog.documents import known_sources
 
-    wanted = {gold.source for item in items for gold in item.evidence}
-    if missing := sorted(wanted - known_sources(catalog, wanted)):
+    wanted: dict[tuple[str, ...] | None, set[str]] = {}
+    for item in items:
+        sources = wanted.setdefault(item.asked_of(collections), set())
+        sources.update(gold.source for gold in item.evidence)
+    missing = sorted(
+        name if asked_of is None else f"{name} (of {', '.join(asked_of)})"
+        for asked_of, names in wanted.items()
+        for name in names - known_sources(catalog, names, asked_of)
+    )
+    if missing:
         shown = ", ".join(printable(name) for name in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         click.echo(f"Not in the library, so their questions fail: {shown}{more}", err=True)
@@ -131,40 +157,32 @@ def _report(
 
 
 def _calibrate(
-    settings: Settings,
-    source: Path,
-    items: Sequence[Any],
-    collections: Sequence[str] | None,
-    target: Path,
+    settings: Settings, files: Sequence[Path], collections: Sequence[str] | None, target: Path
 ) -> None:
-    from rag.answerability import Judge
-    from rag.condensing import condense
-    from rag.evaluation.calibrate import fit, write
-    from rag.evaluation.metrics import holds_answer
-    from rag.evidence import TermWeights
+    """Fit the judge on the split dev of each file, and write it."""
+    from rag.evaluation.calibrate import Source, checked_counts, fit, write
+    from rag.evaluation.collections import check_collections
+    from rag.evaluation.judged import judge_all
     from rag.library import Library
     from rag.lock import take_library_lock
 
-    with take_library_lock(settings, "cloister evaluate"):
-        library = Library(settings)
+    asked = {path: _wanted(settings, path, "dev") for path in files}
+    for path, items in asked.items():
+        checked_counts(path, [item.answerable for item in items])
+    steps, total = count(1), sum(map(len, asked.values()))
+    with take_library_lock(settings, "cloister evaluate"), closing(Library(settings)) as library:
+        for path, items in asked.items():
+            check_collections(library.catalog, items, str(path))
         library.load(llm=False)
-        judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
-        rows, right, asked = [], [], []
-        for number, item in enumerate(items, 1):
-            standalone = condense(item.question, item.history)
-            passages = library.search(standalone, collections, settings.retrieval_passages)
-            evidence = judge.evidence(standalone, passages)
-            _count(number, len(items))
-            if not evidence.spans:  # nothing is found, so nothing is judged
-                continue
-            rows.append(evidence.features)
-            asked.append(item.answerable)
-            told = bool(item.answers) or not item.answerable
-            right.append(holds_answer(evidence.spans[0].text, item.answers) if told else None)
-        library.close()
-    calibration = fit(rows, asked, right, source)
+        sources = [
+            Source(path, judge_all(library, items, collections, lambda: _count(next(steps), total)))
+            for path, items in asked.items()
+        ]
+    calibration = fit(sources)
     write(calibration, target)
-    fitted = f"fitted on {len(rows)} questions: {printable(target)}"
+    questions = sum(len(source.judged) for source in sources)
+    of = f" of {len(files)} files" if len(files) > 1 else ""
+    fitted = f"fitted on {questions} questions{of}: {printable(target)}"
     click.echo(f"threshold {calibration.threshold}, {fitted}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,12 @@ def approve(settings: Settings, file: Path) -> None:
 @questions.command(epilog="Example: cloister questions export questions.jsonl examples.jsonl")
 @click.argument("source", metavar="QUESTIONS", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--collection", "collections", multiple=True, help="Search only this collection.")
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    help="Search only this collection, where a question names none.",
+)
 @_json
 @click.pass_obj
 def export(
@@ -121,13 +127,17 @@ def export(
     Each gets the passages that a search finds for it, and its evidence as the answer; drafts that
     nobody approved are left out. FILE holds text of documents and does not go when they go.
     """
+    from rag.evaluation.collections import check_collections
     from rag.evaluation.files import check_targets, write_rows
     from rag.evaluation.questions import read_questions
+    from rag.library import open_catalog
     from rag.questioning.examples import example_row
     from rag.session import open_session
 
     check_targets([source], None, file)
     items = read_questions(source, tell_drafts)
+    with closing(open_catalog(settings)) as catalog:
+        check_collections(catalog, items, str(source))
     rows = []
     with open_session(settings, "cloister questions export", llm=False) as session:
         for item in items:
@@ -190,6 +200,8 @@ def _prompt(what: str, text: str) -> str:
 def _show(row: Mapping[str, Any]) -> None:
     click.secho(printable(row["question"]), bold=True)
     click.echo(f"  answer: {printable(' | '.join(row.get('answers', ()))) or '(none)'}")
+    if row.get("collection"):
+        click.echo(f"  asked of the collection {printable(row['collection'])}")
     for place in row.get("evidence", ()):
         where = printable(place["source"])
         if place.get("page") is not None:

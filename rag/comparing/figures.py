@@ -60,7 +60,7 @@ def compare(
         ended=ended,
         questions=len(outcome.items),
         answerable=sum(item.answerable for item in outcome.items),
-        collections=plan.collections,
+        collections=_asked_of(plan),
         models=tuple(
             _figures(entry, rows[entry.name], values[entry.name], outcome.items, settings)
             for entry in outcome.entries
@@ -142,6 +142,17 @@ def holm(values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(values) - rank) * values[place]))
         adjusted[place] = highest
     return adjusted
+
+
+def _asked_of(plan: Plan) -> tuple[str, ...] | None:
+    """The collections that some question was asked of; None where one was asked of all."""
+    found: dict[str, None] = {}
+    for item in plan.items:
+        names = item.asked_of(plan.collections)
+        if names is None:
+            return None
+        found |= dict.fromkeys(names)
+    return tuple(found)
 
 
 def _pairs(

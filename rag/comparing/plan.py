@@ -14,6 +14,7 @@ from rag.catalog import Catalog
 from rag.catalog.collections import asked_parameters
 from rag.comparing.entries import Entry, Skipped, find_entries
 from rag.errors import CloisterError, UsageError
+from rag.evaluation.collections import check_collections
 from rag.evaluation.questions import Item
 from rag.models.hardware import memory_for
 from rag.prompting import PROMPT_VERSION
@@ -53,10 +54,13 @@ def make_plan(
 ) -> Plan:
     """Check what is to be compared.
 
-    Raises UsageError where fewer than two models can be, for a question that may not be asked and
-    a device that is not here, and UnknownCollection.
+    `collections` (None: all) are for the questions that name none of their own. Raises UsageError
+    where fewer than two models can be, for a question that may not be asked and a device that is
+    not here, and UnknownCollection.
     """
     of_collection = asked_parameters(catalog, collections)
+    check_collections(catalog, items, name)
+    named = sorted({item.collection for item in items if item.collection is not None})
     for item in items:
         try:
             checked(item.question, settings)
@@ -72,6 +76,7 @@ def make_plan(
         "skipped": [one.name for one in skipped],
         "collections": None if collections is None else sorted(collections),
         "parameters": dict(of_collection),
+        "parameters of": {one: dict(asked_parameters(catalog, [one])) for one in named},
         "prompt": PROMPT_VERSION,
         "cloister": __version__,
         "calibration": fingerprint_of(read_calibration()),

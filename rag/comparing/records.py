@@ -132,7 +132,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All of it. `beside` counts the answers that were timed while a server answered others."""
+    """All of it. `beside` counts the answers that were timed while a server answered others.
+
+    `collections` are those that some question was asked of, None where one was asked of all.
+    """
 
     id: str
     name: str

@@ -125,7 +125,6 @@ class _Runner:
         self._answerer = library.answerer
         made = made_with(library.settings, read_calibration(), library.embedder.fingerprint)
         self._made_with: MadeWith = replace(made, threshold=self._answerer.threshold)
-        self._of_collection = asked_parameters(library.catalog, plan.collections)
         self._seconds: dict[str, list[float]] = {}
         self._count = len(plan.items)
         self.left_out: dict[str, str] = {}
@@ -136,7 +135,8 @@ class _Runner:
         for number, item in enumerate(self._plan.items):
             self._stop_if_told()
             self._tell(Step("searching", "", number, len(self._plan.items)))
-            question = Question(item.question, self._plan.collections, item.history)
+            asked_of = item.asked_of(self._plan.collections)
+            question = Question(item.question, asked_of, item.history)
             if _is_about_library(self._library, question):
                 self.left_out[item.id] = _ABOUT_LIBRARY
                 continue
@@ -156,13 +156,14 @@ class _Runner:
         started = time.perf_counter()
         standalone = condense(item.question, item.history, settings.question_max_chars)
         passages = tuple(
-            self._library.search(standalone, self._plan.collections, settings.retrieval_passages)
+            self._library.search(standalone, question.collections, settings.retrieval_passages)
         )
         took = round((time.perf_counter() - started) * 1000)
         digest = _digest(passages)
-        used = used_parameters({}, settings, self._of_collection)
+        of_collection = asked_parameters(self._library.catalog, question.collections)
+        used = used_parameters({}, settings, of_collection)
         if (
-            "seed" in used and "seed" not in self._of_collection
+            "seed" in used and "seed" not in of_collection
         ):  # of all models the same, also where it goes on after a stop
             limit = settings.limits_seed
             drawn = int(hashlib.sha256(item.id.encode()).hexdigest()[:8], 16) % _SEEDS
@@ -231,7 +232,7 @@ class _Runner:
         if asked.item.id in self.left_out:
             return False
         ids = {passage.chunk_id for passage in asked.passages}
-        live = live_passages(self._library.catalog, ids, self._plan.collections)
+        live = live_passages(self._library.catalog, ids, asked.question.collections)
         if ids <= set(live):
             return True
         self.left_out[asked.item.id] = _CHANGED

@@ -58,6 +58,7 @@ def to_row(scored: Scored) -> Mapping[str, Any]:
         "id": item.id,
         "question": item.question,
         "gold": item.answers,
+        "collection": item.collection,
         "scores": scored.scores,
         "failure": scored.failure,
         "answer": scored.result.answer,

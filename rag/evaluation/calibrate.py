@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from rag.answerability import FEATURES, RIGHT_FEATURES, Calibration, Logistic
 from rag.errors import UsageError
+from rag.evaluation.judged import Judged
 
 # strength of the L2 penalty on standardised features, for the few dozen questions that
 # there are
@@ -20,56 +22,74 @@ _PENALTY = 0.1
 _RIGHT_PENALTY = 0.02
 _STEPS = 4000
 _RATE = 0.3
-# what may be declined of the answerable questions while the threshold is chosen
+# what may be declined of the answerable questions while the threshold is chosen, and by how much
+# a share of weights may be off by rounding
 _MOST_DECLINED = 0.15
+_ROUNDING = 1e-9
+# so many questions of each kind a file needs: fewer would each count for too much
+_LEAST = 10
 # what speaks against an answer; all else speaks for one
 _AGAINST = frozenset({"unknown_word", "code_missing", "number_missing"})
 
 Floats = NDArray[np.float64]
 
 
-def fit(
-    rows: Sequence[Mapping[str, float]],
-    labels: Sequence[bool],
-    right: Sequence[bool | None],
-    source: Path,
-) -> Calibration:
-    """The calibration fitted on features, labels (True: answerable) and what was right.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of questions, and those of it that the judge was asked."""
 
-    `right` says of each question whether its best evidence holds a gold answer, None where that
-    cannot be told. The threshold is where the balanced error is least among those that decline at
-    most 15 % of the answerable. Raises UsageError unless there are ten of each.
+    path: Path
+    judged: Sequence[Judged]
+
+
+def fit(sources: Sequence[Source]) -> Calibration:
+    """The calibration fitted on the questions of one file or more.
+
+    Each file weighs as much as any other, however many questions it has: among the answerable
+    questions, among the unanswerable ones (both kinds weigh the same as well) and among the answers
+    that are given. So the shares that the threshold is chosen by are means over the files. It is
+    where the balanced error is least among those that decline at most 15 % of the answerable.
+    Raises UsageError unless each file has ten questions of each kind.
     """
-    if min(sum(labels), len(labels) - sum(labels)) < 10:
-        raise UsageError("Calibration needs ten answerable and ten unanswerable questions.")
-    truth = np.array(labels, dtype=np.float64)
-    balance = np.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
-    answerable = _logistic(rows, FEATURES, truth, balance, _PENALTY)
-    chance = np.array([answerable.probability(row) for row in rows])
-    threshold = _threshold(chance, truth)
-    given = [
-        (row, correct)
-        for row, correct, sure in zip(rows, right, chance, strict=True)
-        if correct is not None and sure >= threshold
+    counts = [
+        checked_counts(source.path, [one.answerable for one in source.judged]) for source in sources
     ]
-    if len({correct for _, correct in given}) < 2:
+    asked = list(chain.from_iterable(source.judged for source in sources))
+    rows = [one.features for one in asked]
+    files = np.repeat(np.arange(len(sources)), [len(source.judged) for source in sources])
+    truth = np.array([one.answerable for one in asked], dtype=np.float64)
+    balance = np.where(truth > 0, _even(files[truth > 0], files), _even(files[truth == 0], files))
+    balance *= len(asked) / 2
+    weights = len(asked) * _even(files, files)
+    answerable_fit = _logistic(rows, FEATURES, truth, balance, weights, _PENALTY)
+    chance = np.array([answerable_fit.probability(row) for row in rows])
+    threshold = _threshold(chance, truth, balance)
+    told = np.array([one.right is not None for one in asked])
+    given = np.flatnonzero(told & (chance >= threshold))
+    correct = np.array([bool(asked[place].right) for place in given], dtype=np.float64)
+    if len(set(correct.tolist())) < 2:
         raise UsageError("Calibration needs answers that are right and some that are wrong.")
-    fitted_on = {
-        "questions": source.name,
-        "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
-        "answerable": int(truth.sum()),
-        "unanswerable": int(len(truth) - truth.sum()),
-        "answered": len(given),
-        "right": sum(correct for _, correct in given),
-    }
-    own = [{**row, "answerable": answerable.logit(row)} for row, _ in given]
-    correct = np.array([correct for _, correct in given], dtype=np.float64)
-    return Calibration(
-        answerable,
-        _logistic(own, RIGHT_FEATURES, correct, np.ones(len(given)), _RIGHT_PENALTY),
-        threshold,
-        fitted_on,
-    )
+    own = [{**rows[place], "answerable": answerable_fit.logit(rows[place])} for place in given]
+    even = len(given) * _even(files[given], files[given])
+    right = _logistic(own, RIGHT_FEATURES, correct, even, even, _RIGHT_PENALTY)
+    answers = [correct[files[given] == number] for number in range(len(sources))]
+    fitted_on = {"files": [_told(*one) for one in zip(sources, counts, answers, strict=True)]}
+    return Calibration(answerable_fit, right, threshold, fitted_on)
+
+
+def checked_counts(path: Path, labels: Sequence[bool]) -> tuple[int, int]:
+    """How many questions of a file are answerable (True), and how many not.
+
+    Raises UsageError for fewer than ten of either.
+    """
+    answerable, unanswerable = sum(labels), len(labels) - sum(labels)
+    if min(answerable, unanswerable) < _LEAST:
+        raise UsageError(
+            "Calibration needs ten answerable and ten unanswerable questions of the split “dev”, "
+            f"for which something is found, in each file; {path} has {answerable} and "
+            f"{unanswerable}. Add some, or join it with another file."
+        )
+    return answerable, unanswerable
 
 
 def write(calibration: Calibration, path: Path) -> None:
@@ -79,21 +99,49 @@ def write(calibration: Calibration, path: Path) -> None:
     temporary.replace(path)
 
 
+def _told(source: Source, counts: tuple[int, int], answers: Floats) -> Mapping[str, object]:
+    """What a calibration says of a file; `answers` are 1 where one that was given is right."""
+    return {
+        "questions": source.path.name,
+        "sha256": hashlib.sha256(source.path.read_bytes()).hexdigest(),
+        "answerable": counts[0],
+        "unanswerable": counts[1],
+        "answered": len(answers),
+        "right": int(answers.sum()),
+    }
+
+
+def _even(files: NDArray[np.intp], of: NDArray[np.intp]) -> Floats:
+    """For each of `of` its weight, where `files` says of which file each question is.
+
+    The questions of a file weigh as much together as those of any other that has some, and all
+    weigh 1.
+    """
+    sizes = np.bincount(files, minlength=int(of.max()) + 1).astype(np.float64)
+    some = np.count_nonzero(sizes)
+    return (1.0 / (some * np.maximum(sizes, 1.0)))[of]
+
+
 def _logistic(
     rows: Sequence[Mapping[str, float]],
     features: Sequence[str],
     truth: Floats,
     balance: Floats,
+    weights: Floats,
     penalty: float,
 ) -> Logistic:
-    """A logistic regression on those features that tell rows apart, each row weighing so much."""
+    """A logistic regression on those features that tell rows apart.
+
+    Each row weighs `balance` in it, and `weights` in the features' means and deviations.
+    """
     names = [name for name in features if len({row.get(name) for row in rows}) > 1]
     matrix = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
-    means, scales = matrix.mean(axis=0), matrix.std(axis=0)
+    means = np.average(matrix, axis=0, weights=weights)
+    scales = np.sqrt(np.average((matrix - means) ** 2, axis=0, weights=weights))
     signs = np.array([-1.0 if name in _AGAINST else 1.0 for name in names])
-    weights, bias = _descend((matrix - means) / scales, truth, balance, signs, penalty)
+    found, bias = _descend((matrix - means) / scales, truth, balance, signs, penalty)
     return Logistic(
-        _named(names, weights), _named(names, means), _named(names, scales), round(float(bias), 6)
+        _named(names, found), _named(names, means), _named(names, scales), round(float(bias), 6)
     )
 
 
@@ -114,13 +162,15 @@ def _descend(
     return weights, bias
 
 
-def _threshold(chance: Floats, truth: Floats) -> float:
+def _threshold(chance: Floats, truth: Floats, balance: Floats) -> float:
     best, best_error = 0.5, 2.0
     values = np.unique(chance)
+    yes, no = truth > 0, truth == 0
     for cut in (values[1:] + values[:-1]) / 2:
         declined = chance < cut
-        lost, kept = declined[truth > 0].mean(), (~declined[truth == 0]).mean()
-        if lost <= _MOST_DECLINED and lost + kept < best_error:
+        lost = np.average(declined[yes], weights=balance[yes])
+        kept = np.average(~declined[no], weights=balance[no])
+        if lost <= _MOST_DECLINED + _ROUNDING and lost + kept < best_error:
             best, best_error = float(cut), float(lost + kept)
     return round(best, 6)
 

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from rag.records import Turn
 
 _SEPARATORS = (",", ";", "\t")
 _NEEDED = {"question", "answer"}
+# what a cell of a table says as a line's own value does
+_AS_THEY_ARE = ("question", "id", "split", "collection")
 # what a line that is no question may raise
 _WRONG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -34,7 +36,7 @@ class Gold:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A question with what is right."""
+    """A question with what is right, and the collection that it is asked of, if it names one."""
 
     id: str
     question: str
@@ -44,16 +46,23 @@ class Item:
     split: str
     kind: str
     history: tuple[Turn, ...]
+    collection: str | None = None
+
+    def asked_of(self, given: Sequence[str] | None) -> tuple[str, ...] | None:
+        """The collections that it is asked of: its own, else those given (None: all)."""
+        if self.collection is not None:
+            return (self.collection,)
+        return None if given is None else tuple(given)
 
 
 def read_questions(path: Path, left_out: Callable[[int], None] | None = None) -> list[Item]:
     """The questions of a file: JSON lines, or a table (CSV, TSV) with a line of column names.
 
-    A table has the columns question and answer, and may have source, page, quote, id and split.
-    An empty answer is a question that the documents do not answer; several that are right stand
-    with a bar between them. A question without an id is known by its words. Drafts that nobody
-    approved are left out, and `left_out` is told how many. Raises NotFound and UsageError, naming
-    the line.
+    A table has the columns question and answer, and may have source, page, quote, id, split and
+    collection. An empty answer is a question that the documents do not answer; several that are
+    right stand with a bar between them. A question without an id is known by its words and its
+    collection. Drafts that nobody approved are left out, and `left_out` is told how many. Raises
+    NotFound and UsageError, naming the line.
     """
     return parse_questions(_text_of(path), path, left_out)
 
@@ -164,7 +173,7 @@ def _names(header: str, separator: str) -> list[str]:
 
 def _object(cells: Mapping[str, str]) -> Mapping[str, Any]:
     answers = [answer.strip() for answer in cells.get("answer", "").split("|") if answer.strip()]
-    given: dict[str, Any] = {k: cells[k] for k in ("question", "id", "split") if k in cells}
+    given: dict[str, Any] = {k: cells[k] for k in _AS_THEY_ARE if k in cells}
     given |= {"answerable": bool(answers), "answers": answers}
     if "source" in cells:
         given["evidence"] = [{k: cells[k] for k in ("source", "page", "quote") if k in cells}]
@@ -196,8 +205,14 @@ def item_of(line: Mapping[str, Any]) -> Item:
         raise ValueError("“answers” is no list")
     if not question.strip():
         raise ValueError("the question is empty")
+    collection = None
+    if line.get("collection") is not None:
+        collection = _text(line["collection"], "the collection").strip()
+        if not collection:
+            raise ValueError("the collection is empty")
+    named = line.get("id") is not None
     return Item(
-        id=known_by(question, history) if line.get("id") is None else str(line["id"]),
+        id=str(line["id"]) if named else known_by(question, history, collection),
         question=question,
         answerable=answerable,
         answers=tuple(_answer(answer) for answer in answers),
@@ -205,6 +220,7 @@ def item_of(line: Mapping[str, Any]) -> Item:
         split=str(line.get("split", "all")),
         kind=str(line.get("kind", "fact")),
         history=history,
+        collection=collection,
     )
 
 
@@ -220,7 +236,8 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def known_by(question: str, history: tuple[Turn, ...] = ()) -> str:
+def known_by(question: str, history: tuple[Turn, ...] = (), collection: str | None = None) -> str:
     """A name for a question that none was given: the same wherever it stands in the file."""
-    words = "\n".join([*(turn.question for turn in history), question])
+    place = [] if collection is None else [f"collection {collection}"]
+    words = "\n".join([*place, *(turn.question for turn in history), question])
     return f"q_{hashlib.sha256(words.encode()).hexdigest()[:12]}"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 _BINS = 10
+_DRAWS = 2000
+_SEED = 1
+_MOST = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,14 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
+class ChanceError:
+    """The calibration error that chance alone makes: its mean, and its 95th percentile."""
+
+    mean: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """A threshold, and the shares of both kinds of question that lie below it."""
 
@@ -38,8 +51,7 @@ def bins(answers: Sequence[Answered]) -> list[Bin]:
     """The answers in ten bins of equal width; those that hold any."""
     parted: dict[int, list[Answered]] = {}
     for answer in answers:
-        number = min(_BINS - 1, int(answer.confidence * _BINS))
-        parted.setdefault(number, []).append(answer)
+        parted.setdefault(_bin(answer), []).append(answer)
     return [
         Bin(
             len(part),
@@ -59,6 +71,31 @@ def calibration_error(answers: Sequence[Answered]) -> float | None:
         return None
     off = sum(one.count * abs(one.right - one.confidence) for one in bins(answers))
     return round(off / len(answers), 4)
+
+
+def chance_error(answers: Sequence[Answered]) -> ChanceError | None:
+    """The calibration error of as many answers if their confidence were exactly right.
+
+    Over ten bins of few answers it is far from 0 even then. Each answer is drawn right as often as
+    its confidence says, 2,000 times over. So Bröcker and Smith 2007 (“Increasing the reliability of
+    reliability diagrams”) draw the bars of such a diagram, and Vaicenavicius et al. 2019
+    (“Evaluating model calibration in classification”) test an error; they draw the confidences
+    anew too, which are those of the answers here. An error above `most` is of a judge that is off,
+    but for one time in twenty; one below tells nothing. None without answers.
+    """
+    if not answers:
+        return None
+    random = np.random.default_rng(_SEED)
+    # of each draw and bin, by how many right answers it is off
+    off = np.zeros((_BINS, _DRAWS))
+    for answer in answers:
+        off[_bin(answer)] += (random.random(_DRAWS) < answer.confidence) - answer.confidence
+    errors = np.abs(off).sum(axis=0) / len(answers)
+    return ChanceError(round(float(errors.mean()), 4), round(float(np.quantile(errors, _MOST)), 4))
+
+
+def _bin(answer: Answered) -> int:
+    return min(_BINS - 1, int(answer.confidence * _BINS))
 
 
 def cuts(answerable: Sequence[float], unanswerable: Sequence[float]) -> list[Cut]:

@@ -11,7 +11,7 @@ from typing import Any
 from rag.evaluation.against import Comparison
 from rag.evaluation.metrics import mean
 from rag.evaluation.pages import LEAST, SIDE, pages, place
-from rag.evaluation.reliability import Bin, Cut, bins, calibration_error, cut, cuts
+from rag.evaluation.reliability import Bin, Cut, bins, calibration_error, chance_error, cut, cuts
 from rag.evaluation.scoring import MEASURES, Scored, intervals, judged_answers, latency
 
 
@@ -53,6 +53,7 @@ def render(
             bins=parts,
             dots=_dots(parts),
             error=calibration_error(answered),
+            by_chance=chance_error(answered),
             right=mean(float(answer.right) for answer in answered),
             latency=_stages(latency(scored)),
             failed=sum(bool(one.failure) for one in scored),

@@ -23,14 +23,18 @@ class Result:
 def run(
     session: Session, items: Sequence[Item], collections: tuple[str, ...] | None
 ) -> Iterator[Result]:
-    """Search and ask for each question, in order, each when it is asked for."""
+    """Search and ask for each question, in order, each when it is asked for.
+
+    `collections` (None: all) are for those that name none of their own.
+    """
     from rag.condensing import condense
 
     for item in items:
+        asked_of = item.asked_of(collections)
         standalone = condense(item.question, item.history)
-        passages = session.search(standalone, collections, 10)
+        passages = session.search(standalone, asked_of, 10)
         answer: Mapping[str, Any] = {}
-        for name, data in session.ask(Question(item.question, collections, item.history)):
+        for name, data in session.ask(Question(item.question, asked_of, item.history)):
             if name == "done":
                 answer = data
         yield Result(item, tuple(passages), answer)

@@ -20,7 +20,7 @@ from rag.evaluation.metrics import (
     retrieval_scores,
     right_citations,
 )
-from rag.evaluation.reliability import Answered, calibration_error
+from rag.evaluation.reliability import Answered, calibration_error, chance_error
 from rag.evaluation.run import Result
 
 RETRIEVAL = ("hit@1", "hit@5", "recall@5", "recall@10", "mrr@10", "ndcg@10")
@@ -141,6 +141,7 @@ def _summed(scored: Sequence[Scored]) -> dict[str, Any]:
     given = [s for s in answerable if s.answered]
     answered = [s for s in scored if s.answered]
     judged = judged_answers(scored)
+    by_chance = chance_error(judged)
     count = sum(len(s.result.answer["citations"]) for s in answered)
     return {
         "questions": len(scored),
@@ -162,6 +163,8 @@ def _summed(scored: Sequence[Scored]) -> dict[str, Any]:
         "abstention": _means(scored, ("unanswerable_declined", "answerable_declined")),
         "calibration": {
             "ece": calibration_error(judged),
+            "ece_by_chance": by_chance.mean if by_chance else None,
+            "ece_by_chance_p95": by_chance.most if by_chance else None,
             "right": mean(float(answer.right) for answer in judged),
         },
         "latency_ms": latency(scored),

@@ -117,7 +117,7 @@ class DraftFile:
             raise UsageError("That question stands in the file already. Change it.")
         changed = {
             **row,
-            "id": known_by(question),
+            "id": known_by(question, collection=row.get("collection")),
             "question": question,
             "answers": [answer] if answer or row.get("answers") else [],
             "split": split_of(question),

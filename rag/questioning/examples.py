@@ -21,12 +21,14 @@ def example_row(
     """The example of a question: the passages found for it, the evidence as the answer.
 
     Where the passage with the evidence is not among them it takes the place of the last one. None
-    where the evidence is not in the library (any more), or nothing is found.
+    where the evidence is not in the library (any more), or nothing is found. `collections` (None:
+    all) are searched where the question names none of its own.
     """
     from rag.condensing import condense
 
     question = condense(item.question, item.history, settings.question_max_chars)
-    found = session.search(question, collections, settings.retrieval_passages)
+    asked_of = item.asked_of(collections)
+    found = session.search(question, asked_of, settings.retrieval_passages)
     if not item.answerable:
         return _row(question, found, NOT_SAID, found[0]["source"]) if found else None
     gold = next((gold for gold in item.evidence if gold.quote), None)
@@ -34,7 +36,7 @@ def example_row(
         return None
     place = _place(found, gold)
     if place is None:
-        near = session.search(gold.quote[: settings.question_max_chars], collections, 10)
+        near = session.search(gold.quote[: settings.question_max_chars], asked_of, 10)
         there = _place(near, gold)
         if there is None:
             return None

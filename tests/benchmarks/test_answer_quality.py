@@ -61,6 +61,14 @@ def test_the_table_has_a_row_for_each_system() -> None:
     assert "0.100 (0.00 to 0.30)" in lines[2]
 
 
+def test_the_error_of_confidence_stands_beside_that_by_chance() -> None:
+    row = {"set": "s", "system": "Cloister", "seconds": 2.0, "declined": False}
+    row |= {"answerable": True, "em": 0.0, "f1": 0.5, "cited": None, "confidence": 0.8}
+    rows = [row | {"id": i, "holds": float(i < 5)} for i in range(10)]
+    # half are right at .8; of ten at .8 as many as 8 ± 1.26 are by chance
+    assert "| 0.300 (0.10 by chance) |" in table(rows)
+
+
 def test_as_many_unanswerable_questions_are_asked() -> None:
     asked = [Asked(str(n), frozenset("a"), True, ("x",)) for n in range(9)]
     none = [Asked(f"no {n}", frozenset(), True) for n in range(5)]

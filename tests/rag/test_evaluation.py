@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from rag.errors import UsageError
+from rag.catalog.collections import create_collection
+from rag.errors import UnknownCollection, UsageError
+from rag.evaluation.collections import check_collections
+from rag.evaluation.judged import judge_all
 from rag.evaluation.metrics import (
     answer_scores,
     cited_share,
@@ -129,6 +132,8 @@ def test_a_file_of_questions_names_the_line_that_is_none(tmp_path: Path) -> None
         ({"question": "Why?", "answers": [7]}, "an answer is no text"),
         ({"question": "Why?", "answers": [" "]}, "an answer is empty"),
         ({"question": "Why?", "evidence": [{"source": "a", "page": 1e400}]}, "infinity"),
+        ({"question": "Why?", "collection": 3}, "the collection is no text"),
+        ({"question": "Why?", "collection": " "}, "the collection is empty"),
         ({"question": "Why? \ud800"}, "surrogates not allowed"),
         ({"question": "Why?", "evidence": [{"page": 2}]}, "it has no 'source'"),
         (["Why?"], "not a question"),
@@ -186,8 +191,12 @@ def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None
     assert declined == [False, True]
     assert [one.failure for one in scored] == ["", ""]
     assert [one.right for one in scored] == [True, False]
+    sure = scored[0].confidence
     assert scores["all"]["calibration"] == {
-        "ece": pytest.approx(1.0 - scored[0].confidence, abs=1e-4),
+        "ece": pytest.approx(1.0 - sure, abs=1e-4),
+        # of one answer: what it is off by, right or wrong
+        "ece_by_chance": pytest.approx(2 * sure * (1.0 - sure), abs=0.03),
+        "ece_by_chance_p95": pytest.approx(max(sure, 1.0 - sure), abs=1e-4),
         "right": 1.0,
     }
     assert scored[1].chance < 0.5 <= scored[0].chance
@@ -232,6 +241,69 @@ def test_a_table_of_questions_and_answers_is_a_question_file(
     assert (second.answerable, second.answers, second.evidence) == (False, (), ())
     assert third.evidence == (Gold("trips.txt", None, ""),)
     assert second.id == read_questions(path)[1].id != third.id
+    assert {first.collection, second.collection, third.collection} == {None}
+
+
+def test_a_question_names_its_collection_in_a_line_or_a_cell(tmp_path: Path) -> None:
+    asked = {"question": "Who?", "answers": ["me"]}
+    lines = [asked, asked | {"collection": "north"}, asked | {"collection": "south"}]
+    items = read_questions(questions(tmp_path / "q.jsonl", lines))
+    assert [item.collection for item in items] == [None, "north", "south"]
+    # the same words, asked of another collection, are another question
+    assert len({item.id for item in items}) == 3
+    assert items[0].asked_of(None) is None
+    assert items[0].asked_of(["east", "west"]) == ("east", "west")
+    assert items[1].asked_of(None) == items[1].asked_of(["east"]) == ("north",)
+    table = tmp_path / "q.csv"
+    table.write_text("question,answer,Collection\nWho?,me,north\nWhat?,tea,\n", "utf-8")
+    first, second = read_questions(table)
+    assert (first.collection, second.collection) == ("north", None)
+    assert first.id == items[1].id
+
+
+def test_a_collection_that_is_not_there_is_told_with_its_question(tmp_path: Path) -> None:
+    asked = {"question": "Who?", "answers": ["me"]}
+    lines = [asked, asked | {"id": "n1", "collection": "north"}]
+    items = read_questions(questions(tmp_path / "q.jsonl", lines))
+    library = fake_library(tmp_path / "home")
+    with pytest.raises(UnknownCollection, match=r"q\.jsonl, “n1”: .*“north”.*--create-collection"):
+        check_collections(library.catalog, items, "q.jsonl")
+    create_collection(library.catalog, "north")
+    check_collections(library.catalog, items, "q.jsonl")
+    library.close()
+
+
+HARBOURS = {"north": "07:40", "south": "12:35"}
+
+
+def test_a_question_is_asked_of_its_collection_alone(tmp_path: Path) -> None:
+    FakeLLM.replies, FakeLLM.pause = [], 0.0
+    library = fake_library(tmp_path / "home")
+    for name, hour in HARBOURS.items():
+        create_collection(library.catalog, name)
+        add_text(library, "ferry.txt", f"The ferry leaves at {hour}.", name)
+    read_all(library)
+    asked = {"question": "When does the ferry leave?"}
+    lines = [
+        asked | {"id": name, "collection": name, "answers": [hour]}
+        for name, hour in HARBOURS.items()
+    ]
+    lines.append(asked | {"id": "given", "answers": [HARBOURS["south"]]})
+    items = read_questions(questions(tmp_path / "q.jsonl", lines))
+    every = {result.item.id: result for result in run(LocalSession(library), items, None)}
+    given = {result.item.id: result for result in run(LocalSession(library), items, ("south",))}
+    steps: list[None] = []
+    judged = judge_all(library, items, ("south",), lambda: steps.append(None))
+    library.close()
+    for results in (every, given):
+        for name, hour in HARBOURS.items():
+            assert [p["text"] for p in results[name].passages] == [f"The ferry leaves at {hour}."]
+            assert list(results[name].answer["collections"]) == [name]
+    assert len(every["given"].passages) == 2
+    assert len(given["given"].passages) == 1
+    assert list(given["given"].answer["collections"]) == ["south"]
+    assert [(one.answerable, one.right) for one in judged] == [(True, True)] * 3
+    assert len(steps) == 3
 
 
 @pytest.mark.parametrize(

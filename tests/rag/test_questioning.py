@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rag.catalog.collections import create_collection
 from rag.commands.questions import questions
-from rag.errors import Busy, NotFound, UsageError
-from rag.evaluation.questions import read_questions
+from rag.errors import Busy, NotFound, UnknownCollection, UsageError
+from rag.evaluation.questions import known_by, read_questions
 from rag.library import Library
 from rag.questioning import checks, filling
 from rag.questioning.checks import question_in, wrong_with
@@ -372,3 +373,33 @@ def test_approved_drafts_become_examples(library: Library, tmp_path: Path) -> No
         assert example.answer == f"{quote[:-1]} [{number}]."
         assert example.document == item.evidence[0].source
     assert not found[2].answerable
+
+
+def test_examples_are_searched_in_the_collection_that_a_question_names(
+    library: Library, tmp_path: Path
+) -> None:
+    file, examples = tmp_path / "questions.jsonl", tmp_path / "examples.jsonl"
+    create_collection(library.catalog, "empty")
+    row = {"question": ASKED[FERRY], "answers": ["240"]}
+    row |= {"evidence": [{"source": "0.txt", "quote": FERRY}]}
+    for collection, written in (("default", 1), ("empty", 0)):
+        file.write_text(json.dumps(row | {"collection": collection}), "utf-8")
+        done = run(library, "export", str(file), str(examples), "--json")
+        assert json.loads(done.stdout) == {"written": written, "left_out": 1 - written}
+    file.write_text(json.dumps(row | {"collection": "north"}), "utf-8")
+    done = run(library, "export", str(file), str(examples))
+    assert isinstance(done.exception, UnknownCollection)
+    assert "“north”" in str(done.exception)
+
+
+def test_a_draft_keeps_its_collection_and_is_shown_with_it(
+    library: Library, tmp_path: Path
+) -> None:
+    file = tmp_path / "drafts.jsonl"
+    row = {"question": "Who?", "answers": ["me"], "collection": "north", "approved": False}
+    file.write_text(json.dumps(row), "utf-8")
+    done = run(library, "approve", str(file), given="e\nWho is it?\n\ny\n")
+    assert "asked of the collection north" in done.output
+    (item,) = read_questions(file)
+    assert (item.question, item.collection) == ("Who is it?", "north")
+    assert item.id == known_by("Who is it?", collection="north") != known_by("Who is it?")

@@ -108,6 +108,14 @@ def test_a_report_shows_scores_and_what_failed_and_loads_nothing() -> None:
     # answers at .9 (right) and .6 (not): one bin is .1 off, the other .6
     assert "expected calibration error" in told
     assert "35.0 % off" in told
+    # were it exactly right: 2 x .9 x .1 of one and 2 x .6 x .4 of the other, on average .33
+    by_chance = re.search(
+        r"many answers would show ([0-9.]+) %, and at most ([0-9.]+) % in 95", told
+    )
+    assert by_chance is not None
+    assert float(by_chance[1]) == pytest.approx(33, abs=2)
+    # both are wrong in 4 of 100, and the surer one alone in 6: that is (.9 + .4) / 2 off
+    assert float(by_chance[2]) == pytest.approx(65, abs=0.1)
     assert "50.0 % of the unanswerable questions would be declined, and 50.0 %" in told
 
 
@@ -161,3 +169,14 @@ def test_what_is_no_earlier_run_is_refused_before_anything_is_asked(tmp_path: Pa
         read_rows(_file(tmp_path / "other.jsonl", other), items)
     with pytest.raises(UsageError, match="line 2 is not of an evaluation"):
         read_rows(_file(tmp_path / "broken.jsonl", to_row(RUN[0]), {"id": "a"}), items)
+
+
+def test_a_failed_question_says_which_collection_it_was_asked_of() -> None:
+    failed = RUN[1]
+    item = replace(failed.result.item, collection=f"north{HOSTILE}")
+    asked = replace(failed, result=replace(failed.result, item=item))
+    text = render("questions.jsonl", [RUN[0], asked], 0.5)
+    assert HOSTILE not in text
+    assert "north<img" in " ".join(_Page(text).said)
+    assert "asked of" not in render("questions.jsonl", RUN, 0.5)
+    assert to_row(asked)["collection"] == item.collection

@@ -43,7 +43,12 @@ _SOME_FAILED = 1
     metavar="FILE",
     help="Questions with answers, as `cloister evaluate` reads them (JSONL, CSV, TSV).",
 )
-@click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    help="Ask only this collection, where a question names none.",
+)
 @click.option("--split", help="Only the questions of this split (dev, test).")
 @click.option(
     "--limit", type=click.IntRange(1), help="So many questions, evenly spread over the file."

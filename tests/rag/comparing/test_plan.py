@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rag.catalog import Catalog
+from rag.catalog.collections import change_parameters, create_collection
 from rag.comparing.entries import choices, find_entries
 from rag.comparing.plan import make_plan, spread
 from rag.errors import UnknownCollection, UsageError
@@ -90,15 +91,20 @@ def test_its_name_changes_with_what_decides_its_answers(
     assert make_plan(settings, catalog, names, ITEMS, "renamed.jsonl").id == plan.id
     costly = replace(settings, cost_per_hour=3.0, server_port=1)
     assert make_plan(costly, catalog, names, ITEMS, "q.jsonl").id == plan.id
+    create_collection(catalog, "other")  # so that all are not one, with its parameters
+    own = [replace(ITEMS[0], collection="default")]
     others = [
         make_plan(settings, catalog, names[::-1], ITEMS, "q.jsonl"),
         make_plan(settings, catalog, names, [replace(ITEMS[0], answers=("x",))], "q.jsonl"),
         make_plan(replace(settings, llm_max_new_tokens=9), catalog, names, ITEMS, "q.jsonl"),
         make_plan(settings, catalog, names, ITEMS, "q.jsonl", ["default"]),
+        make_plan(settings, catalog, names, own, "q.jsonl"),
     ]
+    change_parameters(catalog, "default", {"temperature": 0.5})
+    others.append(make_plan(settings, catalog, names, own, "q.jsonl"))
     (settings.models_path / "one" / "config.json").write_text('{"called": "two"}')
     others.append(make_plan(settings, catalog, names, ITEMS, "q.jsonl"))
-    assert len({plan.id, *(other.id for other in others)}) == 6
+    assert len({plan.id, *(other.id for other in others)}) == 8
 
 
 @pytest.mark.parametrize(
@@ -133,6 +139,9 @@ def test_what_may_not_be_asked_is_refused_before_anything_is(
         make_plan(settings, catalog, ("one", "none"), ITEMS, "q.jsonl", ["absent"])
     with pytest.raises(UsageError, match="no questions"):
         make_plan(settings, catalog, ("one", "none"), [], "q.jsonl")
+    elsewhere = [replace(ITEMS[0], id="q7", collection="absent")]
+    with pytest.raises(UnknownCollection, match=r"q\.jsonl, “q7”.*“absent”"):
+        make_plan(settings, catalog, ("one", "none"), elsewhere, "q.jsonl")
 
 
 def test_some_questions_are_spread_over_all() -> None:

@@ -7,24 +7,28 @@ import shutil
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from rag.catalog.collections import change_parameters, create_collection
 from rag.catalog.documents import list_documents, remove
 from rag.catalog.schema import answers
 from rag.comparing import holding
 from rag.comparing.holding import Held, alone
 from rag.comparing.job import begin, do
-from rag.comparing.plan import make_plan
+from rag.comparing.plan import Plan, make_plan
 from rag.comparing.run import Step, Stopped
 from rag.comparing.store import open_ledger
 from rag.errors import ModelError
+from rag.evaluation.questions import Item
 from rag.generation import Generator, load_generator
 from rag.library import Library
 from rag.llm_room import Need
+from rag.records import Question
 from rag.settings import Settings
 from rag.testing import fake_library
 from tests.rag.comparing.scripted import (
@@ -253,6 +257,49 @@ def test_other_passages_mean_that_all_are_asked_anew(own_library: Library) -> No
     read_all(own_library)
     compare(own_library, loader, ("one", "two"), most=1)
     assert loader.log == ["load one", "close one", "load two", "close two"] * 2
+
+
+def test_a_question_of_a_collection_is_answered_from_it_alone(own_library: Library) -> None:
+    from tests.ingest.reading import add_text, read_all
+
+    create_collection(own_library.catalog, "north")
+    add_text(own_library, "north.txt", "The ferry Auk leaves at 06:00.", "north")
+    read_all(own_library)
+    change_parameters(own_library.catalog, "north", {"max_new_tokens": 77})
+    first, second = questions(2)
+    north = replace(first, collection="north", answers=("06:00",), evidence=())
+    loader, stop = Loader({"one": GOOD}), threading.Event()
+
+    def plan_of(*items: Item, given: tuple[str, ...] | None = ("default",)) -> Plan:
+        return make_plan(
+            own_library.settings, own_library.catalog, ("one", "none"), items, "q.jsonl", given
+        )
+
+    plan = plan_of(north, second)
+    used: list[tuple[tuple[str, ...] | None, Any]] = []
+    real = own_library.answerer.answer_again
+
+    def noted(question: Question, *rest: Any) -> Any:
+        used.append((question.collections, question.parameters.get("max_new_tokens")))
+        return real(question, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_library.answerer, "answer_again", noted)
+        result = do(
+            own_library, plan, begin(own_library, plan), alone(loader), lambda _: None, stop
+        )
+    _, of_north, of_second = loader.prompts["one"]
+    assert "06:00" in of_north
+    assert "07:40" not in of_north
+    assert "06:00" not in of_second
+    usual = own_library.settings.llm_max_new_tokens
+    assert used == [(("north",), 77), (("default",), usual)] * 2
+    assert list(result["collections"]) == ["north", "default"]
+    quotes = next(model for model in result["models"] if model["name"] == "none")
+    assert quotes["measures"]["answer_holds_gold"]["mean"] == 1.0
+    every = plan_of(north, second, given=None)
+    again = do(own_library, every, begin(own_library, every), alone(loader), lambda _: None, stop)
+    assert again["collections"] is None
 
 
 def test_questions_about_the_library_are_left_out_for_all(library: Library) -> None:
