@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rag.evaluation.metrics import holds_answer
 from rag.evaluation.questions import Item
@@ -14,7 +15,8 @@ from rag.library import Library
 class Judged:
     """A question's features and whether the documents answer it.
 
-    `right` says whether its best evidence holds a gold answer, None where that cannot be told.
+    `right` says whether the quote that answers it holds a gold answer, None where that cannot be
+    told.
     """
 
     features: Mapping[str, float]
@@ -33,8 +35,10 @@ def judge_all(
     `collections` (None: all) are for the questions that name none of their own. `tell` is called
     after each question. Raises as `Library.search`.
     """
+    from rag.answer_events import telling
     from rag.answerability import Judge
     from rag.condensing import condense
+    from rag.disagreeing import Versions
     from rag.evidence import TermWeights
 
     judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
@@ -44,11 +48,14 @@ def judge_all(
         passages = library.search(
             question, item.asked_of(collections), library.settings.retrieval_passages
         )
-        evidence = judge.evidence(question, passages)
+        find = partial(judge.evidence, question, asked=item.question)
+        evidence = find(passages)
         tell()
         if not evidence.spans:  # nothing is found, so nothing is judged
             continue
         known = bool(item.answers) or not item.answerable
-        right = holds_answer(evidence.spans[0].text, item.answers) if known else None
-        found.append(Judged(evidence.features, item.answerable, right))
+        # as an answer does, it follows the newest version
+        best = Versions(library.catalog, question, passages).newest(evidence, find).evidence
+        right = holds_answer(telling(best.spans)[0].text, item.answers) if known else None
+        found.append(Judged(best.features, item.answerable, right))
     return found

@@ -1,0 +1,59 @@
+"""What the judge is fitted on is what an answer would be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag.answerability import Evidence, Judge
+from rag.disagreeing import Versions
+from rag.evaluation.judged import judge_all
+from rag.evaluation.questions import item_of
+from rag.records import Question
+from rag.testing import FakeLLM, fake_library
+from tests.ingest.reading import add_text, read_all
+from tests.rag.test_disagreeing import LIMIT, NEW, OLD
+
+AFTER = {"question": "And until when?", "history": [{"question": LIMIT}], "answerable": False}
+
+
+def test_the_newest_version_s_sentence_is_right_or_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = fake_library(tmp_path)
+    for name, text in (("guide_2024.txt", OLD), ("guide_2025.txt", NEW)):
+        add_text(library, name, text)
+    read_all(library)
+    items = [
+        item_of({"question": LIMIT, "answers": [answer]}) for answer in ("120 euros", "145 euros")
+    ]
+    FakeLLM.replies = []
+    (answer,) = (e.data for e in library.ask(Question(LIMIT)) if e.name == "done")
+    assert "145 euros" in answer["text"]
+    found = judge_all(library, items, None, lambda: None)
+    assert [one.right for one in found] == [False, True]
+    # whichever version an answer would prefer
+    monkeypatch.setattr(Versions, "preferred", lambda self, span: self.others(span)[0].span)
+    assert [one.right for one in judge_all(library, items, None, lambda: None)] == [True, False]
+    library.close()
+
+
+def test_a_follow_up_is_judged_by_what_was_asked_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = fake_library(tmp_path)
+    add_text(library, "guide.txt", NEW)
+    read_all(library)
+    looked_for = []
+    evidence = Judge.evidence
+
+    def noted(judge: Judge, question: str, passages: Any, asked: str = "") -> Evidence:
+        looked_for.append((question, asked))
+        return evidence(judge, question, passages, asked)
+
+    monkeypatch.setattr(Judge, "evidence", noted)
+    judge_all(library, [item_of(AFTER)], None, lambda: None)
+    library.close()
+    assert set(looked_for) == {(f"{LIMIT} And until when?", "And until when?")}
