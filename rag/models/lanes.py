@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -36,7 +36,9 @@ class Lanes:
         self._threads = ThreadPoolExecutor(self.count, "lane")
         _start(self._threads, self.count)
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(
+        self, work: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
         """The results in the order of the items. What has not begun is dropped when it is closed.
 
         It ends, and raises what `work` raised, only when no thread works for it any more.
