@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from rag.errors import ModelError, UsageError
+
+# bfloat16 is taken where a product takes at most this share of float32's time, which is measured
+# in so many turns
+_PAYS, _TURNS = 0.8, 6
 
 
 def pick_device(wanted: str) -> str:
@@ -41,20 +46,33 @@ def pick_precision(wanted: str, device: str) -> Any:
 
 @lru_cache
 def _bfloat16_pays() -> bool:
-    """Multiply the same matrices both ways; emulated bfloat16 is several times slower."""
+    """Multiply the same matrices both ways; emulated bfloat16 is several times slower.
+
+    One thread's processor time is what counts, which other programs change little: on a busy
+    machine the precision, and with it the vectors, must be what they are on a quiet one.
+    """
+    from rag.models.lanes import Lanes
+
+    (pays,) = Lanes(1).map(lambda _: _bfloat16_share() < _PAYS, [None])
+    return pays
+
+
+def _bfloat16_share() -> float:
+    """The time of a product in bfloat16 to that in float32, each the best of turns, in a lane."""
     import torch
 
-    def seconds(dtype: torch.dtype) -> float:
-        left, right = torch.ones(256, 384, dtype=dtype), torch.ones(384, 1536, dtype=dtype)
-        left @ right
-        best = 1.0
-        for _ in range(5):
-            start = time.perf_counter()
+    sides = {
+        dtype: (torch.ones(256, 384, dtype=dtype), torch.ones(384, 1536, dtype=dtype))
+        for dtype in (torch.bfloat16, torch.float32)
+    }
+    best = dict.fromkeys(sides, math.inf)
+    for turn in range(_TURNS):
+        for dtype, (left, right) in sides.items():
+            start = time.thread_time()
             left @ right
-            best = min(best, time.perf_counter() - start)
-        return best
-
-    return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
+            spent = time.thread_time() - start
+            best[dtype] = min(best[dtype], spent) if turn else best[dtype]  # the first warms up
+    return best[torch.bfloat16] / max(best[torch.float32], 1e-9)
 
 
 def be_quiet() -> None:

@@ -22,6 +22,7 @@ class LocalEmbedding(BaseEmbedding):
 
     _model: Any = PrivateAttr()
     _lanes: Lanes = PrivateAttr()
+    _asked: Lanes = PrivateAttr()
 
     def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
         super().__init__(model_name=folder.name, embed_batch_size=batch)
@@ -40,6 +41,8 @@ class LocalEmbedding(BaseEmbedding):
             raise not_loaded("embedder", folder, error) from error
         self._model.eval()
         self._lanes = Lanes(lanes_for(place))
+        # a question does not wait for the texts of an ingest
+        self._asked = Lanes(lanes_for(place))
 
     @property
     def lanes(self) -> Lanes:
@@ -63,10 +66,15 @@ class LocalEmbedding(BaseEmbedding):
     def query_vector(self, query: str) -> NDArray[np.float32]:
         """The vector of a question, shape (dimensions,), as sentence-transformers gives it.
 
-        The steps of its `encode_query`, to the same bits, without what that does for many texts
-        at once: on a processor that, LlamaIndex's events and a list of floats cost about a
-        seventh of the network.
+        The steps of its `encode_query`, on one core to the same bits, without what that does for
+        many texts at once: on a processor that, LlamaIndex's events and a list of floats cost about
+        a seventh of the network. A question is too short for two cores, which on a busy machine
+        wait for one another.
         """
+        (vector,) = self._asked.map(self._query_vector, [query])
+        return vector
+
+    def _query_vector(self, query: str) -> NDArray[np.float32]:
         import torch
 
         model = self._model
@@ -92,11 +100,16 @@ class LocalEmbedding(BaseEmbedding):
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
 
+    def text_vectors(self, texts: list[str]) -> NDArray[np.float32]:
+        """The vectors of texts, shape (texts, dimensions), which are computed as one batch."""
+        return self._encoded(texts, len(texts))
+
     def _encode(self, texts: list[str]) -> list[list[float]]:
-        vectors: list[list[float]] = self._model.encode_document(
-            texts,
-            batch_size=self.embed_batch_size,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-        ).tolist()
+        vectors: list[list[float]] = self._encoded(texts, self.embed_batch_size).tolist()
+        return vectors
+
+    def _encoded(self, texts: list[str], batch: int) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self._model.encode_document(
+            texts, batch_size=batch, normalize_embeddings=True, show_progress_bar=False
+        )
         return vectors

@@ -8,7 +8,7 @@ programs compute too, since no core waits for another.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -33,7 +33,9 @@ class Lanes:
         self._process = os.getpid()
         self._threads = ThreadPoolExecutor(self.count, "lane", on_cores, (1,))
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(
+        self, work: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
         """The results in the order of the items. What has not begun is dropped when it is closed.
 
         It ends, and raises what `work` raised, only when no thread works for it any more.

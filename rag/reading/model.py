@@ -19,6 +19,9 @@ WEIGHTS = Path(__file__).with_name("reader.safetensors")
 # question and context together, in word pieces
 MAX_TOKENS = 384
 LONGEST_SPAN = 24
+# the tokens of a span after its first, and logits of ends behind the last token
+_LENGTHS = np.arange(LONGEST_SPAN)
+_BEYOND = np.full(LONGEST_SPAN - 1, -np.inf, dtype=np.float32)
 
 
 class ReaderNetwork(nn.Module):
@@ -81,18 +84,20 @@ def best_span(
     end: NDArray[np.float32],
     offsets: NDArray[np.int64],
     inside: NDArray[np.bool_],
+    null: float,
 ) -> Reading:
-    """The span of context tokens with the largest sum of logits, at most LONGEST_SPAN tokens."""
-    null = float(start[0] + end[0])
-    positions = np.flatnonzero(inside)
-    if not len(positions):
+    """The span of a context's tokens with the largest sum of logits, at most LONGEST_SPAN tokens.
+
+    Only tokens that are `inside` count; `null` is the logit of “no answer here”.
+    """
+    places = np.flatnonzero(inside)
+    if not len(places):
         return Reading(0, 0, -20.0)
-    sums = start[positions][:, None] + end[positions][None, :]
-    length = positions[None, :] - positions[:, None]
-    sums = np.where((length >= 0) & (length < LONGEST_SPAN), sums, -np.inf)
-    first, last = np.unravel_index(int(np.argmax(sums)), sums.shape)
+    ends = np.append(end[places], _BEYOND)
+    sums = start[places][:, None] + ends[np.arange(len(places))[:, None] + _LENGTHS]
+    first, longer = np.unravel_index(int(np.argmax(sums)), sums.shape)
     return Reading(
-        int(offsets[positions[first]][0]),
-        int(offsets[positions[last]][1]),
-        float(sums[first, last]) - null,
+        int(offsets[places[first]][0]),
+        int(offsets[places[first + longer]][1]),
+        float(sums[first, longer]) - null,
     )

@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rag.models.batching import by_length
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 from rag.models.lanes import Lanes, lanes_for
-from rag.reading.model import MAX_TOKENS, WEIGHTS, ReaderNetwork, Reading, best_span
+from rag.reading.encoding import assemble
+from rag.reading.model import WEIGHTS, ReaderNetwork, Reading, best_span
+from rag.reading.pairs import Pair, Pairing
 
-# contexts read at once: short ones together, so that little is padding
-_BATCH = 8
+# tokens that are read at once, padding included: docs/benchmarks.md
+_TOKENS = 2048
 _KEPT = 512
+
+Logits = NDArray[np.float32]
 
 
 class Page:
-    """One context with its logits; `within` finds the best span of a part of it."""
+    """One context with the logits of its tokens; `within` finds the best span of a part of it."""
 
-    def __init__(
-        self,
-        start: NDArray[np.float32],
-        end: NDArray[np.float32],
-        offsets: NDArray[np.int64],
-        inside: NDArray[np.bool_],
-    ) -> None:
+    def __init__(self, start: Logits, end: Logits, offsets: NDArray[np.int64], null: float) -> None:
         self._start = start
         self._end = end
         self._offsets = offsets
-        self._inside = inside
+        self._null = null
 
     def within(self, start: int, end: int) -> Reading:
         """The best span of `context[start:end]`."""
-        part = self._inside & (self._offsets[:, 0] >= start) & (self._offsets[:, 1] <= end)
-        return best_span(self._start, self._end, self._offsets, part)
+        part = (self._offsets[:, 0] >= start) & (self._offsets[:, 1] <= end)
+        return best_span(self._start, self._end, self._offsets, part, self._null)
 
 
 class Reader:
@@ -49,14 +46,13 @@ class Reader:
 
     def __init__(self, base: Path, device: str, precision: str, weights: Path = WEIGHTS) -> None:
         from safetensors.torch import load_file
-        from transformers import AutoTokenizer
 
         place = pick_device(device)
         be_quiet()
         try:
             network = ReaderNetwork(base)
             network.load_state_dict(load_file(weights), strict=False)
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+            self._pairing = Pairing(base)
         except (OSError, ValueError, RuntimeError) as error:
             raise not_loaded("reader", weights, error) from error
         self._device = place
@@ -73,11 +69,10 @@ class Reader:
         wanted = [(question, context) for context in contexts]
         with self._lock:
             pages = {key: self._kept[key] for key in wanted if key in self._kept}
-        fresh = sorted({key for key in wanted if key not in pages}, key=lambda key: len(key[1]))
-        texts = [context for _, context in fresh]
-        parts = [texts[at : at + _BATCH] for at in range(0, len(texts), _BATCH)]
-        read = self._lanes.map(partial(self._read, question), parts)
-        pages |= zip(fresh, chain.from_iterable(read), strict=True)
+        fresh = [key for key in dict.fromkeys(wanted) if key not in pages]
+        if fresh:
+            read = self._read(question, [context for _, context in fresh])
+            pages |= zip(fresh, read, strict=True)
         with self._lock:
             for key in wanted:
                 self._kept[key] = pages[key]
@@ -86,39 +81,28 @@ class Reader:
                 self._kept.popitem(last=False)
         return [pages[key] for key in wanted]
 
-    @torch.inference_mode()
     def _read(self, question: str, contexts: Sequence[str]) -> list[Page]:
-        batch = self._tokenizer(
-            [self._cut(question)] * len(contexts),
-            list(contexts),
-            truncation="only_second",
-            max_length=MAX_TOKENS,
-            padding=True,
-            return_offsets_mapping=True,
-            return_tensors="pt",
-        )
-        inputs = {
-            name: batch[name].to(self._device)
-            for name in ("input_ids", "attention_mask", "token_type_ids")
-        }
-        start, end = (logits.cpu().numpy() for logits in self._network(inputs))
-        return [
-            Page(
-                start[row],
-                end[row],
-                batch["offset_mapping"][row].numpy(),
-                np.array([part == 1 for part in batch.sequence_ids(row)]),
-            )
-            for row in range(len(contexts))
-        ]
+        pairs = self._pairing.pairs(question, contexts)
+        places = by_length([len(pair) for pair in pairs], _TOKENS, self._lanes.count)
+        batches = [[pairs[place] for place in batch] for batch in places]
+        pages: dict[int, Page] = {}
+        with contextlib.closing(self._lanes.map(self._logits, batches)) as computed:
+            for batch, (start, end) in zip(places, computed, strict=True):
+                for row, place in enumerate(batch):
+                    pages[place] = _page(pairs[place], start[row], end[row])
+        return [pages[place] for place in range(len(contexts))]
 
-    def _cut(self, question: str) -> str:
-        """A question's beginning, where it would leave no room for a context."""
-        spans = self._tokenizer(
-            question,
-            add_special_tokens=False,
-            truncation=True,
-            max_length=MAX_TOKENS // 2,
-            return_offsets_mapping=True,
-        )["offset_mapping"]
-        return question[: spans[-1][1]] if spans else ""
+    @torch.inference_mode()
+    def _logits(self, pairs: Sequence[Pair]) -> tuple[Logits, Logits]:
+        """Logits of shape (pairs, tokens), of starts and of ends."""
+        inputs = assemble([pair.tokens for pair in pairs]).inputs
+        on_device = {name: values.to(self._device) for name, values in inputs.items()}
+        start, end = (logits.cpu().numpy() for logits in self._network(on_device))
+        return start, end
+
+
+def _page(pair: Pair, start: Logits, end: Logits) -> Page:
+    """The page of a pair from the logits of all its tokens; the first stands for “no answer”."""
+    first = pair.tokens.second
+    part = slice(first, first + len(pair.offsets))
+    return Page(start[part], end[part], pair.offsets, float(start[0] + end[0]))

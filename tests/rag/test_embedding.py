@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from rag.embedding import Embedder, load_embedder
 from rag.errors import ModelError
+from rag.models.lanes import Lanes
 from rag.settings import Settings
+from rag.testing import FakeEmbedding
+from rag.tokens import guessed_offsets
 
 
 @pytest.fixture(scope="module", params=["fake", "real"])
@@ -38,21 +46,84 @@ def test_a_query_is_near_its_text(embedder: Embedder) -> None:
     assert int(np.argmax(embedder.texts(TEXTS) @ query)) in (0, 3)
 
 
+def on_one_core(work: Callable[[], Any]) -> Any:
+    """What a work gives on one core: on several the last bits depend on their number."""
+    (result,) = Lanes(1).map(lambda _: work(), [None])
+    return result
+
+
 def test_a_question_has_the_vector_that_sentence_transformers_gives(models_path: Path) -> None:
     from rag.models.embedder import LocalEmbedding
 
     model = LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", "float32", 8)
+
+    def whole(**more: Any) -> list[float]:
+        given: Any = {"normalize_embeddings": True, **more}
+        found: list[float] = on_one_core(
+            lambda: model._model.encode_query(["unused leave"], **given)
+        )[0].tolist()
+        return found
+
     for prompts in ({}, {"query": "Find: "}):
         model._model.prompts = prompts
-        whole = model._model.encode_query(["unused leave"], normalize_embeddings=True)
-        assert model.get_query_embedding("unused leave") == whole[0].tolist()
-        assert model.query_vector("unused leave").tolist() == whole[0].tolist()
-    assert whole[0] @ model._model.encode_query("unused leave", prompt="") < 0.99
+        assert model.get_query_embedding("unused leave") == whole()
+        assert model.query_vector("unused leave").tolist() == whole()
+    assert np.array(whole()) @ np.array(whole(prompt="")) < 0.99
     model._model.prompts, model._model.default_prompt_name = {"any": "Read: "}, "any"
     model._model.truncate_dim = 100
-    cut = model._model.encode_query(["unused leave"], normalize_embeddings=True)
-    assert model.query_vector("unused leave").tolist() == cut[0].tolist()
-    assert cut.shape == (1, 100)
+    assert model.query_vector("unused leave").tolist() == whole()
+    assert len(whole()) == 100
+
+
+def test_texts_have_the_vectors_that_sentence_transformers_gives(models_path: Path) -> None:
+    from rag.models.embedder import LocalEmbedding
+
+    model = LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", "float32", 2)
+    for prompts in ({}, {"document": "Text: "}):
+        model._model.prompts = prompts
+        whole = on_one_core(lambda: model._model.encode_document(TEXTS, normalize_embeddings=True))
+        assert on_one_core(lambda: model.text_vectors(TEXTS)).tolist() == whole.tolist()
+        twos = on_one_core(lambda: [model.text_vectors(part) for part in (TEXTS[:2], TEXTS[2:])])
+        made = on_one_core(lambda: model.get_text_embedding_batch(TEXTS))
+        assert made == np.concatenate(twos).tolist()
+
+
+def test_a_question_is_computed_on_one_core_and_waits_for_no_texts(models_path: Path) -> None:
+    from rag.models.embedder import LocalEmbedding
+
+    model = LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", "float32", 8)
+    free, threads = threading.Event(), []
+    forward = model._model.forward
+
+    def noted(*given: Any, **named: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return forward(*given, **named)
+
+    model._model.forward = noted
+    waiting = [model.lanes.map(lambda _: free.wait(60), range(8))]
+    ingest = threading.Thread(target=lambda: list(waiting[0]))
+    ingest.start()
+    try:
+        assert model.query_vector("unused leave").shape == (384,)
+        assert ingest.is_alive()
+    finally:
+        free.set()
+        ingest.join()
+    assert threads == [1]
+
+
+def test_more_of_short_texts_are_embedded_at_once() -> None:
+    batches: list[list[str]] = []
+
+    def told(texts: list[str]) -> NDArray[np.float32]:
+        batches.append(texts)
+        return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
+
+    embedder = Embedder(FakeEmbedding(), "", 2, guessed_offsets, told=told)
+    texts = ["x" * length for length in (700, 30, 500, 20, 400, 30)]
+    vectors = embedder.texts(texts)
+    assert [[len(text) for text in batch] for batch in batches] == [[700], [500, 400], [30, 30, 20]]
+    assert vectors[:, 0] / vectors[:, 1] == pytest.approx([len(text) for text in texts])
 
 
 def test_no_texts_give_no_vectors(embedder: Embedder) -> None:

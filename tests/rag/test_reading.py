@@ -7,6 +7,7 @@ import json
 import random
 from argparse import Namespace
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -36,9 +37,10 @@ from rag.reading.examples import (
 )
 from rag.reading.gather import own_groups, public_groups
 from rag.reading.gathered import read_examples, write_examples
-from rag.reading.model import ReaderNetwork
+from rag.reading.model import LONGEST_SPAN, MAX_TOKENS, ReaderNetwork, best_span
 from rag.reading.near_misses import cut_passages, near_misses
 from rag.reading.nearest import by_vectors, by_words
+from rag.reading.pairs import Pairing
 from rag.reading.reader import Page, Reader
 from rag.reading.train import Computing, Stage, evaluate, held_out, main, stages_of, train
 
@@ -107,6 +109,58 @@ def test_the_same_is_not_read_twice_and_batches_do_not_mix(
     together = [page.within(0, len(c)).score for page, c in zip(pages, contexts, strict=False)]
     assert together == pytest.approx([score for _, score in alone], abs=0.5)
     assert reader.read("On which floor is room 7?", []) == []
+
+
+def test_contexts_are_read_on_one_core_each(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    original = reader._logits
+
+    def noted(pairs: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return original(pairs)
+
+    monkeypatch.setattr(reader, "_logits", noted)
+    reader._kept.clear()
+    reader.read("Who?", [f"{n} {TEA}" for n in range(12)])
+    assert set(threads) == {1}
+    assert len(threads) % reader._lanes.count == 0
+
+
+def test_questions_asked_at_once_are_read_as_one_alone(reader: Reader) -> None:
+    contexts = [TABLE, TOOLS, TEA + " It is blue." * 120 + " Room 7 is on floor 3."]
+    asked = [f"{'Please tell me: ' * (n % 4)}On which floor is room {n}?" for n in range(24)]
+    reader._kept.clear()
+    alone = [
+        [p.within(0, len(c)) for p, c in zip(reader.read(q, contexts), contexts, strict=True)]
+        for q in asked
+    ]
+    for _ in range(3):
+        reader._kept.clear()
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(lambda q: reader.read(q, contexts), asked))
+        assert [
+            [p.within(0, len(c)) for p, c in zip(pages, contexts, strict=True)]
+            for pages in together
+        ] == alone
+
+
+def test_the_best_span_is_that_of_all_that_are_allowed() -> None:
+    rng = np.random.default_rng(1)
+    for length in (1, 5, 60):
+        start, end = rng.normal(size=(2, length)).astype(np.float32)
+        offsets = np.array([[3 * n, 3 * n + 2] for n in range(length)])
+        first, last = length // 5, length - 1 - length // 5
+        inside = (np.arange(length) >= first) & (np.arange(length) <= last)
+        found = best_span(start, end, offsets, inside, 0.5)
+        spans = [
+            (float(start[i] + end[j]) - 0.5, 3 * i, 3 * j + 2)
+            for i in range(first, last + 1)
+            for j in range(i, min(last + 1, i + LONGEST_SPAN))
+        ]
+        assert (found.score, found.start, found.end) == max(spans)
+    assert best_span(start, end, offsets, np.zeros(length, dtype=bool), 0.5).score < -10
 
 
 @pytest.mark.parametrize("question", ["Who is it? " * 200, "这是什么时候的事情" * 220, "1 " * 1000])
@@ -368,6 +422,27 @@ def test_examples_are_encoded_alike_by_one_process_and_by_two(tiny: Path) -> Non
     assert text[first.start : first.end + 1] == ["b"]
     assert text[first.second] == "it"[0]
     assert (last.start, last.end) == (0, 0)  # its answer is beyond what is read
+
+
+def test_what_is_asked_is_cut_into_tokens_as_what_was_learned_from(tiny: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    contexts = ["a b", "", "it is\nof a  töwn ", "b " * 500]
+    for question in ("who is it", "", "who " * 60):
+        examples = [Example(question, context) for context in contexts]
+        for pair, learned, context in zip(
+            Pairing(tiny).pairs(question, contexts),
+            encode_all(tokenizer, examples),
+            contexts,
+            strict=True,
+        ):
+            assert pair.tokens.ids.tolist() == learned.ids.tolist()
+            wanted = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)
+            kept = len(pair.offsets)
+            assert [tuple(row) for row in pair.offsets] == wanted["offset_mapping"][:kept]
+            assert pair.tokens.second == learned.second
+    long = Pairing(tiny).pairs("who " * 300, contexts)[3]
+    assert len(long) == MAX_TOKENS
+    assert len(long.offsets) == MAX_TOKENS // 2 - 3
 
 
 def test_a_batch_is_padded_and_knows_where_contexts_begin(tiny: Path) -> None:
