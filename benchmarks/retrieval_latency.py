@@ -183,12 +183,13 @@ def _compare(
 
 def _stages(name: str, library: Library, texts: Sequence[str]) -> list[Figure]:
     """The parts of a search, each by itself."""
-    from rag.catalog.passages import live_passages
+    from rag.catalog.passages import live_candidates
     from rag.twins import distinct, with_similar
     from rag.widening import widened
 
     settings, catalog, indexes = library.settings, library.catalog, library.indexes
     wanted, around, limit = settings.retrieval_candidates, settings.retrieval_around, 10
+    by = library.embedder.fingerprint
     seconds: dict[str, list[float]] = {}
 
     def stage(part: str, work: Callable[[], Any]) -> Any:
@@ -203,7 +204,13 @@ def _stages(name: str, library: Library, texts: Sequence[str]) -> list[Figure]:
         best = stage("best words", lambda t=text: indexes.words.query(t, wanted))
         both = itertools.chain.from_iterable(itertools.zip_longest(near, best))
         names = list(dict.fromkeys(one[0] for one in both if one))
-        live = stage("what of it is live", lambda n=names: live_passages(catalog, n))
+        live, _ = stage(
+            "what of it is live, and its vectors",
+            lambda n=names, v=vector: live_candidates(catalog, n, by, len(v)),
+        )
+        worded = {one for one, _ in best}
+        others = [one for one in names if one not in worded]
+        stage("words of the nearest", lambda t=text, o=others: indexes.words.scores(t, o))
         ordered = [live[one] for one in names if one in live]
         passages = stage("same texts once", lambda o=ordered: distinct(o))
         stage("text around", lambda p=passages: widened(catalog, p, around, limit))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rag.catalog import Catalog
-from rag.catalog.passages import chunk_vectors, live_chunks, live_passages, live_size
+from rag.catalog.passages import live_candidates, live_chunks, live_size
 from rag.embedding import Embedder, Vectors
 from rag.errors import StorageError
 from rag.indexes import Indexes
@@ -24,6 +24,16 @@ log = logging.getLogger("cloister.library")
 # up to this many allowed chunks an exact search beats the index (and a metadata filter)
 EXACT_LIMIT = 5_000
 _Ranked = list[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What each half finds, best first, and the passages and vectors of that by chunk."""
+
+    dense: _Ranked
+    lexical: _Ranked
+    passages: Mapping[str, Passage]
+    vectors: Mapping[str, Vectors]
 
 
 class Retriever:
@@ -61,16 +71,16 @@ class Retriever:
         """
         wanted = max(limit, self._settings.retrieval_candidates)
         vector = self._embedder.query(query)
-        dense, lexical, found = self._candidates(query, vector, wanted, collections, filters)
-        similarity = self._similarities(vector, dense, found)
-        matches = dict(lexical)
-        others = [name for name in found if name not in matches]
+        found = self._candidates(query, vector, wanted, collections, filters)
+        similarity = _similarities(vector, found)
+        matches = dict(found.lexical)
+        others = [name for name in found.passages if name not in matches]
         matches |= self._indexes.words.scores(query, others)
         fused = fuse(similarity, matches, self._settings.retrieval_dense_weight)
-        dense_rank = {name: rank for rank, (name, _) in enumerate(dense, 1)}
-        lexical_rank = {name: rank for rank, (name, _) in enumerate(lexical, 1)}
-        firsts = [half[0][0] for half in (dense, lexical) if half]
-        passages = distinct([found[name] for name in ranked(fused, firsts, limit)])
+        dense_rank = {name: rank for rank, (name, _) in enumerate(found.dense, 1)}
+        lexical_rank = {name: rank for rank, (name, _) in enumerate(found.lexical, 1)}
+        firsts = [half[0][0] for half in (found.dense, found.lexical) if half]
+        passages = distinct([found.passages[name] for name in ranked(fused, firsts, limit)])
         around, most = self._settings.retrieval_around, max(limit, self._settings.retrieval_rerank)
         scored = [
             replace(
@@ -85,7 +95,10 @@ class Retriever:
         best = self._reranker.order(query, scored)[:limit]
         chunks = {passage.chunk_id: passage for passage in passages}
         twins = with_similar([chunks[passage.chunk_id] for passage in best], passages)
-        return [replace(p, twins=q.twins) for p, q in zip(best, twins, strict=True)]
+        return [
+            passage if passage.twins is other.twins else replace(passage, twins=other.twins)
+            for passage, other in zip(best, twins, strict=True)
+        ]
 
     def _candidates(
         self,
@@ -94,13 +107,13 @@ class Retriever:
         wanted: int,
         collections: Sequence[str] | None,
         filters: Filters,
-    ) -> tuple[_Ranked, _Ranked, Mapping[str, Passage]]:
-        """What each half finds that is live and allowed, and those passages by id."""
+    ) -> _Found:
+        """What each half finds that is live and allowed."""
         asked = collections is not None or filters.given
         if asked and live_size(self._catalog, collections, filters) <= EXACT_LIMIT:
             ids, dense = self._exact(vector, wanted, collections, filters)
             lexical = self._indexes.words.query(query, wanted, ids)
-            return self._counted(dense, lexical, wanted, collections, filters)
+            return self._counted(vector, dense, lexical, wanted, collections, filters)
         # Chunks of documents that changed or went stay in the indexes until they are swept, so an
         # index is asked for more until enough of what it finds counts.
         words = self._indexes.words
@@ -109,38 +122,32 @@ class Retriever:
             dense, held = self._nearest(vector, n)
             size = max(size, held)
             lexical = words.query(query, n)
-            live = self._counted(dense, lexical, wanted, collections, filters)
-            short = (len(dense) == n and len(live[0]) < wanted) or (
-                len(lexical) == n and len(live[1]) < wanted
+            live = self._counted(vector, dense, lexical, wanted, collections, filters)
+            short = (len(dense) == n and len(live.dense) < wanted) or (
+                len(lexical) == n and len(live.lexical) < wanted
             )
             if n >= size or not short:
                 return live
             n = min(size, n * 4)
 
-    def _similarities(
-        self, vector: Vectors, dense: _Ranked, found: Mapping[str, Passage]
-    ) -> dict[str, float]:
-        """The cosine of each passage, also of those that the dense half did not find; 0 unknown."""
-        near = {name: score for name, score in dense if name in found}
-        others = [name for name in found if name not in near]
-        ids, matrix = chunk_vectors(self._catalog, others, self._embedder.fingerprint, len(vector))
-        near |= dict.fromkeys(others, 0.0)
-        return near | {name: float(row @ vector) for name, row in zip(ids, matrix, strict=True)}
-
     def _counted(
         self,
+        vector: Vectors,
         dense: _Ranked,
         lexical: _Ranked,
         wanted: int,
         collections: Sequence[str] | None,
         filters: Filters,
-    ) -> tuple[_Ranked, _Ranked, Mapping[str, Passage]]:
-        """The first `wanted` of each half that are live and allowed, and those passages."""
+    ) -> _Found:
+        """The first `wanted` of each half that are live and allowed."""
         ids = {name for name, _ in (*dense, *lexical)}
-        found = live_passages(self._catalog, ids, collections, filters)
-        halves = [[pair for pair in half if pair[0] in found][:wanted] for half in (dense, lexical)]
-        named = {name for half in halves for name, _ in half}
-        return halves[0], halves[1], {name: found[name] for name in sorted(named)}
+        by, size = self._embedder.fingerprint, len(vector)
+        live, vectors = live_candidates(self._catalog, ids, by, size, collections, filters)
+        dense, lexical = (
+            [pair for pair in half if pair[0] in live][:wanted] for half in (dense, lexical)
+        )
+        named = {name for name, _ in (*dense, *lexical)}
+        return _Found(dense, lexical, {name: live[name] for name in sorted(named)}, vectors)
 
     def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:
         """What the index finds, and of how many; nothing where it cannot be read just now."""
@@ -163,6 +170,18 @@ class Retriever:
         similarity = matrix @ vector
         best = np.argsort(-similarity, kind="stable")[:wanted]
         return allowed, [(ids[i], float(similarity[i])) for i in best]
+
+
+def _similarities(vector: Vectors, found: _Found) -> dict[str, float]:
+    """The cosine of each passage, also of those that the dense half did not find; 0 unknown."""
+    near = dict(found.dense)
+    vectors = found.vectors
+    others = {
+        name: float(vectors[name] @ vector) if name in vectors else 0.0
+        for name in found.passages
+        if name not in near
+    }
+    return near | others
 
 
 def ranked(fused: Mapping[str, float], firsts: Sequence[str], most: int) -> list[str]:

@@ -94,6 +94,8 @@ def _with_similar(
         least = SIMILAR_NAMESAKES if _names(passage) & _names(other) else SIMILAR
         if alike >= max(least, found.get(other.document_id, (0.0,))[0]):
             found[other.document_id] = (alike, twin(passage, other, "similar"))
+    if not found:
+        return passage
     ranked = sorted(found.values(), key=lambda pair: -pair[0])
     return replace(passage, twins=(*passage.twins, *(one for _, one in ranked)))
 

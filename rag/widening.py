@@ -74,6 +74,15 @@ class _Neighbour:
     context: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Wide:
+    """A passage that is to reach from `start` to `end` of its page."""
+
+    passage: Passage
+    start: int
+    end: int
+
+
 def widened(
     catalog: Catalog, passages: Sequence[Passage], characters: int, most: int
 ) -> list[Passage]:
@@ -84,7 +93,7 @@ def widened(
     """
     if characters <= 0:
         return list(passages[:most])
-    kept: list[Passage] = []
+    kept: list[_Wide] = []
     with catalog.read() as connection:
         # mostly the first few are enough, and the others' neighbours need not be read
         for some in batched(passages, max(1, most)):
@@ -95,15 +104,15 @@ def widened(
                 if len(kept) == most:
                     break
                 if not any(_holds(better, passage) for better in kept):
-                    start, end = _span(passage, near.get(passage.chunk_id, ()), characters)
-                    kept.append(replace(passage, start=start, end=end))
-        return _with_text(connection, kept, passages)
+                    span = _span(passage, near.get(passage.chunk_id, ()), characters)
+                    kept.append(_Wide(passage, *span))
+        return _with_text(connection, kept)
 
 
-def _holds(better: Passage, passage: Passage) -> bool:
+def _holds(better: _Wide, passage: Passage) -> bool:
     return (
-        better.document_id == passage.document_id
-        and better.page == passage.page
+        better.passage.document_id == passage.document_id
+        and better.passage.page == passage.page
         and better.start <= passage.start
         and passage.end <= better.end
     )
@@ -161,36 +170,36 @@ def _neighbours(
 ) -> Mapping[str, list[_Neighbour]]:
     """The chunks before and after each of these that begin or end within so many characters."""
     found: dict[str, list[_Neighbour]] = {}
-    for row in connection.execute(_NEIGHBOURS, {"ids": json.dumps(ids), "characters": characters}):
-        near = _Neighbour(row.step, row.start, row.end, row.text, row.context)
-        found.setdefault(row.id, []).append(near)
+    asked = {"ids": json.dumps(ids), "characters": characters}
+    for chunk_id, *near in connection.execute(_NEIGHBOURS, asked):
+        found.setdefault(chunk_id, []).append(_Neighbour(*near))
     return found
 
 
-def _with_text(
-    connection: Connection, passages: Sequence[Passage], before: Sequence[Passage]
-) -> list[Passage]:
+def _with_text(connection: Connection, kept: Sequence[_Wide]) -> list[Passage]:
     """The passages with the text of their new spans; one whose page went meanwhile as it was."""
-    by_page: dict[tuple[str, int], list[Passage]] = {}
-    for passage in passages:
-        if passage.end - passage.start > len(passage.text):
-            by_page.setdefault((passage.document_id, passage.page), []).append(passage)
+    by_page: dict[tuple[str, int], list[_Wide]] = {}
+    for wide in kept:
+        passage = wide.passage
+        if wide.end - wide.start > len(passage.text):
+            by_page.setdefault((passage.document_id, passage.page), []).append(wide)
     read = {passage.chunk_id: passage for passage in _read(connection, list(by_page.values()))}
-    unchanged = {passage.chunk_id: passage for passage in before}
-    return [read.get(passage.chunk_id, unchanged[passage.chunk_id]) for passage in passages]
+    return [read.get(wide.passage.chunk_id, wide.passage) for wide in kept]
 
 
-def _read(connection: Connection, pages_: Sequence[Sequence[Passage]]) -> Iterator[Passage]:
+def _read(connection: Connection, pages_: Sequence[Sequence[_Wide]]) -> Iterator[Passage]:
     """Passages, those of one page together, with their text.
 
     Each page is looked at once, and no more of it is taken than is needed: it may be all of a huge
     file.
     """
     looks = []
-    for wider in pages_:
-        first = min(passage.start for passage in wider)
-        looks.append((wider[0].chunk_id, first, max(passage.end for passage in wider) - first))
+    for together in pages_:
+        first = min(wide.start for wide in together)
+        last = max(wide.end for wide in together)
+        looks.append((together[0].passage.chunk_id, first, last - first))
     for number, text in connection.execute(_TEXTS, {"looks": json.dumps(looks)}) if looks else ():
         first = looks[number][1]
-        for passage in pages_[number]:
-            yield replace(passage, text=text[passage.start - first : passage.end - first])
+        for wide in pages_[number]:
+            own = text[wide.start - first : wide.end - first]
+            yield replace(wide.passage, start=wide.start, end=wide.end, text=own)

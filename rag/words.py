@@ -24,6 +24,8 @@ _LONGEST_QUERY = 200
 # languages whose stems are indexed; scripts without spaces need none
 _OTHERS = sorted({*SNOWBALL, *CUT} - {"en"})
 _BATCH = 1000
+# up to so many ids are looked up one by one sooner than all of the index's are gone through
+_FEW = 1000
 # articles, pronouns, prepositions, auxiliaries and question words (“may” is also a month)
 _FUNCTION_WORDS = (
     "a an the this that these those i me my we us our you your he him his she her it its they "
@@ -172,13 +174,19 @@ class WordIndex:
             return []
         query = tantivy.Query.boolean_query(clauses)
         if among is not None:
-            within = tantivy.Query.term_set_query(self._schema, _ID, list(among))
-            unscored = tantivy.Query.const_score_query(within, 0.0)
+            unscored = tantivy.Query.const_score_query(self._one_of(among), 0.0)
             query = tantivy.Query.boolean_query(
                 [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
             )
         hits = searcher.search(query, n, count=False).hits
         return [(searcher.doc(address)[_ID][0], float(score)) for score, address in hits]
+
+    def _one_of(self, ids: Sequence[str]) -> tantivy.Query:
+        """What has one of these ids."""
+        if len(ids) > _FEW:
+            return tantivy.Query.term_set_query(self._schema, _ID, list(ids))
+        each = (tantivy.Query.term_query(self._schema, _ID, name) for name in ids)
+        return tantivy.Query.boolean_query([(tantivy.Occur.Should, one) for one in each])
 
     def scores(self, text: str, ids: Sequence[str]) -> dict[str, float]:
         """The BM25 score of each of these ids for a text, as `query` would give it; 0 for none."""

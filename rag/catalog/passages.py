@@ -42,10 +42,10 @@ _LIVE_AMONG = _LIVE.where(among_ids()).order_by(documents.c.created_at)
 # a recipe ends with the fingerprint of its embedder
 _BY = bindparam("embedder", type_=String)
 _EMBEDDED = func.substr(contents.c.recipe, -func.length(_BY)) == _BY
-_VECTORS: Select[Any] = select(chunks.c.id, chunks.c.vector).join(
+_CANDIDATES = _LIVE_AMONG.add_columns(chunks.c.vector, _EMBEDDED.label("embedded"))
+_VECTORS: Select[Any] = select(chunks.c.id, chunks.c.vector, _EMBEDDED).join(
     contents, contents.c.key == chunks.c.content_key
 )
-_VECTORS_AMONG = _VECTORS.where(_EMBEDDED, among_ids(), func.length(chunks.c.vector) > 0)
 
 
 def live_passages(
@@ -59,20 +59,28 @@ def live_passages(
     Where several documents hold the same bytes the one that came first is named, and the others
     are its twins. Raises UnknownCollection and NotFound, as all here do.
     """
-    found: dict[str, Passage] = {}
-    with catalog.read() as connection:
-        # looked at last: else SQLite goes through all chunks of the collections to find these few
-        statement = _LIVE_AMONG
-        if collections is not None or filters.given:
-            those = allowed(connection, collections, filters)
-            statement = statement.where(func.coalesce(those, 0))
-        for row in connection.execute(statement, {"ids": json.dumps(list(ids))}):
-            passage = _passage(row)
-            first = found.setdefault(passage.chunk_id, passage)
-            if first is not passage:
-                twins = (*first.twins, twin(first, passage, "same"))
-                found[passage.chunk_id] = replace(first, twins=twins)
-    return found
+    asked = {"ids": json.dumps(list(ids))}
+    return _first_of_each(_live_rows(catalog, _LIVE_AMONG, asked, collections, filters))
+
+
+def live_candidates(
+    catalog: Catalog,
+    ids: Iterable[str],
+    embedded_by: str,
+    dimensions: int,
+    collections: Sequence[str] | None = None,
+    filters: Filters = NO_FILTERS,
+) -> tuple[Mapping[str, Passage], Mapping[str, Vectors]]:
+    """What `live_passages` gives, and the vectors of those that `embedded_by` embedded.
+
+    They have shape (dimensions,) and length 1, but for their rounding to float16; one of another
+    length is torn, and left out.
+    """
+    asked = {"ids": json.dumps(list(ids)), "embedder": embedded_by}
+    rows = _live_rows(catalog, _CANDIDATES, asked, collections, filters)
+    packed = {row.id: row.vector for row in rows if row.embedded}
+    names, vectors = _stacked(list(packed.items()), dimensions)
+    return _first_of_each(rows), dict(zip(names, vectors, strict=True))
 
 
 def passages_of(catalog: Catalog, chosen: Mapping[str, str]) -> Mapping[str, Passage]:
@@ -126,29 +134,42 @@ def live_chunks(
 ) -> tuple[list[str], list[str], Vectors]:
     """The live chunks of documents that may answer: their ids, whoever embedded them.
 
-    Then the ids and vectors, shape (n, dimensions), of those embedded by `embedded_by`; torn ones
-    are left out as by `chunk_vectors`.
+    Then the ids and vectors, shape (n, dimensions), of those embedded by `embedded_by`. One that is
+    torn is left out: of another length than `dimensions`, or than most where it is 0.
     """
     with catalog.read() as connection:
         keys = select(documents.c.content_key).where(allowed(connection, collections, filters))
-        statement = _VECTORS.add_columns(_EMBEDDED).where(contents.c.key.in_(keys))
+        statement = _VECTORS.where(contents.c.key.in_(keys))
         rows = connection.execute(statement, {"embedder": embedded_by}).all()
     # a row's columns are read by their places: thousands of names are looked up slowly
     return [row[0] for row in rows], *_stacked([row for row in rows if row[2]], dimensions)
 
 
-def chunk_vectors(
-    catalog: Catalog, ids: Iterable[str], embedded_by: str, dimensions: int = 0
-) -> tuple[list[str], Vectors]:
-    """Those of these chunks that `embedded_by` embedded, live or not, and their vectors.
-
-    The vectors have shape (n, dimensions) and length 1, but for their rounding to float16. One
-    that is torn is left out: of another length than `dimensions`, or than most where it is 0.
-    """
-    wanted = {"ids": json.dumps(list(ids)), "embedder": embedded_by}
+def _live_rows(
+    catalog: Catalog,
+    statement: Select[Any],
+    asked: Mapping[str, str],
+    collections: Sequence[str] | None,
+    filters: Filters,
+) -> Sequence[Row[Any]]:
     with catalog.read() as connection:
-        rows = connection.execute(_VECTORS_AMONG, wanted).all()
-    return _stacked(rows, dimensions)
+        if collections is not None or filters.given:
+            # looked at last: else SQLite goes through all chunks of the collections to find few
+            those = allowed(connection, collections, filters)
+            statement = statement.where(func.coalesce(those, 0))
+        return connection.execute(statement, asked).all()
+
+
+def _first_of_each(rows: Iterable[Row[Any]]) -> Mapping[str, Passage]:
+    """The passages by their chunks' ids: the first row of each, and the others as its twins."""
+    found: dict[str, Passage] = {}
+    for row in rows:
+        passage = _passage(row)
+        first = found.setdefault(passage.chunk_id, passage)
+        if first is not passage:
+            twins = (*first.twins, twin(first, passage, "same"))
+            found[passage.chunk_id] = replace(first, twins=twins)
+    return found
 
 
 def _stacked(rows: Sequence[Any], dimensions: int) -> tuple[list[str], Vectors]:
@@ -163,17 +184,32 @@ def _stacked(rows: Sequence[Any], dimensions: int) -> tuple[list[str], Vectors]:
     return [row[0] for row in rows], packed.reshape(len(rows), -1).astype(np.float32)
 
 
-def _passage(row: Row[Any]) -> Passage:
+def _passage(row: Iterable[Any]) -> Passage:
+    # by the places of the columns: a hundred rows are looked up by names slowly
+    (
+        chunk_id,
+        page,
+        start,
+        end,
+        text,
+        context,
+        document_id,
+        source,
+        stat_key,
+        created_at,
+        title,
+        *_,
+    ) = row
     return Passage(
-        chunk_id=row.id,
-        document_id=row.document_id,
-        title=shown_title(row.title, row.source),
-        source=row.source,
-        page=row.page,
-        start=row.start,
-        end=row.end,
-        text=row.text,
+        chunk_id=chunk_id,
+        document_id=document_id,
+        title=shown_title(title, source),
+        source=source,
+        page=page,
+        start=start,
+        end=end,
+        text=text,
         score=0.0,
-        context=row.context,
-        dated=day_of(row.stat_key, row.created_at),
+        context=context,
+        dated=day_of(stat_key, created_at),
     )

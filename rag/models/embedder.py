@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 from rag.models.lanes import Lanes, lanes_for
+from rag.models.question_network import QuestionNetwork, find_network
 
 
 class LocalEmbedding(BaseEmbedding):
@@ -22,7 +23,7 @@ class LocalEmbedding(BaseEmbedding):
 
     _model: Any = PrivateAttr()
     _lanes: Lanes = PrivateAttr()
-    _asked: Lanes = PrivateAttr()
+    _network: QuestionNetwork | None = PrivateAttr(default=None)
 
     def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
         super().__init__(model_name=folder.name, embed_batch_size=batch)
@@ -41,8 +42,7 @@ class LocalEmbedding(BaseEmbedding):
             raise not_loaded("embedder", folder, error) from error
         self._model.eval()
         self._lanes = Lanes(lanes_for(place))
-        # a question does not wait for the texts of an ingest
-        self._asked = Lanes(lanes_for(place))
+        self._network = find_network(self._model, self.query_vector)
 
     @property
     def lanes(self) -> Lanes:
@@ -66,20 +66,18 @@ class LocalEmbedding(BaseEmbedding):
     def query_vector(self, query: str) -> NDArray[np.float32]:
         """The vector of a question, shape (dimensions,), as sentence-transformers gives it.
 
-        The steps of its `encode_query`, on one core to the same bits, without what that does for
-        many texts at once: on a processor that, LlamaIndex's events and a list of floats cost about
-        a seventh of the network. A question is too short for two cores, which on a busy machine
-        wait for one another.
+        The steps of its `encode_query`, to the same bits, without what that does for many texts
+        at once: on a processor that, LlamaIndex's events and a list of floats cost about a
+        seventh of the network. A question without a prompt takes the network's short way, if there
+        is one.
         """
-        (vector,) = self._asked.map(self._query_vector, [query])
-        return vector
-
-    def _query_vector(self, query: str) -> NDArray[np.float32]:
         import torch
 
         model = self._model
         prompts, name = model.prompts or {}, model.default_prompt_name
         prompt = prompts.get("query", prompts.get(name) if name else None)
+        if self._network and not prompt and model.truncate_dim is None:
+            return self._network.vector(query)
         with torch.inference_mode():
             features = model.preprocess([query], prompt=prompt, task="query")
             on_device = {

@@ -37,11 +37,7 @@ from rag.catalog.documents import (
 from rag.catalog.folders import drop_files, folder_key, known_files, put_files
 from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
 from rag.catalog.pages import boxes_of, read_page
-from rag.catalog.passages import (
-    chunk_vectors,
-    live_chunks,
-    live_passages,
-)
+from rag.catalog.passages import live_candidates, live_chunks, live_passages
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.catalog.schema import metadata
 from rag.catalog.versions import FileVersion
@@ -176,8 +172,9 @@ def test_live_chunks_of_another_embedder_are_named_without_vectors(catalog: Cata
     every, ids, vectors = live_chunks(catalog, None, "fake", dimensions=4)
     assert sorted(every) == sorted([*ids, other.chunks[0].id])
     assert vectors.tolist() == [[0.5] * 4]
-    assert chunk_vectors(catalog, every, "fake")[0] == ids
-    assert chunk_vectors(catalog, every, "_ake")[0] == []
+    for embedder, known in (("fake", ids), ("_ake", [])):
+        found, of_embedder = live_candidates(catalog, every, embedder, 4)
+        assert (sorted(found), list(of_embedder)) == (sorted(every), known)
 
 
 @pytest.mark.parametrize("collections", [None, ["default"]])
@@ -195,10 +192,12 @@ def test_the_documents_of_found_chunks_are_looked_up_by_the_chunks(
 
     event.listen(catalog._engine, "before_cursor_execute", explain)
     assert live_passages(catalog, ids * 100, collections)
+    assert live_candidates(catalog, ids * 100, "fake", 4, collections)[0]
     searched = [plan for plan in plans if plan.startswith("SEARCH")]
     # by a collection, every chunk of it would be looked at
-    assert searched[0].startswith("SEARCH chunks")
-    assert "(id=?)" in searched[0]
+    of_chunks = [plan for plan in searched if plan.startswith("SEARCH chunks")]
+    assert searched[0] == of_chunks[0]
+    assert [("(id=?)" in plan) for plan in of_chunks] == [True, True]
     assert not any("documents_by_collection" in plan for plan in plans)
 
 
@@ -211,7 +210,7 @@ def test_an_untitled_document_is_called_as_its_file_is_without_the_suffix(source
     assert shown_title("Title", source) == "Title"
 
 
-def test_the_vectors_of_some_chunks_are_those_that_one_embedder_made(catalog: Catalog) -> None:
+def test_candidates_have_the_vectors_that_one_embedder_made(catalog: Catalog) -> None:
     for number in range(4):
         _upload(catalog, f"{number}.txt", f"h{number}")
     tasks = claim(catalog, 10, 10**9)
@@ -220,22 +219,27 @@ def test_the_vectors_of_some_chunks_are_those_that_one_embedder_made(catalog: Ca
         for number, task in enumerate(tasks)
     ]
     put_contents(catalog, made)
+    publish(
+        catalog, [(task, content.key) for task, content in zip(tasks, made, strict=True)], RECIPE
+    )
     all_ids = [content.chunks[0].id for content in made]
-    ids, vectors = chunk_vectors(catalog, [all_ids[2], all_ids[0], "gone"], "fake")
-    assert sorted(ids) == sorted([all_ids[0], all_ids[2]])
-    assert (vectors.shape, vectors.dtype) == ((2, 4), np.float32)
-    for name, vector in zip(ids, vectors, strict=True):
+    found, vectors = live_candidates(catalog, [all_ids[2], all_ids[0], "gone"], "fake", 4)
+    assert sorted(found) == sorted(vectors) == sorted([all_ids[0], all_ids[2]])
+    assert found == live_passages(catalog, vectors)
+    for name, vector in vectors.items():
+        assert vector.dtype == np.float32
         assert list(vector) == list(np.eye(4)[all_ids.index(name)])
-    assert chunk_vectors(catalog, all_ids, "another")[0] == []
-    assert chunk_vectors(catalog, [], "fake")[1].shape == (0, 0)
+    assert live_candidates(catalog, all_ids, "another", 4)[1] == {}
+    assert live_candidates(catalog, [], "fake", 4) == ({}, {})
     with catalog.write() as connection:
         torn, waiting = {"torn": all_ids[1]}, {"waiting": all_ids[3]}
         connection.execute(text("UPDATE chunks SET vector = x'00' WHERE id = :torn"), torn)
         connection.execute(text("UPDATE chunks SET vector = x'' WHERE id = :waiting"), waiting)
-    assert sorted(chunk_vectors(catalog, all_ids, "fake")[0]) == sorted(ids)
+    found, vectors = live_candidates(catalog, all_ids, "fake", 4)
+    assert sorted(found) == sorted(all_ids)
+    assert sorted(vectors) == sorted([all_ids[0], all_ids[2]])
     # one that is torn and alone has no others to tell by
-    assert chunk_vectors(catalog, [all_ids[1]], "fake", 4)[0] == []
-    assert chunk_vectors(catalog, all_ids[:2], "fake", 4)[0] == [all_ids[0]]
+    assert live_candidates(catalog, [all_ids[1]], "fake", 4)[1] == {}
 
 
 def test_a_killed_worker_s_documents_are_taken_up_again_and_given_up_in_the_end(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import event, func, update
 
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import remove
@@ -105,6 +105,26 @@ def test_a_passage_says_where_it_stands_and_which_half_found_it(library: Library
     assert (best.dense_rank, best.lexical_rank) == (1, 1)
     assert best.text == "Unused leave may be carried over until 31 March."
     assert 0 < best.score <= 1
+
+
+def test_a_search_reads_the_catalog_in_few_statements(library: Library) -> None:
+    text = " ".join(f"Rule {number} of the ferry says a thing or two." for number in range(90))
+    for number in range(30):
+        add_text(library, f"{number}.txt", f"Ferry number {number}. {text}")
+    read_all(library)
+    statements: list[str] = []
+
+    def note(*given: object) -> None:
+        statements.append(str(given[2]))
+
+    event.listen(library.catalog._engine, "before_cursor_execute", note)
+    found = library.search("ferry number 7")
+    assert len(found) == 10
+    assert all(p.similarity > 0 for p in found)
+    read = [one for one in statements if one.lstrip().startswith("SELECT")]
+    # what is live and its vectors, what is near that, and the text of it
+    assert len(read) == 3
+    assert len(statements) - len(read) == 2  # the beginnings of two transactions
 
 
 def test_what_is_removed_is_gone_at_once_before_any_sweep(library: Library) -> None:

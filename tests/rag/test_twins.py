@@ -72,6 +72,11 @@ def test_other_texts_short_texts_and_the_same_document_are_no_twins() -> None:
     assert [p.twins for p in found] == [(), ()]
 
 
+def test_a_passage_that_is_like_no_other_is_given_back_as_it_is() -> None:
+    alone, other = passage(OLD, "a.txt"), passage(OTHER, "b.txt")
+    assert with_similar([alone], [alone, other])[0] is alone
+
+
 def test_loosely_alike_is_a_version_only_under_the_same_name() -> None:
     loose = (
         "The hotel limit is now 145 euros. Breakfast is paid apart, in Oslo and Zurich it is 180."

@@ -113,9 +113,12 @@ def test_among_some_ids_the_scores_are_those_among_all(index: WordIndex) -> None
     assert index.query("leave", 10, []) == []
 
 
+@pytest.mark.parametrize("few", [0, 1000])
 def test_the_score_of_an_id_is_the_one_it_is_found_with_and_0_where_no_word_is_in_it(
-    index: WordIndex,
+    index: WordIndex, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
+    # whether ids are looked up one by one or the index's are gone through
+    monkeypatch.setattr("rag.words._FEW", few)
     index.add(Words(f"c{n}", "leave " * n + "tea kitchen") for n in range(1, 6))
     index.add([Words("de", "Die Küche ist im Urlaub geschlossen.", "de"), Words("other", "Coffee")])
     index.commit()

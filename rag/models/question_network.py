@@ -1,0 +1,156 @@
+"""The vector of one question by a BERT, without what its modules take for themselves.
+
+A question has a dozen tokens. On a processor the network multiplies them in a few milliseconds, and
+the checks, hooks and masks of the modules on its way are felt beside that. The same operations on
+the same weights in the same order give the same bits; a trial at load makes sure of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+_log = logging.getLogger("cloister")
+# short, empty, of several scripts with a special token, and longer than any network here reads
+_TRIED = ("Unused leave", "", "Über 1,200 Pumpen—[SEP] 漢字, naïve?", "A pump, or 2. " * 200)
+
+Vector = NDArray[np.float32]
+_Weights = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Weights and biases of one layer, in the order in which they are used."""
+
+    query: _Weights
+    key: _Weights
+    value: _Weights
+    attended: _Weights
+    attended_norm: _Weights
+    wide: _Weights
+    narrow: _Weights
+    norm: _Weights
+
+
+class QuestionNetwork:
+    """A `BertModel` with a mean of its tokens of length 1, for one text at a time.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Of a sentence-transformers model that `find_network` looked at, and share its weights."""
+        bert = model[0].model
+        embeddings, config = bert.embeddings, bert.config
+        self._tokenizer = _own_tokenizer(model.tokenizer)
+        self._words: Tensor = embeddings.word_embeddings.weight
+        self._type: Tensor = embeddings.token_type_embeddings.weight.detach()[0]
+        self._places: Tensor = embeddings.position_embeddings.weight
+        self._norm = _weights(embeddings.LayerNorm)
+        self._layers = [_layer(layer) for layer in bert.encoder.layer]
+        self._heads = int(config.num_attention_heads)
+        self._epsilon = float(config.layer_norm_eps)
+        self._scale: float = bert.encoder.layer[0].attention.self.scaling
+
+    @torch.inference_mode()
+    def vector(self, text: str) -> Vector:
+        """The vector of a text, shape (dimensions,), as the modules give it."""
+        ids = self._tokenizer.encode(text).ids
+        found = functional.embedding(torch.tensor([ids]), self._words) + self._type
+        found = self._normed(found + self._places[: len(ids)], self._norm)
+        for layer in self._layers:
+            found = self._through(layer, found)
+        # a mean is taken in float32 at least, and rounded to what the network computes in
+        exact = torch.promote_types(found.dtype, torch.float32)
+        count = torch.full((1, 1), len(ids), dtype=exact)
+        mean = (found.sum(dim=1, dtype=exact) / count).to(found.dtype)
+        # by a module of the model, and by sentence-transformers once more
+        unit = functional.normalize(functional.normalize(mean, dim=-1), dim=1)
+        vector: Vector = unit[0].float().numpy()
+        return vector
+
+    def _through(self, layer: _Layer, given: Tensor) -> Tensor:
+        heads = (1, given.shape[1], self._heads, -1)
+        query, key, value = (
+            functional.linear(given, *weights).view(heads).transpose(1, 2)
+            for weights in (layer.query, layer.key, layer.value)
+        )
+        found = functional.scaled_dot_product_attention(query, key, value, scale=self._scale)
+        found = found.transpose(1, 2).reshape(given.shape)
+        found = functional.linear(found, *layer.attended)
+        attended = self._normed(found + given, layer.attended_norm)
+        found = functional.gelu(functional.linear(attended, *layer.wide))
+        return self._normed(functional.linear(found, *layer.narrow) + attended, layer.norm)
+
+    def _normed(self, given: Tensor, weights: _Weights) -> Tensor:
+        return functional.layer_norm(given, weights[0].shape, *weights, self._epsilon)
+
+
+def find_network(model: Any, vector: Callable[[str], Vector]) -> QuestionNetwork | None:
+    """The short way through a sentence-transformers model; None where there is none.
+
+    It must give what `vector` does, to the last bit.
+    """
+    if not _is_known(model):
+        return None
+    try:
+        network = QuestionNetwork(model)
+        if all(network.vector(text).tobytes() == vector(text).tobytes() for text in _TRIED):
+            return network
+        reason = "it gives another vector"
+    except Exception as error:  # noqa: BLE001 - whatever it raises, the modules' way is there
+        reason = f"{type(error).__name__}: {error}"
+    _log.info("A question goes through the embedder's modules: %s", reason)
+    return None
+
+
+def _is_known(model: Any) -> bool:
+    """Whether it is a BERT on a processor, the mean of its tokens, and that at length 1."""
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertModel
+
+    if model.device.type != "cpu" or [type(m) for m in model] != [Transformer, Pooling, Normalize]:
+        return False
+    bert = model[0].model
+    return (
+        type(bert) is BertModel
+        and not bert.config.is_decoder
+        and bert.config.hidden_act == "gelu"
+        and bert.config._attn_implementation == "sdpa"
+        and model[1].pooling_mode == "mean"
+    )
+
+
+def _own_tokenizer(tokenizer: Any) -> Tokenizer:
+    """A copy that cuts a text as the model does: others set what is cut off at each call."""
+    own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    own.no_padding()
+    own.enable_truncation(tokenizer.model_max_length, direction=tokenizer.truncation_side)
+    return own
+
+
+def _layer(layer: Any) -> _Layer:
+    attention, output = layer.attention.self, layer.attention.output
+    return _Layer(
+        query=_weights(attention.query),
+        key=_weights(attention.key),
+        value=_weights(attention.value),
+        attended=_weights(output.dense),
+        attended_norm=_weights(output.LayerNorm),
+        wide=_weights(layer.intermediate.dense),
+        narrow=_weights(layer.output.dense),
+        norm=_weights(layer.output.LayerNorm),
+    )
+
+
+def _weights(module: Any) -> _Weights:
+    return module.weight, module.bias
