@@ -37,6 +37,7 @@ from _common import (
 )
 from _synthetic import Vectors, fill
 
+from rag.cores import usable_cores
 from rag.errors import CloisterError
 from rag.evidence import TermWeights
 from rag.library import Library
@@ -136,6 +137,17 @@ def _raw_collection(library: Library, folder: Path) -> Any:
     return collection
 
 
+@contextmanager
+def _on(cores: int) -> Iterator[None]:
+    """Compute on so many cores, as sentence-transformers does by itself; Cloister leaves it one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    yield
+    torch.set_num_threads(before)
+
+
 def _compare(
     name: str, library: Library, model: Any, folder: Path, texts: Sequence[str]
 ) -> list[Figure]:
@@ -146,15 +158,15 @@ def _compare(
     def search(text: str) -> None:
         library.search(text)
 
-    def embed(text: str) -> None:
-        model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
+    def embed(text: str) -> Any:
+        with _on(usable_cores()):
+            return model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
 
     def ask_chroma(text: str) -> None:
         collection.query(query_embeddings=vector, n_results=n, include=["distances"])
 
     def raw(text: str) -> None:
-        found = model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)
-        collection.query(query_embeddings=found, n_results=n, include=["distances"])
+        collection.query(query_embeddings=embed(text), n_results=n, include=["distances"])
 
     weights = TermWeights(library.indexes.words)
     reranker = Reranker(library.reader, weights, bench_settings(folder).retrieval_rerank)
