@@ -111,8 +111,7 @@ def export(model: Path, target: Path) -> Path | None:
 def _local(model: Path, precision: str, batch: int) -> Embedder:
     local = LocalEmbedding(model, "cpu", precision, batch)
     asked = local.query_vector
-    told = local.text_vectors
-    return Embedder(local, "", batch, guessed_offsets, lanes=local.lanes, asked=asked, told=told)
+    return Embedder(local, "", batch, guessed_offsets, lanes=local.lanes, asked=asked)
 
 
 def _runtime(exported: Path, model: Path, batch: int, threads: int) -> Embedder:

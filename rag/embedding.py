@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelError
-from rag.models.batching import by_length
 from rag.plugging import advice, resolve
 from rag.settings import Settings
 from rag.tokens import LIMIT, Offsets, guessed_offsets, tokenizer_offsets
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 
 _SETTING = "embedder.model"
-# of each of the texts that are embedded at once, as of a chunk with its context; shorter ones are
-# more at once
-_CHARACTERS = 600
 
 
 class Embedder:
@@ -35,8 +31,7 @@ class Embedder:
     `fingerprint` names the weights: vectors of two are never mixed. `offsets` gives the character
     span of each token of a text as this embedder cuts it; it reads `limit` of them. With `lanes`
     several batches are computed at once, which the model must allow. `asked` makes the vector of a
-    question, and `told` those of a batch of texts, where the model has a shorter way than
-    LlamaIndex's.
+    question where the model has a shorter way than LlamaIndex's.
     """
 
     def __init__(
@@ -48,10 +43,9 @@ class Embedder:
         limit: int = LIMIT,
         lanes: Lanes | None = None,
         asked: Callable[[str], Vectors] | None = None,
-        told: Callable[[list[str]], Vectors] | None = None,
     ) -> None:
+        self._model = model
         self._lanes = lanes
-        self._told: Callable[[list[str]], object] = told or model.get_text_embedding_batch
         self._asked: Callable[[str], object] = asked or model.get_query_embedding
         self.offsets = offsets
         self._batch = batch
@@ -68,11 +62,13 @@ class Embedder:
 
         Longest first, so that a batch is padded little; `progress` hears how many are done.
         """
-        lanes = self._lanes.count if self._lanes else 1
-        places = by_length([len(text) for text in texts], self._batch * _CHARACTERS, lanes)
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        batches = [
+            [texts[i] for i in order[start : start + self._batch]]
+            for start in range(0, len(texts), self._batch)
+        ]
         parts: list[Vectors] = []
         done = 0
-        batches = [[texts[place] for place in batch] for batch in places]
         with contextlib.closing(self._computed(batches)) as computed:
             for part in computed:
                 parts.append(part)
@@ -81,7 +77,7 @@ class Embedder:
                     progress(done)
         result = np.empty((len(texts), parts[0].shape[1] if parts else 0), dtype=np.float32)
         if parts:
-            result[[place for batch in places for place in batch]] = np.concatenate(parts)
+            result[order] = np.concatenate(parts)
         return result
 
     def _computed(self, batches: Sequence[list[str]]) -> Generator[Vectors, None, None]:
@@ -91,7 +87,8 @@ class Embedder:
             yield from map(self._vectors, batches)
 
     def _vectors(self, batch: list[str]) -> Vectors:
-        return _unit(np.asarray(self._told(batch), dtype=np.float32))
+        vectors = self._model.get_text_embedding_batch(batch)
+        return _unit(np.asarray(vectors, dtype=np.float32))
 
 
 def load_embedder(settings: Settings) -> Embedder:
@@ -121,7 +118,6 @@ def load_embedder(settings: Settings) -> Embedder:
         model.text_tokens,
         model.lanes,
         model.query_vector,
-        model.text_vectors,
     )
 
 

@@ -62,9 +62,7 @@ class Settings:
         "auto, float32 or bfloat16; auto takes bfloat16 where a probe finds it faster.",
         choices=("auto", "float32", "bfloat16"),
     )
-    embedder_batch: int = _setting(
-        8, "Texts of a chunk's length embedded at once; of shorter ones more.", least=1
-    )
+    embedder_batch: int = _setting(8, "Texts embedded at once.", least=1)
 
     llm_model: str = _setting(
         "SmolLM2-135M-Instruct",

@@ -98,16 +98,11 @@ class LocalEmbedding(BaseEmbedding):
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
 
-    def text_vectors(self, texts: list[str]) -> NDArray[np.float32]:
-        """The vectors of texts, shape (texts, dimensions), which are computed as one batch."""
-        return self._encoded(texts, len(texts))
-
     def _encode(self, texts: list[str]) -> list[list[float]]:
-        vectors: list[list[float]] = self._encoded(texts, self.embed_batch_size).tolist()
-        return vectors
-
-    def _encoded(self, texts: list[str], batch: int) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = self._model.encode_document(
-            texts, batch_size=batch, normalize_embeddings=True, show_progress_bar=False
-        )
+        vectors: list[list[float]] = self._model.encode_document(
+            texts,
+            batch_size=self.embed_batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        ).tolist()
         return vectors

@@ -19,7 +19,7 @@ from rag.reading.encoding import assemble
 from rag.reading.model import WEIGHTS, ReaderNetwork, Reading, best_span
 from rag.reading.pairs import Pair, Pairing
 
-# tokens that are read at once, padding included: docs/benchmarks.md
+# tokens that are read at once, padding included: some ten passages
 _TOKENS = 2048
 _KEPT = 512
 

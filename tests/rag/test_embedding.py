@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rag.embedding import Embedder, load_embedder
 from rag.errors import ModelError
 from rag.models.lanes import Lanes
 from rag.settings import Settings
-from rag.testing import FakeEmbedding
-from rag.tokens import guessed_offsets
 
 
 @pytest.fixture(scope="module", params=["fake", "real"])
@@ -75,19 +72,6 @@ def test_a_question_has_the_vector_that_sentence_transformers_gives(models_path:
     assert len(whole()) == 100
 
 
-def test_texts_have_the_vectors_that_sentence_transformers_gives(models_path: Path) -> None:
-    from rag.models.embedder import LocalEmbedding
-
-    model = LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", "float32", 2)
-    for prompts in ({}, {"document": "Text: "}):
-        model._model.prompts = prompts
-        whole = on_one_core(lambda: model._model.encode_document(TEXTS, normalize_embeddings=True))
-        assert on_one_core(lambda: model.text_vectors(TEXTS)).tolist() == whole.tolist()
-        twos = on_one_core(lambda: [model.text_vectors(part) for part in (TEXTS[:2], TEXTS[2:])])
-        made = on_one_core(lambda: model.get_text_embedding_batch(TEXTS))
-        assert made == np.concatenate(twos).tolist()
-
-
 def test_a_question_waits_for_no_texts(models_path: Path) -> None:
     from rag.models.embedder import LocalEmbedding
 
@@ -102,20 +86,6 @@ def test_a_question_waits_for_no_texts(models_path: Path) -> None:
     finally:
         free.set()
         ingest.join()
-
-
-def test_more_of_short_texts_are_embedded_at_once() -> None:
-    batches: list[list[str]] = []
-
-    def told(texts: list[str]) -> NDArray[np.float32]:
-        batches.append(texts)
-        return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
-
-    embedder = Embedder(FakeEmbedding(), "", 2, guessed_offsets, told=told)
-    texts = ["x" * length for length in (700, 30, 500, 20, 400, 30)]
-    vectors = embedder.texts(texts)
-    assert [[len(text) for text in batch] for batch in batches] == [[700], [500, 400], [30, 30, 20]]
-    assert vectors[:, 0] / vectors[:, 1] == pytest.approx([len(text) for text in texts])
 
 
 def test_no_texts_give_no_vectors(embedder: Embedder) -> None:
