@@ -26,6 +26,9 @@ _RATE = 0.3
 # a share of weights may be off by rounding
 _MOST_DECLINED = 0.15
 _ROUNDING = 1e-9
+# of the questions that people ask this share is taken to have no answer, as of the sample's; it
+# decides how often an answer is right, and files are made to have many such questions
+_UNANSWERED = 0.25
 # so many questions of each kind a file needs: fewer would each count for too much
 _LEAST = 10
 # what speaks against an answer; all else speaks for one
@@ -45,11 +48,12 @@ class Source:
 def fit(sources: Sequence[Source]) -> Calibration:
     """The calibration fitted on the questions of one file or more.
 
-    Each file weighs as much as any other, however many questions it has: among the answerable
-    questions, among the unanswerable ones (both kinds weigh the same as well) and among the answers
-    that are given. So the shares that the threshold is chosen by are means over the files. It is
-    where the balanced error is least among those that decline at most 15 % of the answerable.
-    Raises UsageError unless each file has ten questions of each kind.
+    Each file weighs as much as any other, however many questions it has, among the answerable
+    questions and among the unanswerable ones. Both kinds weigh the same as well, so the shares that
+    the threshold is chosen by are means over the files. It is where the balanced error is least
+    among those that decline at most 15 % of the answerable. How often an answer is right is fitted
+    as if a quarter of all questions had none, whatever share of a file's has none. Raises
+    UsageError unless each file has ten questions of each kind.
     """
     counts = [
         checked_counts(source.path, [one.answerable for one in source.judged]) for source in sources
@@ -70,8 +74,9 @@ def fit(sources: Sequence[Source]) -> Calibration:
     if len(set(correct.tolist())) < 2:
         raise UsageError("Calibration needs answers that are right and some that are wrong.")
     own = [{**rows[place], "answerable": answerable_fit.logit(rows[place])} for place in given]
-    even = len(given) * _even(files[given], files[given])
-    right = _logistic(own, RIGHT_FEATURES, correct, even, even, _RIGHT_PENALTY)
+    likely = balance[given] * np.where(truth[given] > 0, 1.0 - _UNANSWERED, _UNANSWERED)
+    likely *= len(given) / likely.sum()
+    right = _logistic(own, RIGHT_FEATURES, correct, likely, likely, _RIGHT_PENALTY)
     answers = [correct[files[given] == number] for number in range(len(sources))]
     fitted_on = {"files": [_told(*one) for one in zip(sources, counts, answers, strict=True)]}
     return Calibration(answerable_fit, right, threshold, fitted_on)

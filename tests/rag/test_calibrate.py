@@ -208,3 +208,28 @@ def test_the_shipped_calibration_says_what_it_was_fitted_on() -> None:
     assert set(calibration.right.weights) <= set(RIGHT_FEATURES)
     files: Any = calibration.fitted_on.get("files", [calibration.fitted_on])
     assert "questions.jsonl" in [one["questions"] for one in files]
+
+
+def test_confidence_is_as_of_questions_of_which_a_quarter_has_no_answer(tmp_path: Path) -> None:
+    def questions(answered: int, unanswered: int) -> list[Judged]:
+        """Nothing tells which have an answer; of those that do, four fifths are right."""
+        random = np.random.default_rng(3)
+        return [
+            Judged(
+                {name: float(random.normal()) for name in (*FEATURES, *RIGHT_FEATURES)},
+                number < answered,
+                number < answered and number % 5 > 0,
+            )
+            for number in range(answered + unanswered)
+        ]
+
+    for counts in ((300, 100), (300, 900)):
+        judged = questions(*counts)
+        calibration = fit([_source(tmp_path, judged)])
+        sure = [
+            calibration.confidence(one.features)
+            for one in judged
+            if calibration.probability(one.features) >= calibration.threshold
+        ]
+        # as three answerable questions to one other, all likely to be answered: .75 × .8
+        assert 0.55 < sum(sure) / len(sure) < 0.65
