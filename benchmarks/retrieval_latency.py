@@ -144,8 +144,10 @@ def _on(cores: int) -> Iterator[None]:
 
     before = torch.get_num_threads()
     torch.set_num_threads(cores)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _compare(

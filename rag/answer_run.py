@@ -10,6 +10,7 @@ from typing import Any
 from rag.answer_events import sentence_event
 from rag.answerability import Evidence
 from rag.citing import Citations
+from rag.condensing import asked_last
 from rag.disagreeing import Versions
 from rag.evidence import Span
 from rag.records import NO_MODEL, Event, MadeWith, ModelInfo, Passage, Question, Sentence, Usage
@@ -41,6 +42,11 @@ class Run:
     left_out: frozenset[Passage] = frozenset()
     timings: dict[str, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
+
+    @property
+    def asked(self) -> str:
+        """What was asked last."""
+        return asked_last(self.question.text, self.standalone)
 
     def mark(self, stage: str) -> None:
         """Note the milliseconds from the start to the end of a stage."""

@@ -36,7 +36,6 @@ from rag.numbers import numbers
 from rag.records import Passage, with_context
 from rag.settings import Settings
 from rag.tables import LabelledRow, best_cell, labelled_row
-from rag.words import telling_terms
 
 if TYPE_CHECKING:
     from rag.reading.reader import Reader
@@ -165,7 +164,7 @@ class Judge:
         count and vectors are near by all of it, but the reader, which is given two questions,
         answers the first.
         """
-        asked = asked if telling_terms(asked) else question
+        asked = asked or question
         spans = distinct_spans([span for p in passages for span in passage_sentences(p)])
         if not spans:
             return Evidence((), (), {})

@@ -195,7 +195,7 @@ class Answerer:
 
     def _weigh(self, run: Run) -> None:
         """Find the best evidence and how likely it holds the answer."""
-        judge = partial(self._judge.evidence, run.standalone, asked=run.question.text)
+        judge = partial(self._judge.evidence, run.standalone, asked=run.asked)
         run.evidence = judge(run.passages)
         if run.evidence.spans:
             run.answerable = self._calibration.probability(run.evidence.features)
@@ -256,7 +256,7 @@ class Answerer:
             return None
         if run.versions.outdated(verdict.evidence):
             return None
-        if _leaves_out(run.standalone, text, verdict.evidence):
+        if _leaves_out(run.asked, run.standalone, text, verdict.evidence):
             return None
         if any(sentence.text == text for sentence in run.sentences):
             return None
@@ -299,7 +299,7 @@ class Answerer:
         short, confidence = None, 1.0 - run.answerable
         if not abstained:
             quotes = [citation.quote for citation in run.citations.all]
-            short = short_answer(run.question.text, quotes, run.evidence)
+            short = short_answer(run.asked, quotes, run.evidence)
             confidence = self._calibration.confidence(run.evidence.features)
         run.mark("total")
         return Answer(
@@ -330,14 +330,14 @@ def _places(passages: Sequence[Passage]) -> list[tuple[str, int, int]]:
     return [(passage.chunk_id, passage.start, passage.end) for passage in passages]
 
 
-def _leaves_out(question: str, text: str, evidence: Span) -> bool:
-    """Whether what the question asks for, as a time or an amount, is in the evidence alone.
+def _leaves_out(asked: str, question: str, text: str, evidence: Span) -> bool:
+    """Whether what is asked for at last, as a time or an amount, is in the evidence alone.
 
     “The ferry leaves on working days” is supported by “The ferry leaves at 07:40 on working days”.
     What the question has itself, as the day that it asks about, is no answer where the evidence
     has more.
     """
-    kind = wanted_kind(question)
+    kind = wanted_kind(asked)
     both = [(evidence.text, text)]
     both.append((_without_words(evidence.text, question), _without_words(text, question)))
     return any(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rag.records import Turn
-from rag.words import content_terms, terms
+from rag.words import content_terms, telling_terms, terms
 
 # openings that only continue what was said
 _OPENINGS = re.compile(
@@ -47,6 +47,14 @@ def condense(question: str, history: Sequence[Turn], longest: int = 2000) -> str
     before = condense(history[-1].question, history[:-1], longest).strip()
     whole = f"{before} {question.lstrip()}"
     return whole if len(whole) <= longest else question
+
+
+def asked_last(question: str, standalone: str) -> str:
+    """What is asked for where `condense` put the questions before it: the question itself.
+
+    All of it where the question alone says nothing (“And that?”).
+    """
+    return question if telling_terms(question) else standalone
 
 
 def depends(question: str) -> bool:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError
@@ -165,9 +166,11 @@ def load_beside(settings: Settings, base: Generator) -> Generator:
 def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) -> Generator:
     from rag.models.adapter import pick_adapter
     from rag.models.engine import LocalLLM
+    from rag.models.threads import with_all_cores
 
     adapter = pick_adapter(settings.models_path, settings.llm_adapter, folder)
-    llm = LocalLLM(
+    load = partial(
+        LocalLLM,
         folder.path,
         settings.llm_device,
         settings.llm_precision,
@@ -179,6 +182,7 @@ def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) 
         question_tokens=settings.llm_max_prompt_tokens + settings.llm_max_new_tokens,
         base=base.llm if base else None,
     )
+    llm = with_all_cores(load)
     info = ModelInfo(
         folder.name,
         folder.revision,

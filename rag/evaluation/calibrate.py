@@ -70,11 +70,13 @@ def fit(sources: Sequence[Source]) -> Calibration:
     threshold = _threshold(chance, truth, balance)
     told = np.array([one.right is not None for one in asked])
     given = np.flatnonzero(told & (chance >= threshold))
+    sure = (told & (truth > 0), told & (truth == 0))
     correct = np.array([bool(asked[place].right) for place in given], dtype=np.float64)
     if len(set(correct.tolist())) < 2:
         raise UsageError("Calibration needs answers that are right and some that are wrong.")
     own = [{**rows[place], "answerable": answerable_fit.logit(rows[place])} for place in given]
-    likely = balance[given] * np.where(truth[given] > 0, 1.0 - _UNANSWERED, _UNANSWERED)
+    yes, no = (_even(files[those], files) for those in sure)
+    likely = np.where(truth > 0, (1.0 - _UNANSWERED) * yes, _UNANSWERED * no)[given]
     likely *= len(given) / likely.sum()
     right = _logistic(own, RIGHT_FEATURES, correct, likely, likely, _RIGHT_PENALTY)
     answers = [correct[files[given] == number] for number in range(len(sources))]

@@ -37,18 +37,18 @@ def judge_all(
     """
     from rag.answer_events import telling
     from rag.answerability import Judge
-    from rag.condensing import condense
+    from rag.condensing import asked_last, condense
     from rag.disagreeing import Versions
     from rag.evidence import TermWeights
 
     judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
     found = []
     for item in items:
-        question = condense(item.question, item.history)
+        question = condense(item.question, item.history, library.settings.question_max_chars)
         passages = library.search(
             question, item.asked_of(collections), library.settings.retrieval_passages
         )
-        find = partial(judge.evidence, question, asked=item.question)
+        find = partial(judge.evidence, question, asked=asked_last(item.question, question))
         evidence = find(passages)
         tell()
         if not evidence.spans:  # nothing is found, so nothing is judged

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
 from rag.models.lanes import Lanes, lanes_for
 from rag.models.question_network import QuestionNetwork, find_network
+from rag.models.threads import settle
 
 
 class LocalEmbedding(BaseEmbedding):
@@ -73,6 +74,7 @@ class LocalEmbedding(BaseEmbedding):
         """
         import torch
 
+        settle()
         model = self._model
         prompts, name = model.prompts or {}, model.default_prompt_name
         prompt = prompts.get("query", prompts.get(name) if name else None)
@@ -99,6 +101,7 @@ class LocalEmbedding(BaseEmbedding):
         return self._get_query_embedding(query)
 
     def _encode(self, texts: list[str]) -> list[list[float]]:
+        settle()
         vectors: list[list[float]] = self._model.encode_document(
             texts,
             batch_size=self.embed_batch_size,

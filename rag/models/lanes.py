@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from rag.cores import usable_cores
@@ -42,8 +42,9 @@ class Lanes:
         """
         if self._process != os.getpid():
             self._begin()  # a fork has none of its parent's threads
-        futures = [self._threads.submit(work, item) for item in items]
+        futures: list[Future[Result]] = []
         try:
+            futures += (self._threads.submit(work, item) for item in items)
             for future in futures:
                 yield future.result()
         finally:

@@ -11,14 +11,24 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _setting = threading.Lock()
 # what torch was told, or chose, before `one_core_each`
 _all = 0
+# which threads have taken torch's common number over
+_settled = threading.local()
 
 
 def one_core_each() -> None:
-    """From now on this thread computes on one core, and so do all that have not computed yet."""
+    """From now on this thread computes on one core, and so do all that have not computed yet.
+
+    It holds for all of the process, whoever uses torch in it.
+    """
     import torch
 
     global _all
@@ -27,11 +37,31 @@ def one_core_each() -> None:
         torch.set_num_threads(1)
 
 
-def all_cores() -> None:
-    """Have this thread, which has not computed yet, compute on all cores that torch may use."""
+def settle() -> None:
+    """Let this thread compute on as many cores as are common.
+
+    A thread takes the number over when it first computes, and keeps it: not while `on_cores` has
+    changed it for a moment.
+    """
     import torch
 
-    on_cores(_all or torch.get_num_threads())
+    if not getattr(_settled, "done", False):
+        with _setting:
+            torch.get_num_threads()
+        _settled.done = True
+
+
+def all_cores() -> None:
+    """Have this thread, which has not computed yet, compute on all cores that torch may use."""
+    settle()
+    if _all:
+        on_cores(_all)
+
+
+def with_all_cores(work: Callable[[], T]) -> T:
+    """What a work gives, done in a thread of its own that computes on all cores, and then ends."""
+    with ThreadPoolExecutor(1, "all cores", all_cores) as pool:
+        return pool.submit(work).result()
 
 
 def on_cores(count: int) -> None:
@@ -39,7 +69,7 @@ def on_cores(count: int) -> None:
     import torch
 
     with _setting:
-        before = torch.get_num_threads()  # the first use in a thread takes the common number over
+        before = torch.get_num_threads()
         if before == count:
             return
         torch.set_num_threads(count)
@@ -47,7 +77,8 @@ def on_cores(count: int) -> None:
         back = threading.Thread(target=torch.set_num_threads, args=(before,))
         try:
             back.start()
-        except RuntimeError:  # Python is ending
+        except RuntimeError:  # no thread can begin any more: better this one as slow as all
+            torch.set_num_threads(before)
             return
         back.join()
 

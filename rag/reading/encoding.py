@@ -27,7 +27,7 @@ class Encoded:
     is beyond what is read.
     """
 
-    ids: NDArray[np.uint16]
+    ids: NDArray[np.integer[Any]]
     second: int
     start: int
     end: int

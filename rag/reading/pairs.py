@@ -52,7 +52,7 @@ class Pairing:
         return [
             Pair(
                 Encoded(
-                    np.array([*head, *one.ids[:room], self._last], dtype=np.uint16), len(head), 0, 0
+                    np.array([*head, *one.ids[:room], self._last], dtype=np.int32), len(head), 0, 0
                 ),
                 np.array(one.offsets[:room], dtype=np.int64).reshape(-1, 2),
             )

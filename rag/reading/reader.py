@@ -53,7 +53,7 @@ class Reader:
             network = ReaderNetwork(base)
             network.load_state_dict(load_file(weights), strict=False)
             self._pairing = Pairing(base)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise not_loaded("reader", weights, error) from error
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()

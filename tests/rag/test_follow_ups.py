@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from rag.answerability import Judge
+from rag.answering import _leaves_out
+from rag.condensing import asked_last, condense
 from rag.embedding import load_embedder
-from rag.evidence import TermWeights
+from rag.evidence import Span, TermWeights, passage_sentences
 from rag.reading.reader import Reader
-from rag.records import Passage
+from rag.records import Passage, Turn
 from rag.settings import Settings
 from rag.words import WordIndex, Words
 
@@ -53,6 +55,19 @@ def test_the_question_before_is_not_answered_again(judge: Judge, asked: str, ans
     assert "4 euros" in judge.evidence(whole, [pool()]).spans[0].text
 
 
-def test_what_has_no_word_of_its_own_is_read_with_what_was_asked_before(judge: Judge) -> None:
-    whole = f"{BEFORE} And that?"
-    assert judge.evidence(whole, [pool()], "And that?") == judge.evidence(whole, [pool()])
+@pytest.mark.parametrize(
+    ("asked", "last"), [("And that?", f"{BEFORE} And that?"), ("The sauna?", "The sauna?")]
+)
+def test_what_has_no_word_of_its_own_is_read_with_what_was_asked_before(
+    asked: str, last: str
+) -> None:
+    assert asked_last(asked, condense(asked, [Turn(BEFORE, "4 euros")])) == last
+
+
+def test_a_sentence_may_lack_what_the_question_before_asked_for() -> None:
+    evidence = passage_sentences(pool())[-1]
+    assert evidence.text == "Season tickets are sold by Marta Oyelaran."
+    both = Span(evidence.passage, 0, evidence.end)
+    asked, said = "Who sells season tickets?", "Marta Oyelaran sells season tickets."
+    assert not _leaves_out(asked, f"{BEFORE} {asked}", said, both)
+    assert _leaves_out(BEFORE, BEFORE, "The ticket costs something.", both)

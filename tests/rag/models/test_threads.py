@@ -63,6 +63,46 @@ def test_said_twice_it_still_knows_how_many_there_are() -> None:
     assert elsewhere(threads.all_cores) == 3
 
 
+def test_an_llm_is_loaded_on_all_cores() -> None:
+    threads.one_core_each()
+    assert threads.with_all_cores(torch.get_num_threads) == 3
+    assert torch.get_num_threads() == 1
+    with pytest.raises(ValueError, match="no"):
+        threads.with_all_cores(lambda: int("no"))
+
+
+def test_a_thread_that_settles_never_takes_what_another_one_has_for_a_moment() -> None:
+    threads.one_core_each()
+    stop = threading.Event()
+
+    def changes() -> None:
+        while not stop.is_set():
+            elsewhere(lambda: threads.on_cores(2))
+
+    changing = threading.Thread(target=changes)
+    changing.start()
+    try:
+        assert {elsewhere(threads.settle) for _ in range(300)} == {1}
+    finally:
+        stop.set()
+        changing.join()
+
+
+def test_without_another_thread_it_computes_as_all_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads.one_core_each()
+
+    def begin() -> None:
+        monkeypatch.setattr(threading.Thread, "start", refuses)
+        threads.all_cores()
+        monkeypatch.undo()
+
+    def refuses(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    assert elsewhere(begin) == 1
+    assert elsewhere(nothing) == 1
+
+
 @pytest.mark.parametrize("batched", [True, False])
 def test_the_llm_writes_on_all_cores(batched: bool) -> None:
     threads.one_core_each()
