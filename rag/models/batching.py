@@ -12,8 +12,8 @@ def by_length(lengths: Sequence[int], most: int, lanes: int = 1) -> list[list[in
     """The places of texts in batches, the longest first.
 
     The texts of a batch are padded to its longest; padded they are `most` together at most, in the
-    unit of `lengths`, or it is one text. Where there are several `lanes` the batches are shorter, and
-    all about as long, as far as no lane then has more of them.
+    unit of `lengths`, or it is one text. Where there are several `lanes` the batches are shorter,
+    and all about as long, as far as no lane then has more of them.
     """
     order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
     found = _cut(order, lengths, most)
