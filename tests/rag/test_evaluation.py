@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rag.answerability import Logistic, read_calibration
 from rag.catalog.collections import create_collection
 from rag.errors import UnknownCollection, UsageError
 from rag.evaluation.collections import check_collections
@@ -157,10 +159,16 @@ def test_evidence_without_page_or_words_is_any_place_with_the_answer() -> None:
     assert right_citations(page, {"citations": [place("a", 4), place("b", 9)]}) == [False, True]
 
 
-def test_every_question_is_asked_and_each_part_summed_up(tmp_path: Path) -> None:
+def test_every_question_is_asked_and_each_part_summed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leave = "Up to five unused days of leave may be carried over until 31 March."
     FakeLLM.replies, FakeLLM.pause = [leave], 0.0
     library = fake_library(tmp_path / "home", answer_threshold=0.5)
+    unknown = Logistic({"unknown_word": -1.0}, {"unknown_word": 0.5}, {"unknown_word": 0.1}, 0.0)
+    monkeypatch.setattr(
+        library.answerer, "_calibration", replace(read_calibration(), answerable=unknown)
+    )
     add_text(library, "leave.txt", leave)
     read_all(library)
     gold = {"source": "leave.txt", "page": 1, "quote": leave}
