@@ -53,7 +53,8 @@ def measure(clients: int) -> list[Figure]:
         library = Library(settings)
         try:
             library.load()
-            generator = library._answerer._generator if library._answerer else None
+            seat = library.current_llm.seat
+            generator = seat.generator if seat else None
             if generator is None:
                 raise CloisterError("The settings name no LLM.")
             return _measured(library, generator, clients)
