@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rag.answerability import Logistic, read_calibration
+from rag.answerability import Calibration, Logistic
 from rag.catalog.collections import create_collection
 from rag.errors import UnknownCollection, UsageError
 from rag.evaluation.collections import check_collections
@@ -166,9 +165,8 @@ def test_every_question_is_asked_and_each_part_summed_up(
     FakeLLM.replies, FakeLLM.pause = [leave], 0.0
     library = fake_library(tmp_path / "home", answer_threshold=0.5)
     unknown = Logistic({"unknown_word": -1.0}, {"unknown_word": 0.5}, {"unknown_word": 0.1}, 0.0)
-    monkeypatch.setattr(
-        library.answerer, "_calibration", replace(read_calibration(), answerable=unknown)
-    )
+    judge = Calibration(unknown, Logistic({}, {}, {}, 1.0), 0.5, {})
+    monkeypatch.setattr(library.answerer, "_calibration", judge)
     add_text(library, "leave.txt", leave)
     read_all(library)
     gold = {"source": "leave.txt", "page": 1, "quote": leave}

@@ -531,7 +531,7 @@ class TestCommand:
     def test_ended_in_the_middle_it_is_no_model_and_goes_on(
         self, how: signal.Signals, hub: FakeHub, tmp_path: Path
     ) -> None:
-        hub.pause = 1.0  # it must not be done before the signal comes, on a busy machine too
+        hub.pause = 0.2
         process = subprocess.Popen(
             [sys.executable, "-m", "rag.cli", "--home", str(tmp_path), "models", "pull", ID,
              "--accept-licence", "apache-2.0"],
