@@ -338,8 +338,10 @@ def _leaves_out(asked: str, question: str, text: str, evidence: Span) -> bool:
     has more.
     """
     kind = wanted_kind(asked)
-    both = [(evidence.text, text)]
-    both.append((_without_words(evidence.text, question), _without_words(text, question)))
+    both = (
+        (evidence.text, text),
+        (_without_words(evidence.text, question), _without_words(text, question)),
+    )
     return any(
         shows_kind(shown, kind) is True and shows_kind(said, kind) is False for shown, said in both
     )

@@ -4,7 +4,7 @@ torch computes with OpenMP, whose threads wait for one another in a busy loop, b
 process has no more of them than cores (libgomp's throttled spin count); else they go to sleep after
 each of the many small products of a step, which on two cores makes a token of a small LLM three
 times as slow, and slower than on one. Each thread that computes on several cores has helpers of its
-own: so the LLM's thread has, and no other.
+own: so those have in which an LLM is loaded or writes, and no other.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _setting = threading.Lock()
-# what torch was told, or chose, before `one_core_each`
-_all = 0
+# on how many cores torch computed before `one_core_each`
+_cores = 0
 # which threads have taken torch's common number over
 _settled = threading.local()
 
@@ -31,9 +31,9 @@ def one_core_each() -> None:
     """
     import torch
 
-    global _all
+    global _cores
     with _setting:
-        _all = _all or torch.get_num_threads()
+        _cores = _cores or torch.get_num_threads()
         torch.set_num_threads(1)
 
 
@@ -54,8 +54,8 @@ def settle() -> None:
 def all_cores() -> None:
     """Have this thread, which has not computed yet, compute on all cores that torch may use."""
     settle()
-    if _all:
-        on_cores(_all)
+    if _cores:
+        on_cores(_cores)
 
 
 def with_all_cores(work: Callable[[], T]) -> T:

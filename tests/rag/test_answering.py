@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from rag.answerability import Evidence, Judge
+from rag.answerability import Evidence
 from rag.answering import _leaves_out
 from rag.catalog import schema
 from rag.catalog.answers import read_answer
@@ -314,18 +314,10 @@ def test_too_many_waiting_questions_are_told_to_try_later(tmp_path: Path) -> Non
 
 
 def test_a_follow_up_is_answered_with_its_history(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+    library: Library, looked_for: list[tuple[str, str]]
 ) -> None:
     from rag.records import Turn
 
-    looked_for = []
-    evidence = Judge.evidence
-
-    def noted(judge: Judge, question: str, passages: Any, asked: str = "") -> Evidence:
-        looked_for.append((question, asked))
-        return evidence(judge, question, passages, asked)
-
-    monkeypatch.setattr(Judge, "evidence", noted)
     asked = Question("And until when?", history=(Turn(ASKED.text, "five"),))
     answer = _events(library, asked)[-1][1]
     assert answer["standalone_question"] == f"{ASKED.text} And until when?"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rag.answerability import Evidence, Judge
 from rag.disagreeing import Versions
 from rag.evaluation.judged import judge_all
 from rag.evaluation.questions import item_of
@@ -41,19 +39,11 @@ def test_the_newest_version_s_sentence_is_right_or_wrong(
 
 
 def test_a_follow_up_is_judged_by_what_was_asked_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, looked_for: list[tuple[str, str]]
 ) -> None:
     library = fake_library(tmp_path)
     add_text(library, "guide.txt", NEW)
     read_all(library)
-    looked_for = []
-    evidence = Judge.evidence
-
-    def noted(judge: Judge, question: str, passages: Any, asked: str = "") -> Evidence:
-        looked_for.append((question, asked))
-        return evidence(judge, question, passages, asked)
-
-    monkeypatch.setattr(Judge, "evidence", noted)
     judge_all(library, [item_of(AFTER)], None, lambda: None)
     library.close()
     assert set(looked_for) == {(f"{LIMIT} And until when?", "And until when?")}

@@ -18,7 +18,7 @@ def test_what_asks_a_loaded_library_computes_on_one_core(
 ) -> None:
     import torch
 
-    monkeypatch.setattr("rag.models.threads._all", 0)
+    monkeypatch.setattr("rag.models.threads._cores", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:

@@ -17,7 +17,7 @@ from tests.rag.models.tiny_models import tiny
 
 @pytest.fixture(autouse=True)
 def _three_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(threads, "_all", 0)
+    monkeypatch.setattr(threads, "_cores", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
