@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from rag.settings import Settings
 
 if TYPE_CHECKING:
     from rag.catalog import Catalog
+    from rag.evaluation.held_out import HeldOut
     from rag.evaluation.questions import Item
     from rag.evaluation.scoring import Scored
 
@@ -162,6 +164,7 @@ def _calibrate(
     """Fit the judge on the split dev of each file, and write it."""
     from rag.evaluation.calibrate import Source, checked_counts, fit, write
     from rag.evaluation.collections import check_collections
+    from rag.evaluation.held_out import held_out
     from rag.evaluation.judged import judge_all
     from rag.library import Library
     from rag.lock import take_library_lock
@@ -178,12 +181,28 @@ def _calibrate(
             Source(path, judge_all(library, items, collections, lambda: _count(next(steps), total)))
             for path, items in asked.items()
         ]
-    calibration = fit(sources)
+    calibration, left_out = fit(sources), held_out(sources)
+    if left_out is not None:
+        told = {**calibration.fitted_on, "held_out": asdict(left_out)}
+        calibration = replace(calibration, fitted_on=told)
     write(calibration, target)
     questions = sum(len(source.judged) for source in sources)
     of = f" of {len(files)} files" if len(files) > 1 else ""
     fitted = f"fitted on {questions} questions{of}: {printable(target)}"
     click.echo(f"threshold {calibration.threshold}, {fitted}")
+    click.echo(_told(left_out))
+
+
+def _told(left_out: HeldOut | None) -> str:
+    if left_out is None:
+        return "There are too few questions to leave some out and see how it does on those."
+    return (
+        f"On questions left out of the fit, in {left_out.parts} parts: "
+        f"{left_out.answerable_declined:.1%} of the answerable and "
+        f"{left_out.unanswerable_declined:.1%} of the others declined; of {left_out.answers} "
+        f"answers the confidence is off by {left_out.ece:.3f} "
+        f"({left_out.ece_by_chance:.3f} by chance alone)."
+    )
 
 
 def _count(done: int, total: int) -> None:

@@ -68,20 +68,31 @@ def fit(sources: Sequence[Source]) -> Calibration:
     answerable_fit = _logistic(rows, FEATURES, truth, balance, weights, _PENALTY)
     chance = np.array([answerable_fit.probability(row) for row in rows])
     threshold = _threshold(chance, truth, balance)
-    told = np.array([one.right is not None for one in asked])
-    given = np.flatnonzero(told & (chance >= threshold))
-    sure = (told & (truth > 0), told & (truth == 0))
+    likely = asked_weights(sources)
+    given = np.flatnonzero((likely > 0) & (chance >= threshold))
     correct = np.array([bool(asked[place].right) for place in given], dtype=np.float64)
     if len(set(correct.tolist())) < 2:
         raise UsageError("Calibration needs answers that are right and some that are wrong.")
     own = [{**rows[place], "answerable": answerable_fit.logit(rows[place])} for place in given]
-    yes, no = (_even(files[those], files) for those in sure)
-    likely = np.where(truth > 0, (1.0 - _UNANSWERED) * yes, _UNANSWERED * no)[given]
-    likely *= len(given) / likely.sum()
-    right = _logistic(own, RIGHT_FEATURES, correct, likely, likely, _RIGHT_PENALTY)
+    weights = likely[given] * len(given) / likely[given].sum()
+    right = _logistic(own, RIGHT_FEATURES, correct, weights, weights, _RIGHT_PENALTY)
     answers = [correct[files[given] == number] for number in range(len(sources))]
     fitted_on = {"files": [_told(*one) for one in zip(sources, counts, answers, strict=True)]}
     return Calibration(answerable_fit, right, threshold, fitted_on)
+
+
+def asked_weights(sources: Sequence[Source]) -> Floats:
+    """How much each question counts, one file after the other, as people would ask them.
+
+    A quarter of all together have no answer, and each file weighs the same among both kinds. One
+    of which it cannot be told whether its answer is right counts 0.
+    """
+    asked = list(chain.from_iterable(source.judged for source in sources))
+    files = np.repeat(np.arange(len(sources)), [len(source.judged) for source in sources])
+    told = np.array([one.right is not None for one in asked])
+    answerable = np.array([one.answerable for one in asked])
+    yes, no = (_even(files[told & those], files) for those in (answerable, ~answerable))
+    return np.where(told, np.where(answerable, (1.0 - _UNANSWERED) * yes, _UNANSWERED * no), 0.0)
 
 
 def checked_counts(path: Path, labels: Sequence[bool]) -> tuple[int, int]:

@@ -16,12 +16,13 @@ class Judged:
     """A question's features and whether the documents answer it.
 
     `right` says whether the quote that answers it holds a gold answer, None where that cannot be
-    told.
+    told. `group` is what it shares with others: its collection, or the document that answers it.
     """
 
     features: Mapping[str, float]
     answerable: bool
     right: bool | None
+    group: str
 
 
 def judge_all(
@@ -57,5 +58,11 @@ def judge_all(
         # as an answer does, it follows the newest version
         best = Versions(library.catalog, question, passages).newest(evidence, find).evidence
         right = holds_answer(telling(best.spans)[0].text, item.answers) if known else None
-        found.append(Judged(best.features, item.answerable, right))
+        found.append(Judged(best.features, item.answerable, right, _group(item)))
     return found
+
+
+def _group(item: Item) -> str:
+    if item.collection is not None:
+        return item.collection
+    return item.evidence[0].source if item.evidence else item.id

@@ -15,19 +15,24 @@ _MOST = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer: how sure it was, 0 to 1, and whether it was right."""
+    """An answer: how sure it was, 0 to 1, whether it was right, and how much it counts."""
 
     confidence: float
     right: bool
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Answers of about the same confidence: how many, their mean confidence, the share right."""
+    """Answers of about the same confidence: how many, their mean confidence, the share right.
+
+    `weight` is how much they count together; both means are by weight.
+    """
 
     count: int
     confidence: float
     right: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +57,17 @@ def bins(answers: Sequence[Answered]) -> list[Bin]:
     parted: dict[int, list[Answered]] = {}
     for answer in answers:
         parted.setdefault(_bin(answer), []).append(answer)
-    return [
-        Bin(
-            len(part),
-            sum(answer.confidence for answer in part) / len(part),
-            sum(answer.right for answer in part) / len(part),
-        )
-        for _, part in sorted(parted.items())
-    ]
+    return [_bin_of(part) for _, part in sorted(parted.items())]
+
+
+def _bin_of(answers: Sequence[Answered]) -> Bin:
+    weight = sum(answer.weight for answer in answers)
+    return Bin(
+        len(answers),
+        sum(answer.weight * answer.confidence for answer in answers) / weight,
+        sum(answer.weight * answer.right for answer in answers) / weight,
+        weight,
+    )
 
 
 def calibration_error(answers: Sequence[Answered]) -> float | None:
@@ -69,8 +77,8 @@ def calibration_error(answers: Sequence[Answered]) -> float | None:
     """
     if not answers:
         return None
-    off = sum(one.count * abs(one.right - one.confidence) for one in bins(answers))
-    return round(off / len(answers), 4)
+    off = sum(one.weight * abs(one.right - one.confidence) for one in bins(answers))
+    return round(off / sum(answer.weight for answer in answers), 4)
 
 
 def chance_error(answers: Sequence[Answered]) -> ChanceError | None:
@@ -89,8 +97,9 @@ def chance_error(answers: Sequence[Answered]) -> ChanceError | None:
     # of each draw and bin, by how many right answers it is off
     off = np.zeros((_BINS, _DRAWS))
     for answer in answers:
-        off[_bin(answer)] += (random.random(_DRAWS) < answer.confidence) - answer.confidence
-    errors = np.abs(off).sum(axis=0) / len(answers)
+        drawn = (random.random(_DRAWS) < answer.confidence) - answer.confidence
+        off[_bin(answer)] += answer.weight * drawn
+    errors = np.abs(off).sum(axis=0) / sum(answer.weight for answer in answers)
     return ChanceError(round(float(errors.mean()), 4), round(float(np.quantile(errors, _MOST)), 4))
 
 

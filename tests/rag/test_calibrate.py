@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,10 @@ def _judged(count: int, seed: int = 1, share_right: float = 0.0) -> list[Judged]
         label and row["margin"] + float(random.normal()) * 0.3 > -share_right
         for row, label in zip(rows, labels, strict=True)
     ]
-    return [Judged(*one) for one in zip(rows, labels, right, strict=True)]
+    return [
+        Judged(*one, group=f"document {number // 4}")
+        for number, one in enumerate(zip(rows, labels, right, strict=True))
+    ]
 
 
 def _source(folder: Path, judged: Sequence[Judged], name: str = "questions.jsonl") -> Source:
@@ -92,26 +96,24 @@ def test_confidence_is_how_often_answers_like_it_are_right(tmp_path: Path) -> No
 def test_what_cannot_be_told_is_left_out_of_the_second_fit(tmp_path: Path) -> None:
     judged = _judged(60)
     some = [
-        Judged(one.features, one.answerable, None if number < 20 else one.right)
-        for number, one in enumerate(judged)
+        replace(one, right=None if number < 20 else one.right) for number, one in enumerate(judged)
     ]
     whole, part = fit([_source(tmp_path, judged)]), fit([_source(tmp_path, some)])
     assert part.answerable == whole.answerable
     assert _file(part)["answered"] < _file(whole)["answered"]
     with pytest.raises(UsageError, match="some that are wrong"):
-        fit([_source(tmp_path, [Judged(one.features, one.answerable, True) for one in judged])])
+        fit([_source(tmp_path, [replace(one, right=True) for one in judged])])
 
 
 def test_no_weight_has_the_wrong_sign(tmp_path: Path) -> None:
     judged = [
-        Judged(
-            {
+        replace(
+            one,
+            features={
                 **one.features,
                 "reader_first": -2.0 * one.answerable,
                 "unknown_word": 2.0 * one.answerable,
             },
-            one.answerable,
-            one.right,
         )
         for one in _judged(60)
     ]
@@ -219,6 +221,7 @@ def test_confidence_is_as_of_questions_of_which_a_quarter_has_no_answer(tmp_path
                 {name: float(random.normal()) for name in (*FEATURES, *RIGHT_FEATURES)},
                 number < answered,
                 number < answered and number % 5 > 0,
+                f"document {number}",
             )
             for number in range(answered + unanswered)
         ]

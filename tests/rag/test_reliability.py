@@ -1,5 +1,7 @@
 """Calibration error and the curve of what thresholds decline, on cases counted by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,8 +24,8 @@ def test_answers_of_like_confidence_stand_in_one_bin() -> None:
         Answered(0.5, True),
     ]
     assert bins(answers) == [
-        Bin(1, 0.5, 1.0),
-        Bin(3, pytest.approx(2.9 / 3), pytest.approx(2 / 3)),
+        Bin(1, 0.5, 1.0, 1.0),
+        Bin(3, pytest.approx(2.9 / 3), pytest.approx(2 / 3), 3.0),
     ]
     # one of four is .5 off, three are .3 off
     assert calibration_error(answers) == pytest.approx((0.5 + 3 * 0.3) / 4)
@@ -96,3 +98,17 @@ def test_of_more_answers_less_is_chance_and_the_same_ones_tell_the_same() -> Non
     assert second.mean < first.mean / 5
     # by confidence alone, and as often as it is asked
     assert chance_error([Answered(one.confidence, not one.right) for one in few]) == first
+
+
+def test_an_answer_that_counts_thrice_counts_as_three() -> None:
+    thrice = [Answered(0.75, True, 3.0), Answered(0.71, False), Answered(0.2, True, 0.5)]
+    as_three = [*[Answered(0.75, True)] * 3, Answered(0.71, False)]
+    assert bins(thrice[:2]) == [replace(bins(as_three)[0], count=2)]
+    both = calibration_error([*as_three, Answered(0.2, True, 0.5)])
+    assert calibration_error(thrice) == both
+    light, heavy = (chance_error([Answered(0.5, True, w), Answered(0.95, True)]) for w in (1, 100))
+    assert light is not None
+    assert heavy is not None
+    # the one that counts is off by .5 whatever is drawn
+    assert heavy.mean == pytest.approx(0.5, abs=0.01)
+    assert light.mean < 0.4

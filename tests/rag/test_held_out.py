@@ -1,0 +1,107 @@
+"""What is said of a fit is of questions that it was not made on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.answerability import FEATURES, RIGHT_FEATURES, Calibration
+from rag.evaluation import held_out as module
+from rag.evaluation.calibrate import Source, asked_weights, fit
+from rag.evaluation.held_out import PARTS, held_out
+from rag.evaluation.judged import Judged
+
+
+def _source(folder: Path, judged: Sequence[Judged], name: str = "questions.jsonl") -> Source:
+    (folder / name).write_text("{}")
+    return Source(folder / name, judged)
+
+
+def _judged(answered: int, unanswered: int, told: float, seed: int = 1) -> list[Judged]:
+    """Questions of four a document, `told` apart by `reader_mean`; of five answers four right."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(answered + unanswered):
+        answerable = number < answered
+        features = {name: float(random.normal()) for name in (*FEATURES, *RIGHT_FEATURES)}
+        features["reader_mean"] += told * answerable
+        rows.append(Judged(features, answerable, answerable and number % 5 > 0, str(number // 4)))
+    return rows
+
+
+def test_each_document_is_left_out_once_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = _judged(200, 100, 1.0)
+    kept: list[list[Judged]] = []
+
+    def noted(sources: Sequence[Source]) -> Calibration:
+        kept.append([one for source in sources for one in source.judged])
+        return fit(sources)
+
+    monkeypatch.setattr(module, "fit", noted)
+    assert held_out([_source(tmp_path, judged)]) is not None
+    assert len(kept) == PARTS
+    everything = {one.group for one in judged}
+    left = [everything - {one.group for one in part} for part in kept]
+    assert sorted(group for part in left for group in part) == sorted(everything)
+    assert min(map(len, left)) > 5
+    for part, without in zip(kept, left, strict=True):
+        assert len(part) == sum(one.group not in without for one in judged)
+
+
+def test_what_a_fit_learned_by_heart_does_not_count(tmp_path: Path) -> None:
+    seen, unseen = [], []
+    for seed in range(1, 9):
+        few = _judged(40, 40, 0.0, seed)
+        calibration = fit([_source(tmp_path, few)])
+        declined = [calibration.probability(one.features) < calibration.threshold for one in few]
+        seen.append(np.mean(declined[40:]) - np.mean(declined[:40]))
+        found = held_out([_source(tmp_path, few)])
+        assert found is not None
+        unseen.append(found.unanswerable_declined - found.answerable_declined)
+    # nothing tells them apart, though a fit always finds something that seems to
+    assert np.mean(seen) > 0.1
+    assert abs(np.mean(unseen)) < 0.06
+
+
+def test_questions_that_can_be_told_apart_are(tmp_path: Path) -> None:
+    found = held_out([_source(tmp_path, _judged(150, 150, 8.0))])
+    assert found is not None
+    assert found.answerable_declined < 0.05
+    assert found.unanswerable_declined > 0.95
+    assert 100 < found.answers < 160
+
+
+def test_confidence_is_judged_as_if_a_quarter_had_no_answer(tmp_path: Path) -> None:
+    # of these answers a fifth is right as they are, and .6 of those to questions as people ask
+    found = held_out([_source(tmp_path, _judged(300, 900, 0.0))])
+    assert found is not None
+    assert found.ece <= found.ece_by_chance_p95 < 0.15
+
+
+def test_shares_are_means_over_the_files(tmp_path: Path) -> None:
+    many, few = _judged(160, 160, 6.0), _judged(40, 40, 6.0, seed=2)
+    moved = [
+        Judged(
+            one.features | {"reader_mean": one.features["reader_mean"] - 6.0},  # type: ignore[operator]
+            one.answerable,
+            one.right,
+            one.group,
+        )
+        for one in few
+    ]
+    found = held_out([_source(tmp_path, many), _source(tmp_path, moved, "b.jsonl")])
+    assert found is not None
+    # the few look like unanswerable ones; of all together they are a fifth
+    assert found.answerable_declined > 0.1
+    weights = asked_weights([_source(tmp_path, many), _source(tmp_path, moved, "b.jsonl")])
+    assert weights[:320].sum() == pytest.approx(weights[320:].sum())
+    assert weights[:160].sum() == pytest.approx(3 * weights[160:320].sum())
+
+
+def test_of_too_few_questions_nothing_is_told(tmp_path: Path) -> None:
+    assert held_out([_source(tmp_path, _judged(11, 11, 8.0))]) is None
