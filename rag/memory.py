@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 
+from rag.cores import usable_cores
+
 _UNKNOWN = 4 * 2**30
+# of glibc's malloc.h
+_M_ARENA_MAX = -8
 _PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
@@ -30,6 +35,18 @@ def total_memory(proc: Path = _PROC, groups: Path = _GROUPS) -> int:
     limits = [_text(group / "memory.max").strip() for group in _own_groups(proc, groups)]
     known = [int(limit) for limit in limits if limit.isdecimal()]
     return min([*known, machine * 1024] if machine else known, default=_UNKNOWN)
+
+
+def one_arena_a_core() -> None:
+    """Have the C library share its heap among fewer threads: glibc makes eight arenas a core.
+
+    What one of many threads frees another cannot use, so that a long ingest, each batch of which
+    has threads of its own, keeps more and more. Nothing changes where `MALLOC_ARENA_MAX` says how
+    many there are, or where the C library is another one.
+    """
+    allot = getattr(ctypes.CDLL(None), "mallopt", None)
+    if allot is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        allot(_M_ARENA_MAX, usable_cores())
 
 
 def give_back() -> None:
