@@ -255,6 +255,8 @@ class Library:
         if self._others is not None:
             self._others.close()
         with self._loading:
+            if self._retriever is not None:
+                self._retriever.close()
             self._retriever = self._answerer = None
             if self._indexes is not None:
                 self._indexes.close()

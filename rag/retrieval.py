@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rag.catalog import Catalog
 from rag.catalog.passages import live_candidates, live_chunks, live_size
+from rag.cores import usable_cores
 from rag.embedding import Embedder, Vectors
 from rag.errors import StorageError
 from rag.indexes import Indexes
@@ -20,6 +23,7 @@ from rag.twins import distinct, with_similar
 from rag.widening import widened
 
 log = logging.getLogger("cloister.library")
+T = TypeVar("T")
 
 # up to this many allowed chunks an exact search beats the index (and a metadata filter)
 EXACT_LIMIT = 5_000
@@ -28,10 +32,11 @@ _Ranked = list[tuple[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What each half finds, best first, and the passages and vectors of that by chunk."""
+    """What each half finds, best first, and the passages, BM25 scores and vectors by chunk."""
 
     dense: _Ranked
     lexical: _Ranked
+    matches: Mapping[str, float]
     passages: Mapping[str, Passage]
     vectors: Mapping[str, Vectors]
 
@@ -52,6 +57,12 @@ class Retriever:
         self._embedder = embedder
         self._indexes = indexes
         self._reranker = reranker
+        # words are looked for while a vector is made, or the catalog is read
+        self._beside = ThreadPoolExecutor(usable_cores(), "retriever")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._beside.shutdown()
 
     def passages(
         self,
@@ -70,13 +81,13 @@ class Retriever:
         filters), and ModelError from the reranker.
         """
         wanted = max(limit, self._settings.retrieval_candidates)
+        everywhere = collections is None and not filters.given
+        words = self._indexes.words
+        first = self._start(words.query, query, wanted) if everywhere else None
         vector = self._embedder.query(query)
-        found = self._candidates(query, vector, wanted, collections, filters)
+        found = self._candidates(query, vector, wanted, collections, filters, first)
         similarity = _similarities(vector, found)
-        matches = dict(found.lexical)
-        others = [name for name in found.passages if name not in matches]
-        matches |= self._indexes.words.scores(query, others)
-        fused = fuse(similarity, matches, self._settings.retrieval_dense_weight)
+        fused = fuse(similarity, found.matches, self._settings.retrieval_dense_weight)
         dense_rank = {name: rank for rank, (name, _) in enumerate(found.dense, 1)}
         lexical_rank = {name: rank for rank, (name, _) in enumerate(found.lexical, 1)}
         firsts = [half[0][0] for half in (found.dense, found.lexical) if half]
@@ -100,6 +111,15 @@ class Retriever:
             for passage, other in zip(best, twins, strict=True)
         ]
 
+    def _start(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Do a work in a thread beside this one; where none can begin, at once."""
+        try:
+            return self._beside.submit(work, *arguments)
+        except RuntimeError:  # the system has no more threads, or all is being closed
+            done: Future[T] = Future()
+            done.set_result(work(*arguments))
+            return done
+
     def _candidates(
         self,
         query: str,
@@ -107,13 +127,16 @@ class Retriever:
         wanted: int,
         collections: Sequence[str] | None,
         filters: Filters,
+        first: Future[_Ranked] | None,
     ) -> _Found:
-        """What each half finds that is live and allowed."""
-        asked = collections is not None or filters.given
-        if asked and live_size(self._catalog, collections, filters) <= EXACT_LIMIT:
+        """What each half finds that is live and allowed.
+
+        `first` is what the words find first where all may answer.
+        """
+        if first is None and live_size(self._catalog, collections, filters) <= EXACT_LIMIT:
             ids, dense = self._exact(vector, wanted, collections, filters)
             lexical = self._indexes.words.query(query, wanted, ids)
-            return self._counted(vector, dense, lexical, wanted, collections, filters)
+            return self._counted(query, vector, dense, lexical, wanted, collections, filters)
         # Chunks of documents that changed or went stay in the indexes until they are swept, so an
         # index is asked for more until enough of what it finds counts.
         words = self._indexes.words
@@ -121,8 +144,8 @@ class Retriever:
         while True:
             dense, held = self._nearest(vector, n)
             size = max(size, held)
-            lexical = words.query(query, n)
-            live = self._counted(vector, dense, lexical, wanted, collections, filters)
+            lexical = first.result() if first and n == wanted else words.query(query, n)
+            live = self._counted(query, vector, dense, lexical, wanted, collections, filters)
             short = (len(dense) == n and len(live.dense) < wanted) or (
                 len(lexical) == n and len(live.lexical) < wanted
             )
@@ -132,6 +155,7 @@ class Retriever:
 
     def _counted(
         self,
+        query: str,
         vector: Vectors,
         dense: _Ranked,
         lexical: _Ranked,
@@ -141,13 +165,18 @@ class Retriever:
     ) -> _Found:
         """The first `wanted` of each half that are live and allowed."""
         ids = {name for name, _ in (*dense, *lexical)}
+        matches = dict(lexical)
+        near = [name for name, _ in dense if name not in matches]
+        beside = self._start(self._indexes.words.scores, query, near)
         by, size = self._embedder.fingerprint, len(vector)
         live, vectors = live_candidates(self._catalog, ids, by, size, collections, filters)
         dense, lexical = (
             [pair for pair in half if pair[0] in live][:wanted] for half in (dense, lexical)
         )
-        named = {name for name, _ in (*dense, *lexical)}
-        return _Found(dense, lexical, {name: live[name] for name in sorted(named)}, vectors)
+        named = sorted({name for name, _ in (*dense, *lexical)})
+        matches |= beside.result()
+        passages = {name: live[name] for name in named}
+        return _Found(dense, lexical, {name: matches[name] for name in named}, passages, vectors)
 
     def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:
         """What the index finds, and of how many; nothing where it cannot be read just now."""

@@ -171,7 +171,7 @@ def _neighbours(
     """The chunks before and after each of these that begin or end within so many characters."""
     found: dict[str, list[_Neighbour]] = {}
     asked = {"ids": json.dumps(ids), "characters": characters}
-    for chunk_id, *near in connection.execute(_NEIGHBOURS, asked):
+    for chunk_id, *near in connection.execute(_NEIGHBOURS, asked).all():
         found.setdefault(chunk_id, []).append(_Neighbour(*near))
     return found
 
@@ -198,7 +198,8 @@ def _read(connection: Connection, pages_: Sequence[Sequence[_Wide]]) -> Iterator
         first = min(wide.start for wide in together)
         last = max(wide.end for wide in together)
         looks.append((together[0].passage.chunk_id, first, last - first))
-    for number, text in connection.execute(_TEXTS, {"looks": json.dumps(looks)}) if looks else ():
+    asked = {"looks": json.dumps(looks)}
+    for number, text in connection.execute(_TEXTS, asked).all() if looks else ():
         first = looks[number][1]
         for wide in pages_[number]:
             own = text[wide.start - first : wide.end - first]
