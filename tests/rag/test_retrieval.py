@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, update
@@ -11,11 +14,12 @@ from sqlalchemy import event, func, update
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import remove
 from rag.catalog.schema import chunks
-from rag.errors import TooLarge, UnknownCollection, UsageError
+from rag.errors import StorageError, TooLarge, UnknownCollection, UsageError
 from rag.library import Library
 from rag.retrieval import fuse, ranked
 from rag.testing import FakeEmbedding, fake_library
 from rag.vectors import VectorIndex, Vectors
+from rag.words import WordIndex
 from tests.ingest.reading import add_text, read_all
 
 
@@ -125,6 +129,58 @@ def test_a_search_reads_the_catalog_in_few_statements(library: Library) -> None:
     # what is live and its vectors, what is near that, and the text of it
     assert len(read) == 3
     assert len(statements) - len(read) == 2  # the beginnings of two transactions
+
+
+def test_words_are_looked_for_while_the_question_is_embedded(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text(library, "ferry.txt", "The ferry leaves at 07:40.")
+    read_all(library)
+    asked, embed, find = threading.Event(), FakeEmbedding._get_query_embedding, WordIndex.query
+
+    def embedded(model: FakeEmbedding, query: str) -> list[float]:
+        assert asked.wait(10), "the words wait for the vector"
+        return embed(model, query)
+
+    def found(index: WordIndex, *arguments: Any) -> list[tuple[str, float]]:
+        asked.set()
+        return find(index, *arguments)
+
+    monkeypatch.setattr(FakeEmbedding, "_get_query_embedding", embedded)
+    monkeypatch.setattr(WordIndex, "query", found)
+    assert [p.lexical_rank for p in library.search("When does the ferry leave?")] == [1]
+
+
+def test_the_same_is_found_where_no_thread_can_begin(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        add_text(
+            library, f"{number}.txt", f"Ferry {number} leaves at 0{number}:40. " * (number + 1)
+        )
+    read_all(library)
+    before = library.search("When does ferry 3 leave?")
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    assert library.search("When does ferry 3 leave?") == before
+    assert len(before) == 5
+
+
+def test_what_the_words_cannot_read_is_told(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_text(library, "ferry.txt", "The ferry leaves at 07:40.")
+    read_all(library)
+
+    def broken(*_: object) -> None:
+        raise StorageError("The lexical index is torn.")
+
+    monkeypatch.setattr(WordIndex, "query", broken)
+    with pytest.raises(StorageError, match="is torn"):
+        library.search("When does the ferry leave?")
 
 
 def test_what_is_removed_is_gone_at_once_before_any_sweep(library: Library) -> None:
