@@ -56,8 +56,9 @@ FEATURES = (
 RIGHT_FEATURES = ("answerable", "margin", "lead")
 # how much each part counts when sentences are ranked as evidence, chosen on the dev questions
 _SIMILARITY, _COVERAGE, _KIND, _RANK, _READER = 0.5, 0.15, 0.1, 0.3, 0.4
-# so many sentences, the best by all else, are compared with the question by their vectors: on the
-# dev questions none of the others became the best, and vectors were two thirds of the judge’s time
+# so many sentences, the best by all else, are compared with the question by their vectors, which
+# takes longer than all else in the judge: hardly ever would another one become the best
+# (benchmarks/judging.py)
 _COMPARED = 8
 # so many logits above “no answer” give the reader's part almost three quarters of its weight
 _LOGITS = 6.0

@@ -1,4 +1,4 @@
-"""The memory that this machine, or the control group of this process, has, and has left."""
+"""The memory that this machine, or this process's control group, has and has left; freed memory."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ def total_memory(proc: Path = _PROC, groups: Path = _GROUPS) -> int:
 
 
 def one_arena_a_core() -> None:
-    """Have the C library share its heap among fewer threads: glibc makes eight arenas a core.
+    """Have all threads share as many heaps of the C library (arenas) as there are cores.
 
-    What one of many threads frees another cannot use, so that a long ingest, each batch of which
-    has threads of its own, keeps more and more. Nothing changes where `MALLOC_ARENA_MAX` says how
-    many there are, or where the C library is another one.
+    glibc makes up to eight a core on 64 bits (M_ARENA_MAX in mallopt(3)), and what was freed in one
+    is of no use to a thread of another: a long ingest, each batch of which has threads of its own,
+    keeps more and more. Nothing changes where the environment says how many there may be, or
+    where the C library is another one.
     """
     allot = getattr(ctypes.CDLL(None), "mallopt", None)
-    if allot is not None and "MALLOC_ARENA_MAX" not in os.environ:
+    said = "MALLOC_ARENA_MAX" in os.environ or "arena_max" in os.environ.get("GLIBC_TUNABLES", "")
+    if allot is not None and not said:
         allot(_M_ARENA_MAX, usable_cores())
 
 

@@ -112,7 +112,10 @@ class Retriever:
         ]
 
     def _start(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
-        """Do a work in a thread beside this one; where none can begin, at once."""
+        """Do a work in a thread beside this one; where none can begin, at once.
+
+        What the pool took in before it found that it has no thread is done once more, later.
+        """
         try:
             return self._beside.submit(work, *arguments)
         except RuntimeError:  # the system has no more threads, or all is being closed
@@ -166,15 +169,18 @@ class Retriever:
         """The first `wanted` of each half that are live and allowed."""
         ids = {name for name, _ in (*dense, *lexical)}
         matches = dict(lexical)
+        words = self._indexes.words
         near = [name for name, _ in dense if name not in matches]
-        beside = self._start(self._indexes.words.scores, query, near)
+        # of more than are wanted most will not count
+        beside = self._start(words.scores, query, near) if len(near) <= wanted else None
         by, size = self._embedder.fingerprint, len(vector)
         live, vectors = live_candidates(self._catalog, ids, by, size, collections, filters)
         dense, lexical = (
             [pair for pair in half if pair[0] in live][:wanted] for half in (dense, lexical)
         )
         named = sorted({name for name, _ in (*dense, *lexical)})
-        matches |= beside.result()
+        rest = [name for name in named if name not in matches]
+        matches |= beside.result() if beside else words.scores(query, rest)
         passages = {name: live[name] for name in named}
         return _Found(dense, lexical, {name: matches[name] for name in named}, passages, vectors)
 

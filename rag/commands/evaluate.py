@@ -190,18 +190,21 @@ def _calibrate(
     of = f" of {len(files)} files" if len(files) > 1 else ""
     fitted = f"fitted on {questions} questions{of}: {printable(target)}"
     click.echo(f"threshold {calibration.threshold}, {fitted}")
-    click.echo(_told(left_out))
+    click.echo(_left_out_line(left_out))
 
 
-def _told(left_out: HeldOut | None) -> str:
+def _left_out_line(left_out: HeldOut | None) -> str:
     if left_out is None:
-        return "There are too few questions to leave some out and see how it does on those."
+        return (
+            "How it does on questions left out of the fit cannot be told: that takes more "
+            "questions of each kind, about more documents."
+        )
     return (
-        f"On questions left out of the fit, in {left_out.parts} parts: "
+        f"On questions left out of the fit, a fifth each time: "
         f"{left_out.answerable_declined:.1%} of the answerable and "
-        f"{left_out.unanswerable_declined:.1%} of the others declined; of {left_out.answers} "
-        f"answers the confidence is off by {left_out.ece:.3f} "
-        f"({left_out.ece_by_chance:.3f} by chance alone)."
+        f"{left_out.unanswerable_declined:.1%} of the others declined; the confidence of "
+        f"{left_out.answers} answers is off by {left_out.ece:.3f} (by chance alone "
+        f"{left_out.ece_by_chance:.3f}, at most {left_out.ece_by_chance_p95:.3f} in 95 of 100)."
     )
 
 

@@ -16,13 +16,15 @@ class Judged:
     """A question's features and whether the documents answer it.
 
     `right` says whether the quote that answers it holds a gold answer, None where that cannot be
-    told. `group` is what it shares with others: its collection, or the document that answers it.
+    told. `collection` is the one that it names, and `documents` are those that answer it; for a
+    question that none answers, the one in which an answer was looked for first.
     """
 
     features: Mapping[str, float]
     answerable: bool
     right: bool | None
-    group: str
+    collection: str | None
+    documents: tuple[str, ...]
 
 
 def judge_all(
@@ -58,11 +60,6 @@ def judge_all(
         # as an answer does, it follows the newest version
         best = Versions(library.catalog, question, passages).newest(evidence, find).evidence
         right = holds_answer(telling(best.spans)[0].text, item.answers) if known else None
-        found.append(Judged(best.features, item.answerable, right, _group(item)))
+        sources = tuple(gold.source for gold in item.evidence) or (passages[0].source,)
+        found.append(Judged(best.features, item.answerable, right, item.collection, sources))
     return found
-
-
-def _group(item: Item) -> str:
-    if item.collection is not None:
-        return item.collection
-    return item.evidence[0].source if item.evidence else item.id

@@ -38,7 +38,7 @@ def _judged(count: int, seed: int = 1, share_right: float = 0.0) -> list[Judged]
         for row, label in zip(rows, labels, strict=True)
     ]
     return [
-        Judged(*one, group=f"document {number // 4}")
+        Judged(*one, None, (f"document {number // 4}",))
         for number, one in enumerate(zip(rows, labels, right, strict=True))
     ]
 
@@ -221,7 +221,8 @@ def test_confidence_is_as_of_questions_of_which_a_quarter_has_no_answer(tmp_path
                 {name: float(random.normal()) for name in (*FEATURES, *RIGHT_FEATURES)},
                 number < answered,
                 number < answered and number % 5 > 0,
-                f"document {number}",
+                None,
+                (f"document {number}",),
             )
             for number in range(answered + unanswered)
         ]

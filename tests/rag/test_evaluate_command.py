@@ -204,6 +204,8 @@ def test_a_fit_takes_files_of_several_collections(harbour: Library, tmp_path: Pa
     )
     assert done.exit_code == 0, done.output
     assert "fitted on 50 questions of 2 files" in done.output
+    # all about one document
+    assert "questions left out of the fit cannot be told" in done.output
     calibration = read_calibration(target)
     files: Any = calibration.fitted_on["files"]
     assert [(one["questions"], one["answerable"], one["unanswerable"]) for one in files] == [
@@ -213,7 +215,34 @@ def test_a_fit_takes_files_of_several_collections(harbour: Library, tmp_path: Pa
     # of 7 and 10 that can be; asked of the other collection none would be
     assert files[0]["right"] == 7
     assert files[1]["right"] in (8, 9, 10)
+    assert "held_out" not in calibration.fitted_on
     assert calibration.probability({"unknown_word": 0.0}) > 0.5
+
+
+def test_a_fit_tells_how_it_does_on_documents_left_out_of_it(tmp_path: Path) -> None:
+    library = fake_library(tmp_path / "home", llm_model="none")
+    for n in range(10, 46):
+        add_text(library, f"boat{n}.txt", f"The ferry boat{n} leaves at {n:02}:15.")
+    read_all(library)
+    library.close()
+    questions = _questions(tmp_path / "boats.jsonl", range(10, 46))
+    rows = [json.loads(line) for line in questions.read_text("utf-8").splitlines()]
+    for number, row in enumerate(rows[:-1]):  # two a document
+        row["evidence"] = [{"source": f"boat{10 + number // 2}.txt"}]
+    questions.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    target = tmp_path / "fit.json"
+    done = _fit(library, str(questions), "--calibrate", str(target))
+    assert done.exit_code == 0, done.output
+    kept: Any = read_calibration(target).fitted_on["held_out"]
+    last = done.output.splitlines()[-1]
+    assert last.startswith("On questions left out of the fit, a fifth each time: ")
+    assert f"{kept['answerable_declined']:.1%} of the answerable" in last
+    assert f"{kept['unanswerable_declined']:.1%} of the others declined" in last
+    assert f"of {kept['answers']} answers is off by {kept['ece']:.3f}" in last
+    # words that no document has tell these apart, in whichever documents
+    assert kept["answerable_declined"] < 0.1
+    assert kept["unanswerable_declined"] > 0.9
+    assert 30 <= kept["answers"] <= 40
 
 
 def test_a_fit_refuses_what_it_cannot_use_before_it_asks(

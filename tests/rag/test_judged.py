@@ -32,6 +32,8 @@ def test_the_newest_version_s_sentence_is_right_or_wrong(
     assert "145 euros" in answer["text"]
     found = judge_all(library, items, None, lambda: None)
     assert [one.right for one in found] == [False, True]
+    # no evidence is named: where an answer is looked for first
+    assert {one.documents for one in found} <= {("guide_2024.txt",), ("guide_2025.txt",)}
     # whichever version an answer would prefer
     monkeypatch.setattr(Versions, "preferred", lambda self, span: self.others(span)[0].span)
     assert [one.right for one in judge_all(library, items, None, lambda: None)] == [True, False]
@@ -47,3 +49,20 @@ def test_a_follow_up_is_judged_by_what_was_asked_last(
     judge_all(library, [item_of(AFTER)], None, lambda: None)
     library.close()
     assert set(looked_for) == {(f"{LIMIT} And until when?", "And until when?")}
+
+
+def test_a_question_is_about_the_documents_that_answer_it(tmp_path: Path) -> None:
+    library = fake_library(tmp_path)
+    add_text(library, "guide.txt", NEW)
+    read_all(library)
+    gold = [{"source": "old.txt"}, {"source": "older.txt", "quote": "120"}]
+    items = [
+        item_of({"question": LIMIT, "answers": ["145 euros"], "evidence": gold}),
+        item_of({"question": LIMIT, "answerable": False, "collection": "default"}),
+    ]
+    found = judge_all(library, items, None, lambda: None)
+    library.close()
+    assert [(one.collection, one.documents) for one in found] == [
+        (None, ("old.txt", "older.txt")),
+        ("default", ("guide.txt",)),
+    ]

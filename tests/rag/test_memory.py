@@ -77,7 +77,8 @@ print(len(re.findall("<heap nr", path.read_text())))
 
 
 def _arenas(folder: Path, what: str, **environment: str) -> int:
-    env = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    told = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")
+    env = {name: value for name, value in os.environ.items() if name not in told}
     done = subprocess.run(
         [sys.executable, "-c", ARENAS, str(folder), what],
         env=env | {"PYTHONPATH": str(ROOT)} | environment,
@@ -95,3 +96,5 @@ def test_a_loaded_library_shares_its_heap_among_as_many_arenas_as_cores(tmp_path
     assert _arenas(tmp_path, "loaded") <= cores
     # unless whoever runs it says otherwise
     assert _arenas(tmp_path, "loaded", MALLOC_ARENA_MAX=str(cores + 2)) == cores + 2
+    more = f"glibc.malloc.arena_max={cores + 3}"
+    assert _arenas(tmp_path, "loaded", GLIBC_TUNABLES=more) == cores + 3

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import pkgutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -131,24 +133,52 @@ def test_a_search_reads_the_catalog_in_few_statements(library: Library) -> None:
     assert len(statements) - len(read) == 2  # the beginnings of two transactions
 
 
-def test_words_are_looked_for_while_the_question_is_embedded(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("rag.testing:FakeEmbedding", "_get_query_embedding"), ("rag.words:WordIndex", "query")),
+        (("rag.retrieval", "live_candidates"), ("rag.words:WordIndex", "scores")),
+    ],
+)
+def test_what_needs_nothing_of_the_other_is_done_at_once(
+    library: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    one: tuple[str, str],
+    other: tuple[str, str],
 ) -> None:
     add_text(library, "ferry.txt", "The ferry leaves at 07:40.")
     read_all(library)
-    asked, embed, find = threading.Event(), FakeEmbedding._get_query_embedding, WordIndex.query
+    before = library.search("When does the ferry leave?")
+    # each goes on when the other has begun as well, and one after the other never would
+    both = threading.Barrier(2, timeout=10)
+    for place, name in (one, other):
+        owner = pkgutil.resolve_name(place)
+        monkeypatch.setattr(owner, name, _once_both(getattr(owner, name), both))
+    assert library.search("When does the ferry leave?") == before
 
-    def embedded(model: FakeEmbedding, query: str) -> list[float]:
-        assert asked.wait(10), "the words wait for the vector"
-        return embed(model, query)
 
-    def found(index: WordIndex, *arguments: Any) -> list[tuple[str, float]]:
-        asked.set()
-        return find(index, *arguments)
+def _once_both(work: Callable[..., Any], both: threading.Barrier) -> Callable[..., Any]:
+    begun = itertools.count()
 
-    monkeypatch.setattr(FakeEmbedding, "_get_query_embedding", embedded)
-    monkeypatch.setattr(WordIndex, "query", found)
-    assert [p.lexical_rank for p in library.search("When does the ferry leave?")] == [1]
+    def waiting(*arguments: Any) -> Any:
+        if next(begun) == 0:
+            both.wait()
+        return work(*arguments)
+
+    return waiting
+
+
+def test_a_closed_library_has_no_thread_that_searches(tmp_path: Path) -> None:
+    library = fake_library(tmp_path)
+    add_text(library, "ferry.txt", "The ferry leaves at 07:40.")
+    read_all(library)
+    before = set(threading.enumerate())
+    assert library.search("When does the ferry leave?")
+    searching = {one for one in threading.enumerate() if one.name.startswith("retriever")}
+    assert searching
+    assert searching.isdisjoint(before)
+    library.close()
+    assert not any(one.is_alive() for one in searching)
 
 
 def test_the_same_is_found_where_no_thread_can_begin(
