@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ingest.conversion import without_converter
 from ingest.formats import suffix_kind
-from ingest.patterns import Selection
+from ingest.patterns import HIDDEN, Selection
 from rag.errors import NotFound, UnsupportedFormat
 
 # a file changed this recently may change again within one tick of its clock
@@ -84,7 +84,7 @@ def _entries(
         yield Passed(prefix or ".", f"the folder cannot be read: {error.strerror}", True)
         return
     for entry in entries:
-        if entry.name.startswith(".") and not chosen.hidden:
+        if entry.name.startswith(HIDDEN) and not chosen.hidden:
             continue
         source = prefix + entry.name
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ingest.wide_text import unmarked_wide
 from rag.errors import CorruptDocument, EmptyDocument, ProtectedDocument, UnsupportedFormat
 
 
@@ -176,7 +177,7 @@ def _check_zipped(name: str, kind: str, head: bytes) -> None:
 
 
 def _check_text(name: str, head: bytes) -> None:
-    if head.startswith(_WIDE_MARKS):
+    if head.startswith(_WIDE_MARKS) or unmarked_wide(head):
         return
     for magic, what in _MAGIC:
         if head.startswith(magic):

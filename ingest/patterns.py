@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 from rag.errors import UsageError
 
+# how names of files begin that are hidden, and of those that Office keeps beside an open document
+HIDDEN = (".", "~$")
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ingest.patterns import HIDDEN
+
 # a change is followed when nothing more came for so long, or after so long at the most
 _QUIET_MS = 400
 _LONGEST_MS = 5_000
@@ -65,7 +67,7 @@ def _told(
         path = Path(name)
         if path.is_relative_to(besides) or not path.is_relative_to(folder):
             return False
-        return hidden or not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        return hidden or not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)
 
     identity, last = _identity(folder), time.monotonic()
     for found in watch(

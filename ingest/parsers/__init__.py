@@ -4,4 +4,4 @@
 before is read again.
 """
 
-PARSER_VERSION = "4"
+PARSER_VERSION = "5"

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from ingest.parsers.builder import clean
+from ingest.wide_text import unmarked_wide
 from rag.parsed import Block, Page, Parsed
 
 _MARKS = (
@@ -49,14 +50,14 @@ def paragraphs(text: str) -> list[tuple[int, int]]:
 
 
 def decode(data: bytes, declared: str = "") -> str:
-    """Bytes as text: by byte-order mark, the declared encoding, strict UTF-8, then a guess.
+    """Bytes as text: by mark or zeros (UTF-16), the declared encoding, strict UTF-8, then a guess.
 
     A byte that fits none becomes U+FFFD.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace").removeprefix("\ufeff")
-    for encoding in (declared, "utf-8"):
+    for encoding in (unmarked_wide(data), declared, "utf-8"):
         try:
             if encoding:
                 return data.decode(encoding)

@@ -69,6 +69,8 @@ def test_kind(name: str, head: bytes, kind: str) -> None:
         ("a.json", OLE, "old Office file"),
         ("a.py", ZIP, "zip archive"),
         ("a.ts", b"G@" + bytes(300), "binary data"),
+        # numbers of 16 bits, not letters
+        ("a.txt", b"".join(bytes((n % 32, 0)) for n in range(1, 900)), "binary data"),
         ("a.png", b"%PDF-1.7", "not an image.*looks like a PDF"),
         ("a.webp", b"RIFF\0\0\0\0WAVEfmt ", "not an image"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.formats import kind_of
 from ingest.parsers.text import decode, paragraphs
 from rag.errors import CorruptDocument, ParserStopped
 from rag.parsed import Parsed
@@ -56,6 +57,20 @@ def test_paragraphs_hold_all_that_is_visible(text: str) -> None:
 )
 def test_encodings(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["The walrus’ tusks.\r\n", "Ein Walroß, 5 €", "x\t1\n" * 9000])
+def test_utf_16_without_a_mark(tmp_path: Path, encoding: str, text: str) -> None:
+    data = text.encode(encoding)
+    assert decode(data) == text
+    assert decode(data, "utf-8") == text
+    assert kind_of("a.txt", data[:4096]) == "text"
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"a\0", b"plain", bytes(64), b"a\0b\0" + bytes(96)])
+def test_few_zeros_or_only_zeros_are_no_utf_16(data: bytes) -> None:
+    assert decode(data) == ("a" if data == b"a\0" else data.decode())
 
 
 def test_a_byte_that_fits_nothing_is_marked() -> None:

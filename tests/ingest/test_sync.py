@@ -109,6 +109,7 @@ def test_kinds_that_are_not_read_hidden_files_and_links_out_are_left(
     estate.write("photo.raw", "x")
     estate.write(".hidden.txt", "hidden giraffes")
     estate.write(".git/config.txt", "hidden giraffes")
+    estate.write("~$minutes.docx", "kept by Office while minutes.docx is open")
     estate.write("real.txt", "About giraffes.")
     (tmp_path / "secret.txt").write_text("secret giraffes")
     (estate.folder / "out.txt").symlink_to(tmp_path / "secret.txt")
