@@ -28,8 +28,6 @@ from rag.settings import Settings
 
 _BATCH = 200
 _TRIES = 3
-# fewer vanished files than this never need a confirmation
-_FEW = 10
 
 
 @dataclass(slots=True)
@@ -255,7 +253,9 @@ def _refuse_mass_removal(settings: Settings, plan_: Plan, known: dict[str, Known
             "again with --confirm-deletions."
         )
     gone = [file.bytes_hash for file in plan_.vanished if file.state != "removed"]
-    most = max(_FEW, settings.sync_removed_share * live)
+    share = settings.sync_removed_share
+    # a lone file often gives way to one of another name
+    most = max(1, share * live) if share else 0
     if len(gone) <= most:
         return
     # files that only moved are not gone: their bytes are there under other names
@@ -264,7 +264,7 @@ def _refuse_mass_removal(settings: Settings, plan_: Plan, known: dict[str, Known
     if vanished > most:
         raise UsageError(
             f"{vanished} of {live} files are gone from the folder, more than "
-            f"sync.removed_share allows ({settings.sync_removed_share:.0%}). Nothing was changed. "
+            f"sync.removed_share allows ({share:.0%}). Nothing was changed. "
             "If that is right, run the sync again with --confirm-deletions."
         )
 

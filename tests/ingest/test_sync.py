@@ -172,6 +172,38 @@ def test_what_a_person_removed_stays_out_until_its_bytes_change(estate: Estate) 
     assert estate.finds("giraffes") == ["a.txt"]
 
 
+@pytest.mark.parametrize(("files", "gone"), [(3, 2), (4, 3), (9, 5), (12, 7)])
+def test_more_than_the_share_is_confirmed_in_folders_of_any_size(
+    estate: Estate, files: int, gone: int
+) -> None:
+    for number in range(files):
+        estate.write(f"{number}.txt", f"About giraffes {number}.")
+    estate.sync()
+    for number in range(gone):
+        (estate.folder / f"{number}.txt").unlink()
+    with pytest.raises(UsageError, match=rf"{gone} of {files} .*--confirm-deletions"):
+        estate.sync()
+    assert len(estate.sources()) == files
+    estate.write("0.txt", "About giraffes 0.")
+    assert counts(estate.sync()) == (0, 0, 0, files - gone + 1, gone - 1)
+
+
+def test_a_lone_file_may_give_way_to_another_but_not_where_the_share_is_nothing(
+    estate: Estate, tmp_path: Path
+) -> None:
+    estate.write("2024.txt", "About giraffes.")
+    estate.sync()
+    (estate.folder / "2024.txt").rename(tmp_path / "kept.txt")
+    estate.write("2025.txt", "About zebras.")
+    assert counts(estate.sync()) == (1, 0, 0, 0, 1)
+    estate.library.settings = replace(estate.library.settings, sync_removed_share=0.0)
+    (estate.folder / "2025.txt").unlink()
+    estate.write("2026.txt", "About elephants.")
+    with pytest.raises(UsageError, match="1 of 1"):
+        estate.sync()
+    assert estate.finds("zebras") == ["2025.txt"]
+
+
 def test_a_renamed_folder_is_no_mass_removal(estate: Estate) -> None:
     for number in range(12):
         estate.write(f"a/{number}.txt", f"About giraffes {number}.")
