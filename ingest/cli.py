@@ -117,7 +117,7 @@ def remove(settings: Settings, documents: tuple[str, ...], as_json: bool) -> Non
 @json_option
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
-    """List the documents with their states."""
+    """List the documents with their states and languages."""
     from rag.catalog.documents import count_states, list_documents
     from rag.library import open_catalog
     from rag.records import to_json
@@ -134,7 +134,8 @@ def status(settings: Settings, as_json: bool) -> None:
         return
     for document in listed:
         note = f"  {document.error}" if document.error else ""
-        click.echo(printable(f"{document.id}  {document.state:9}  {document.source}{note}"))
+        row = f"{document.id}  {document.state:9}  {document.language or '-':3}  {document.source}"
+        click.echo(printable(row + note))
     click.echo(", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "empty library")
 
 

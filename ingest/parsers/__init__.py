@@ -4,4 +4,4 @@
 before is read again.
 """
 
-PARSER_VERSION = "5"
+PARSER_VERSION = "6"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -60,7 +61,21 @@ def test_encodings(text: str, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("text", ["The walrus’ tusks.\r\n", "Ein Walroß, 5 €", "x\t1\n" * 9000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The walrus’ tusks.\r\n",
+        "Ein Walroß, 5 €",
+        "x\t1\n" * 9000,
+        "Отчёт о работе за 2024 год.\r\nПремия: 15 %.\r\n",
+        "员工手册\r\n每位员工每年有二十五天带薪假期。请在五月前申请。\r\n",
+        "従業員は年に二十日の休暇があります。カードを申請してください。\r\n" * 200,
+        "직원은 매년 이십 일의 휴가를 받습니다.\n",
+        "يحصل كل موظف على إجازة.\n",
+        "हर कर्मचारी को छुट्टी मिलती है।\n",
+        "A walrus 🦭 and another 🦭\n",
+    ],
+)
 def test_utf_16_without_a_mark(tmp_path: Path, encoding: str, text: str) -> None:
     data = text.encode(encoding)
     assert decode(data) == text
@@ -71,6 +86,17 @@ def test_utf_16_without_a_mark(tmp_path: Path, encoding: str, text: str) -> None
 @pytest.mark.parametrize("data", [b"", b"\0", b"a\0", b"plain", bytes(64), b"a\0b\0" + bytes(96)])
 def test_few_zeros_or_only_zeros_are_no_utf_16(data: bytes) -> None:
     assert decode(data) == ("a" if data == b"a\0" else data.decode())
+
+
+@pytest.mark.parametrize("text", ["An invoice\0of 2024 " * 9, "Größe\0Maß\0Fuß und mehr Text " * 9])
+def test_a_stray_zero_makes_no_utf_16(text: str) -> None:
+    assert decode(text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_random_bytes_are_no_utf_16(seed: int) -> None:
+    with pytest.raises(CorruptDocument):
+        kind_of("a.txt", random.Random(seed).randbytes(2048))
 
 
 def test_a_byte_that_fits_nothing_is_marked() -> None:

@@ -171,3 +171,13 @@ def _updated(home: Path) -> dict[str, str]:
     found = {d.source: d.updated_at for d in list_documents(catalog)}
     catalog.close()
     return found
+
+
+def test_the_status_shows_the_language(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.txt").write_text("Every employee has twenty-five days of leave a year.")
+    (tmp_path / "folder" / "b.txt").write_text("Jeder Mitarbeiter hat im Jahr einen Urlaub von 25 Tagen.")
+    _sync(tmp_path)
+    result = CliRunner().invoke(main, ["--home", str(tmp_path / "home"), "ingest", "status"])
+    rows = [line.split(maxsplit=4)[1:] for line in result.stdout.splitlines()]
+    assert rows == [["live", "en", "a.txt"], ["live", "de", "b.txt"], ["live"]]
