@@ -175,8 +175,8 @@ def _updated(home: Path) -> dict[str, str]:
 
 def test_the_status_shows_the_language(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "a.txt").write_text("Every employee has twenty-five days of leave a year.")
-    (tmp_path / "folder" / "b.txt").write_text("Jeder Mitarbeiter hat im Jahr einen Urlaub von 25 Tagen.")
+    (tmp_path / "folder" / "a.txt").write_text("Every employee has 25 days of leave a year.")
+    (tmp_path / "folder" / "b.txt").write_text("Jeder von uns hat im Jahr 25 Tage Urlaub.")
     _sync(tmp_path)
     result = CliRunner().invoke(main, ["--home", str(tmp_path / "home"), "ingest", "status"])
     rows = [line.split(maxsplit=4)[1:] for line in result.stdout.splitlines()]
