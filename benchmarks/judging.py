@@ -29,8 +29,7 @@ from _common import (
     scratch,
 )
 
-import rag.answerability
-from rag.answerability import Evidence, Judge
+from rag.answerability import COMPARED, Evidence, Judge
 from rag.condensing import asked_last, condense
 from rag.evaluation.questions import read_questions
 from rag.evidence import TermWeights
@@ -43,37 +42,36 @@ def measure(options: Options) -> Sequence[Figure]:
     """The figures of this benchmark."""
     items = [item for item in read_questions(QUESTIONS) if item.split == "dev"]
     items = items[::20] if options.small else items
-    few = rag.answerability._COMPARED
-    found: dict[int, list[Evidence]] = {few: [], _ALL: []}
-    seconds: dict[int, list[float]] = {few: [], _ALL: []}
+    found: dict[int, list[Evidence]] = {COMPARED: [], _ALL: []}
+    seconds: dict[int, list[float]] = {COMPARED: [], _ALL: []}
     with scratch() as folder:
         settings = bench_settings(folder / "home", llm_model="none")
         run_quietly(command("ingest", "sync", str(SAMPLES), "--wait"), environment(settings))
         library = Library(settings)
         library.load(llm=False)
-        judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
+        weights = TermWeights(library.indexes.words)
+        judges = {n: Judge(library.embedder, weights, library.reader(), n) for n in found}
         try:
             for item in items:
                 question = condense(item.question, item.history)
                 asked = asked_last(item.question, question)
                 passages = library.search(question, None, settings.retrieval_passages)
-                judge.evidence(question, passages, asked)  # the reader reads rows of tables
+                judges[_ALL].evidence(question, passages, asked)  # the reader reads tables' rows
                 for compared, held in found.items():
-                    rag.answerability._COMPARED = compared  # type: ignore[misc]
                     started = time.perf_counter()
-                    held.append(judge.evidence(question, passages, asked))
+                    held.append(judges[compared].evidence(question, passages, asked))
                     seconds[compared].append(time.perf_counter() - started)
         finally:
-            rag.answerability._COMPARED = few  # type: ignore[misc]
             library.close()
-    same = mean(a.spans[0] == b.spans[0] for a, b in zip(found[few], found[_ALL], strict=True))
+    same = mean(a.spans[0] == b.spans[0] for a, b in zip(found[COMPARED], found[_ALL], strict=True))
+    share = sum(seconds[COMPARED]) / sum(seconds[_ALL])
     answerable = [item.answerable for item in items]
     return [
-        Figure("judging / judging with all compared", sum(seconds[few]) / sum(seconds[_ALL]), "×"),
+        Figure("judging / judging with all compared", share, "×"),
         Figure("questions with the same best sentence", same, ""),
-        Figure("AUC of the reader's mean", _auc(found[few], answerable), ""),
+        Figure("AUC of the reader's mean", _auc(found[COMPARED], answerable), ""),
         Figure("AUC of the reader's mean, all compared", _auc(found[_ALL], answerable), ""),
-        Figure("sentences of the passages", mean(len(one.spans) for one in found[few]), ""),
+        Figure("sentences of the passages", mean(len(one.spans) for one in found[COMPARED]), ""),
         Figure("questions", len(items), ""),
     ]
 

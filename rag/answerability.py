@@ -56,10 +56,9 @@ FEATURES = (
 RIGHT_FEATURES = ("answerable", "margin", "lead")
 # how much each part counts when sentences are ranked as evidence, chosen on the dev questions
 _SIMILARITY, _COVERAGE, _KIND, _RANK, _READER = 0.5, 0.15, 0.1, 0.3, 0.4
-# so many sentences, the best by all else, are compared with the question by their vectors, which
-# takes longer than all else in the judge: hardly ever would another one become the best
-# (benchmarks/judging.py)
-_COMPARED = 8
+# comparing by vectors takes longer than all else in the judge, and hardly ever would another
+# sentence become the best (benchmarks/judging.py)
+COMPARED = 8
 # so many logits above “no answer” give the reader's part almost three quarters of its weight
 _LOGITS = 6.0
 # how much of a row's score is that of the row with its labels, and how many rows are read so;
@@ -152,12 +151,23 @@ def threshold(settings: Settings, calibration: Calibration) -> float:
 
 
 class Judge:
-    """Finds the best evidence for a question and what speaks for an answer in it."""
+    """Finds the best evidence for a question and what speaks for an answer in it.
 
-    def __init__(self, embedder: Embedder, weights: TermWeights, reader: Reader | None) -> None:
+    So many sentences as `compared` says, the best by all else, are compared with the question by
+    their vectors; without a reader all are.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        weights: TermWeights,
+        reader: Reader | None,
+        compared: int = COMPARED,
+    ) -> None:
         self._embedder = embedder
         self._weights = weights
         self._reader = reader
+        self._compared = compared if reader else None
 
     def weights(self, question: str) -> Mapping[str, float]:
         """The question's content words and how telling each is."""
@@ -191,7 +201,7 @@ class Judge:
         answers, read = self._read(asked, passages, spans, rows, scores)
         if read is not None:
             scores = scores + _READER / (1.0 + np.exp(-read / _LOGITS))
-        near = np.argsort(-scores, kind="stable")[: _COMPARED if read is not None else None]
+        near = np.argsort(-scores, kind="stable")[: self._compared]
         scores = scores + _SIMILARITY * self._similarity(question, spans, rows, near)
         order = np.argsort(-scores, kind="stable")
         best = int(order[0])

@@ -76,7 +76,7 @@ class Library:
         With `mend` False the indexes are left as they are, for a check that mends them itself.
         Raises ModelError or StorageError; `readiness` then says so as well.
         """
-        from rag.memory import one_arena_a_core
+        from rag.heap import one_arena_a_core
         from rag.models.threads import one_core_each
 
         one_arena_a_core()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import ModelError
-from rag.memory import give_back
+from rag.heap import give_back
 from rag.models.fit import PRECISIONS, WIDTHS, Needed, longest, needed
 from rag.models.folder import EMBEDDER, list_models, model_paths
 from rag.models.hardware import Memory, memory_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag import memory
+from rag import heap, memory
 from rag.models.fitting import use_of
 from rag.models.hardware import Memory
 from rag.models.shape import read_config
@@ -46,4 +46,4 @@ def give_back() -> None:
         from rag.models.batch.shortage import empty_cuda_cache
 
         empty_cuda_cache()
-    memory.give_back()
+    heap.give_back()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.answerability import _COMPARED, Judge
+from rag.answerability import COMPARED, Judge
 from rag.embedding import Embedder, Vectors, load_embedder
 from rag.evidence import TermWeights
 from rag.reading.reader import Reader
@@ -63,10 +63,10 @@ def test_those_that_the_reader_and_the_words_speak_for(words: WordIndex, models_
     found = judge.evidence("When does the ferry to Jura leave?", passages())
     assert found.spans[0].text == "The ferry to Jura leaves at 15:15."
     assert len(found.spans) == 15
-    assert len(embedder.given) == _COMPARED
+    assert len(embedder.given) == COMPARED
     # those compared stand before the others, whose order is by all else
     compared = {text.split("\n")[-1] for text in embedder.given}
-    assert compared == {span.text for span in found.spans[:_COMPARED]}
+    assert compared == {span.text for span in found.spans[:COMPARED]}
     assert not any("café" in text for text in compared)
 
 

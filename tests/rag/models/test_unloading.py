@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rag import memory
+from rag import heap
 from rag.errors import ModelError
 from rag.generation import Generator, load_generator
 from rag.models import room
@@ -85,6 +85,6 @@ def test_an_answer_that_does_not_end_keeps_nobody_waiting_for_ever(
 
 def test_memory_is_given_back_to_the_system_too(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[bool] = []
-    monkeypatch.setattr(memory, "give_back", lambda: given.append(True))
+    monkeypatch.setattr(heap, "give_back", lambda: given.append(True))
     room.give_back()
     assert given
