@@ -31,6 +31,17 @@ _Ranked = list[tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
+class _Sought:
+    """What is looked for, how many each half is to find, and where; `vector` is the query's."""
+
+    query: str
+    vector: Vectors
+    wanted: int
+    collections: Sequence[str] | None
+    filters: Filters
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """What each half finds, best first, and the passages, BM25 scores and vectors by chunk."""
 
@@ -85,7 +96,7 @@ class Retriever:
         words = self._indexes.words
         first = self._start(words.query, query, wanted) if everywhere else None
         vector = self._embedder.query(query)
-        found = self._candidates(query, vector, wanted, collections, filters, first)
+        found = self._candidates(_Sought(query, vector, wanted, collections, filters), first)
         similarity = _similarities(vector, found)
         fused = fuse(similarity, found.matches, self._settings.retrieval_dense_weight)
         dense_rank = {name: rank for rank, (name, _) in enumerate(found.dense, 1)}
@@ -123,32 +134,25 @@ class Retriever:
             done.set_result(work(*arguments))
             return done
 
-    def _candidates(
-        self,
-        query: str,
-        vector: Vectors,
-        wanted: int,
-        collections: Sequence[str] | None,
-        filters: Filters,
-        first: Future[_Ranked] | None,
-    ) -> _Found:
+    def _candidates(self, sought: _Sought, first: Future[_Ranked] | None) -> _Found:
         """What each half finds that is live and allowed.
 
         `first` is what the words find first where all may answer.
         """
-        if first is None and live_size(self._catalog, collections, filters) <= EXACT_LIMIT:
-            ids, dense = self._exact(vector, wanted, collections, filters)
-            lexical = self._indexes.words.query(query, wanted, ids)
-            return self._counted(query, vector, dense, lexical, wanted, collections, filters)
+        wanted, words = sought.wanted, self._indexes.words
+        if first is None:
+            allowed = live_size(self._catalog, sought.collections, sought.filters)
+            if allowed <= EXACT_LIMIT:
+                ids, dense = self._exact(sought)
+                return self._counted(sought, dense, words.query(sought.query, wanted, ids))
         # Chunks of documents that changed or went stay in the indexes until they are swept, so an
         # index is asked for more until enough of what it finds counts.
-        words = self._indexes.words
         size, n = len(words), wanted
         while True:
-            dense, held = self._nearest(vector, n)
+            dense, held = self._nearest(sought.vector, n)
             size = max(size, held)
-            lexical = first.result() if first and n == wanted else words.query(query, n)
-            live = self._counted(query, vector, dense, lexical, wanted, collections, filters)
+            lexical = first.result() if first and n == wanted else words.query(sought.query, n)
+            live = self._counted(sought, dense, lexical)
             short = (len(dense) == n and len(live.dense) < wanted) or (
                 len(lexical) == n and len(live.lexical) < wanted
             )
@@ -156,31 +160,29 @@ class Retriever:
                 return live
             n = min(size, n * 4)
 
-    def _counted(
-        self,
-        query: str,
-        vector: Vectors,
-        dense: _Ranked,
-        lexical: _Ranked,
-        wanted: int,
-        collections: Sequence[str] | None,
-        filters: Filters,
-    ) -> _Found:
-        """The first `wanted` of each half that are live and allowed."""
+    def _counted(self, sought: _Sought, dense: _Ranked, lexical: _Ranked) -> _Found:
+        """The first of each half that are live and allowed, as many as are wanted."""
         ids = {name for name, _ in (*dense, *lexical)}
         matches = dict(lexical)
         words = self._indexes.words
         near = [name for name, _ in dense if name not in matches]
         # of more than are wanted most will not count
-        beside = self._start(words.scores, query, near) if len(near) <= wanted else None
-        by, size = self._embedder.fingerprint, len(vector)
-        live, vectors = live_candidates(self._catalog, ids, by, size, collections, filters)
+        few = len(near) <= sought.wanted
+        beside = self._start(words.scores, sought.query, near) if few else None
+        live, vectors = live_candidates(
+            self._catalog,
+            ids,
+            self._embedder.fingerprint,
+            len(sought.vector),
+            sought.collections,
+            sought.filters,
+        )
         dense, lexical = (
-            [pair for pair in half if pair[0] in live][:wanted] for half in (dense, lexical)
+            [pair for pair in half if pair[0] in live][: sought.wanted] for half in (dense, lexical)
         )
         named = sorted({name for name, _ in (*dense, *lexical)})
         rest = [name for name in named if name not in matches]
-        matches |= beside.result() if beside else words.scores(query, rest)
+        matches |= beside.result() if beside else words.scores(sought.query, rest)
         passages = {name: live[name] for name in named}
         return _Found(dense, lexical, {name: matches[name] for name in named}, passages, vectors)
 
@@ -193,17 +195,19 @@ class Retriever:
             log.warning("passages are found by their words alone: %s", error)
             return [], 0
 
-    def _exact(
-        self, vector: Vectors, wanted: int, collections: Sequence[str] | None, filters: Filters
-    ) -> tuple[list[str], _Ranked]:
+    def _exact(self, sought: _Sought) -> tuple[list[str], _Ranked]:
         """All chunks that are allowed, and the dense half by exact search over them."""
         allowed, ids, matrix = live_chunks(
-            self._catalog, collections, self._embedder.fingerprint, filters, len(vector)
+            self._catalog,
+            sought.collections,
+            self._embedder.fingerprint,
+            sought.filters,
+            len(sought.vector),
         )
         if not ids:
             return allowed, []
-        similarity = matrix @ vector
-        best = np.argsort(-similarity, kind="stable")[:wanted]
+        similarity = matrix @ sought.vector
+        best = np.argsort(-similarity, kind="stable")[: sought.wanted]
         return allowed, [(ids[i], float(similarity[i])) for i in best]
 
 
