@@ -24,9 +24,14 @@ HOME_VARIABLE = "CLOISTER_HOME"
 
 
 def _setting(
-    default: Any, text: str, choices: tuple[str, ...] = (), least: float | None = None
+    default: Any,
+    text: str,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
 ) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices, "least": least})
+    rules = {"help": text, "choices": choices, "least": least, "most": most}
+    return field(default=default, metadata=rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,10 @@ class Settings:
         50, "Chunks that each half of the retriever proposes.", least=1
     )
     retrieval_dense_weight: float = _setting(
-        0.7, "Weight of the dense half in the fused score; the lexical half has the rest."
+        0.7,
+        "Weight of the dense half in the fused score, from 0 to 1; the lexical half has the rest.",
+        least=0,
+        most=1,
     )
     retrieval_rerank: int = _setting(
         16, "Passages that the reader looks at to put the best first; 0: none.", least=0
@@ -255,8 +263,10 @@ class Settings:
     sync_hidden: bool = _setting(False, "true: sync hidden files and folders too.")
     sync_removed_share: float = _setting(
         0.5,
-        "Share of a synced folder's files that may vanish at once without --confirm-deletions.",
+        "Share of a synced folder's files, from 0 to 1, that may vanish at once without "
+        "--confirm-deletions; above 0 one file always may, unless nothing is left.",
         least=0,
+        most=1,
     )
 
     erase_after_seconds: float = _setting(

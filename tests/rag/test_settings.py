@@ -46,6 +46,7 @@ def test_a_wrong_type_is_told(tmp_path: Path) -> None:
         ("CLOISTER_INGEST_OCR", "on", r"ingest\.ocr must be auto or off, not 'on'"),
         ("CLOISTER_LLM_PRECISION", "int3", r"llm\.precision must be auto, .* or int4"),
         ("CLOISTER_INGEST_PARSERS", "0", r"ingest\.parsers must be at least 1, not 0"),
+        ("CLOISTER_SYNC_REMOVED_SHARE", "50", r"sync\.removed_share must be at most 1, not 50"),
         ("CLOISTER_SYNC_REMOVED_SHARE", "nan", r"sync\.removed_share must be at least 0"),
         ("CLOISTER_RETRIEVAL_AROUND", "-1", r"retrieval\.around must be at least 0, not -1"),
     ],
