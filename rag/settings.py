@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from rag.cores import usable_cores
 from rag.errors import UnknownSetting, UsageError
 from rag.ranges import Range
 from rag.setting_values import converted
@@ -217,7 +218,10 @@ class Settings:
         50_000_000, "Most characters of text taken from one file.", least=1
     )
     ingest_parsers: int = _setting(
-        2, "Files parsed at once, each in a process of its own.", least=1
+        0,
+        "Files parsed at once, each in a process of its own; 0: half as many as there are cores, "
+        "from 2 to 8.",
+        least=0,
     )
     ingest_parse_seconds: int = _setting(
         120,
@@ -282,6 +286,11 @@ class Settings:
     cost_currency: str = _setting("", "Currency of `cost.per_hour`, as EUR.")
 
     question_max_chars: int = _setting(2000, "Longest question or query, in characters.", least=1)
+
+    @property
+    def parsers(self) -> int:
+        """How many files are parsed at once."""
+        return self.ingest_parsers or min(8, max(2, usable_cores() // 2))
 
     @property
     def models_path(self) -> Path:
