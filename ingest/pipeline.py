@@ -39,14 +39,12 @@ from rag.catalog.contents import (
     retire,
     wanted_hashes,
 )
+from rag.catalog.folders import unfinished
 from rag.catalog.index_rows import rows_for_indexes
 from rag.catalog.portions import checksum_of, index_portions
 from rag.catalog.queue import Task, claim, release, report, still_wanted
 from rag.embedding import Embedder, Vectors
-from rag.errors import (
-    CloisterError,
-    storage_error,
-)
+from rag.errors import CloisterError, StorageError, storage_error
 from rag.indexes import Indexes
 from rag.originals import check_free_space, sweep_originals
 from rag.records import State
@@ -111,7 +109,7 @@ class Pipeline:
         failed in the end.
         """
         try:
-            check_free_space(self._settings)
+            self._check_room()
             claimed = self._claim()
             if not self._parsing and not self._drafts:
                 return claimed  # what was live at once; there may be more behind it
@@ -164,6 +162,14 @@ class Pipeline:
                 release(self._catalog, held)
         except CloisterError as error:
             log.warning("what was in hand goes back at the next start: %s", error)
+
+    def _check_room(self) -> None:
+        """Raises StorageError where something is to be read and too little space is free for it."""
+        try:
+            check_free_space(self._settings)
+        except StorageError:
+            if unfinished(self._catalog):
+                raise
 
     def _claim(self) -> bool:
         """Take documents from the queue, small ones past large ones, and have them parsed.
