@@ -71,21 +71,24 @@ class Worker:
     def drain(self, progress: Callable[[], None] | None = None, folder: int | None = None) -> None:
         """Work in this thread until the queue is empty, or the documents of a folder are read.
 
-        Raises StorageError on a full disk, after what was removed has left it. Interrupted, it puts
-        back what it had claimed.
+        Raises StorageError where the disk is full even after what was removed has left it.
+        Interrupted, it puts back what it had claimed.
         """
+
+        def read(pipeline: Pipeline) -> None:
+            while not self._is_read(folder) and self._round(pipeline):
+                if progress:
+                    progress()
+
         with self._working(folder) as pipeline:
-            full: StorageError | None = None
             try:
-                while not self._is_read(folder) and self._round(pipeline):
-                    if progress:
-                        progress()
-            except StorageError as error:
-                full = error
+                read(pipeline)
+            except StorageError:
+                self._sweep(pipeline)
+                self._erase(pipeline)
+                read(pipeline)
             self._sweep(pipeline)
             self._erase(pipeline)
-            if full:
-                raise full
             if count_chunks(self._library.catalog) <= SETTLED_AT_ONCE:
                 self._settle(pipeline)
 
