@@ -136,12 +136,14 @@ class Pipeline:
             retire(self._catalog, dead)
             self._indexes.delete(chunk_ids(self._catalog, dead))
             delete_contents(self._catalog, dead)
-            self._catalog.truncate_log()
         idle = not self._parsing and not self._drafts
         # the second is asked first: what leaves it is in the catalog by then
-        return sweep_originals(
+        swept = sweep_originals(
             self._settings, lambda: self._drafter.stored(idle) | wanted_hashes(self._catalog)
         )
+        if dead:
+            self._catalog.truncate_log()  # it takes room, which the originals may have made
+        return swept
 
     def in_hand(self) -> set[str]:
         """The SHA-256 of files within files that were stored and that no row may name yet."""
