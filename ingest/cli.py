@@ -86,17 +86,18 @@ def add(
 def remove(settings: Settings, documents: tuple[str, ...], as_json: bool) -> None:
     """Take DOCUMENTS (ids, see `cloister ingest status`) out of the library."""
     from rag.catalog.documents import remove as remove_document
-    from rag.errors import Busy, NotFound
+    from rag.errors import Busy, NotFound, StorageError
     from rag.library import open_catalog
 
     catalog = open_catalog(settings)
+    later = ""
     gone: list[str] = []
     errors: list[tuple[str, str]] = []
     for name in documents:
         try:
             remove_document(catalog, name)
             gone.append(name)
-        except NotFound as error:
+        except (NotFound, StorageError) as error:
             errors.append((name, str(error)))
     if gone:
         try:
@@ -104,11 +105,19 @@ def remove(settings: Settings, documents: tuple[str, ...], as_json: bool) -> Non
                 finish_queue(settings, catalog, "cloister ingest remove", progress, wait=False)
         except Busy:
             pass  # they answer nothing any more; who has the library sweeps
+        except StorageError as error:
+            later = str(error)
     catalog.close()
     if as_json:
-        click.echo(json_line({"removed": gone, "failures": reasons(errors)}))
+        told = {"later": later} if later else {}
+        click.echo(json_line({"removed": gone, "failures": reasons(errors), **told}))
     else:
         click.echo(f"removed {len(gone)}")
+        if later:
+            click.echo(
+                f"They answer no question any more. What else there was to do waits: {later}",
+                err=True,
+            )
     say_failures(errors)
     raise SystemExit(1 if errors else 0)
 

@@ -6,10 +6,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from ingest.patience import Patience
 from ingest.worker import Worker
 from rag.catalog import Catalog
 from rag.catalog.folders import unfinished
@@ -18,7 +19,7 @@ from rag.library import Library
 from rag.lock import find_holder, in_use, take_library_lock
 from rag.settings import Settings
 
-POLL_SECONDS = 0.3
+_MOMENT_SECONDS = 0.02
 
 # told how many documents are still to be read
 Watch = Callable[[int], None]
@@ -36,18 +37,17 @@ def finish(
 
     With a server, its worker does the work: this returns at once, or with `wait` when that is
     done. Without one, this process takes the lock and does the work. Raises Busy where another
-    command has the library; what was registered is read by the next one that comes.
+    command has the library; what was registered is read by the next one that comes. Raises
+    StorageError where this process finds the disk full, and as `Patience.wait` does.
     """
     while True:
         holder = find_holder(settings)
         if holder is None:
-            try:
-                _work(settings, catalog, what, watch, folder)
-            except Busy:
-                if find_holder(settings) is None:
-                    raise
-                continue  # a server started in this very moment: follow it
-            return
+            with ended_in_order(), try_library_lock(settings, what) as taken:
+                if taken:
+                    _work(settings, catalog, watch, folder)
+                    return
+            continue  # if a server started in this very moment: follow it
         if not holder.address:
             advice = "What was found is registered and will be read; run this again to wait for it."
             raise in_use(holder, advice=advice)
@@ -76,23 +76,37 @@ def ended_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _work(
-    settings: Settings, catalog: Catalog, what: str, watch: Watch, folder: int | None
-) -> None:
-    with ended_in_order(), take_library_lock(settings, what):
-        library = Library(settings)
+@contextmanager
+def try_library_lock(settings: Settings, what: str) -> Iterator[bool]:
+    """True with the library's lock; False where another process has it now.
+
+    That may be one that only looks who has it, and is gone in a moment.
+    """
+    with ExitStack() as held:
         try:
-            library.load(llm=False)
-            Worker(library).drain(lambda: watch(unfinished(catalog, folder)), folder)
-        finally:
-            library.close()
+            held.enter_context(take_library_lock(settings, what))
+            taken = True
+        except Busy:
+            taken = False
+            time.sleep(_MOMENT_SECONDS)
+        yield taken
+
+
+def _work(settings: Settings, catalog: Catalog, watch: Watch, folder: int | None) -> None:
+    library = Library(settings)
+    try:
+        library.load(llm=False)
+        Worker(library).drain(lambda: watch(unfinished(catalog, folder)), folder)
+    finally:
+        library.close()
 
 
 def _followed(settings: Settings, catalog: Catalog, watch: Watch, folder: int | None) -> bool:
     """Whether the queue was emptied while a server held the library."""
+    patience = Patience(settings)
     while left := unfinished(catalog, folder):
         watch(left)
-        time.sleep(POLL_SECONDS)
+        patience.wait(left)
         if find_holder(settings) is None:
             return False
     return True

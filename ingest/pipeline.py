@@ -39,14 +39,12 @@ from rag.catalog.contents import (
     retire,
     wanted_hashes,
 )
+from rag.catalog.folders import unfinished
 from rag.catalog.index_rows import rows_for_indexes
 from rag.catalog.portions import checksum_of, index_portions
 from rag.catalog.queue import Task, claim, release, report, still_wanted
 from rag.embedding import Embedder, Vectors
-from rag.errors import (
-    CloisterError,
-    storage_error,
-)
+from rag.errors import CloisterError, StorageError, storage_error
 from rag.indexes import Indexes
 from rag.originals import check_free_space, sweep_originals
 from rag.records import State
@@ -111,7 +109,7 @@ class Pipeline:
         failed in the end.
         """
         try:
-            check_free_space(self._settings)
+            self._check_room()
             claimed = self._claim()
             if not self._parsing and not self._drafts:
                 return claimed  # what was live at once; there may be more behind it
@@ -138,12 +136,14 @@ class Pipeline:
             retire(self._catalog, dead)
             self._indexes.delete(chunk_ids(self._catalog, dead))
             delete_contents(self._catalog, dead)
-            self._catalog.truncate_log()
         idle = not self._parsing and not self._drafts
         # the second is asked first: what leaves it is in the catalog by then
-        return sweep_originals(
+        swept = sweep_originals(
             self._settings, lambda: self._drafter.stored(idle) | wanted_hashes(self._catalog)
         )
+        if dead:
+            self._catalog.truncate_log()  # it takes room, which the originals may have made
+        return swept
 
     def in_hand(self) -> set[str]:
         """The SHA-256 of files within files that were stored and that no row may name yet."""
@@ -164,6 +164,14 @@ class Pipeline:
                 release(self._catalog, held)
         except CloisterError as error:
             log.warning("what was in hand goes back at the next start: %s", error)
+
+    def _check_room(self) -> None:
+        """Raises StorageError where something is to be read and too little space is free for it."""
+        try:
+            check_free_space(self._settings)
+        except StorageError:
+            if unfinished(self._catalog):
+                raise
 
     def _claim(self) -> bool:
         """Take documents from the queue, small ones past large ones, and have them parsed.

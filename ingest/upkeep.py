@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ingest.check import Steps, findings, survey
-from ingest.following import ended_in_order
+from ingest.following import ended_in_order, try_library_lock
+from ingest.patience import POLL_SECONDS, Patience
 from ingest.pipeline import RECIPE_FACT, recipe
 from ingest.worker import Worker
 from rag.catalog import Catalog
@@ -15,13 +17,11 @@ from rag.catalog.audit import mark_lost_originals
 from rag.catalog.folders import unfinished
 from rag.catalog.jobs import Job, ask_for, current_job, take_back
 from rag.embedding import embedder_fingerprint
-from rag.errors import Busy, CloisterError, UsageError
+from rag.errors import CloisterError, UsageError
 from rag.library import Library
-from rag.lock import find_holder, in_use, take_library_lock
+from rag.lock import find_holder, in_use
 from rag.records import to_json
 from rag.settings import Settings
-
-POLL_SECONDS = 0.3
 
 
 def do_job(
@@ -34,18 +34,16 @@ def do_job(
 ) -> Mapping[str, Any]:
     """Have a job done for the command `what` and return its result.
 
-    Raises Busy where another command has the library or asked for a job, and what the job raised.
+    Raises Busy where another command has the library or asked for a job, what the job raised, and
+    as `Patience.wait` does.
     """
     while True:
         holder = find_holder(settings)
         if holder is None:
-            try:
-                with ended_in_order(), take_library_lock(settings, what):
+            with ended_in_order(), try_library_lock(settings, what) as taken:
+                if taken:
                     return _here(settings, catalog, Job("", kind, arguments), steps)
-            except Busy:
-                if find_holder(settings) is None:
-                    raise
-                continue  # a server started in this very moment: ask it
+            continue  # if a server started in this very moment: ask it
         if not holder.address:
             raise in_use(holder)
         job = ask_for(catalog, kind, arguments)
@@ -85,6 +83,7 @@ def _followed(
     settings: Settings, catalog: Catalog, job: Job, steps: Steps
 ) -> Mapping[str, Any] | None:
     """The result of a job that the server does; None where the server ended before it did."""
+    patience = Patience(settings)
     while find_holder(settings) is not None:
         now = current_job(catalog)
         if now is None or now.id != job.id:
@@ -94,7 +93,10 @@ def _followed(
         if now.state == "done":
             return now.result
         steps(now.done, now.total)
-        time.sleep(POLL_SECONDS)
+        if now.state == "waiting":
+            patience.wait(now.id)
+        else:  # some steps take long
+            time.sleep(POLL_SECONDS)
     return None
 
 
@@ -112,6 +114,8 @@ def refuse_other_recipe(settings: Settings, catalog: Catalog) -> None:
 
 
 def wait_for_queue(settings: Settings, catalog: Catalog) -> None:
-    """Return when a server has read what waits, or when there is none any more."""
-    while unfinished(catalog) and find_holder(settings) is not None:
-        time.sleep(POLL_SECONDS)
+    """Return when a server has read what waits, cannot, or when there is none any more."""
+    patience = Patience(settings)
+    with suppress(CloisterError):  # the reason was said
+        while (left := unfinished(catalog)) and find_holder(settings) is not None:
+            patience.wait(left)

@@ -3,7 +3,8 @@
 It runs in the process that holds the library's lock: as a thread of the server, or within a
 command while no server is up. The lock is its lease: what it had begun when it was killed is
 taken up again by the next one. Between two slices it does the job that a command asks for; when
-idle it erases what was removed. No error ends its thread: it pauses and goes on.
+idle it erases what was removed. No error ends its thread: it pauses and goes on. Where documents
+cannot be read, nothing else waits for that: on a disk too full for new ones, removed ones leave.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rag.catalog.folders import unfinished
 from rag.catalog.index_rows import count_chunks
 from rag.catalog.jobs import Job, start_again
 from rag.catalog.removals import removals
-from rag.errors import DISK_ERRORS, Busy, CloisterError, storage_error
+from rag.errors import DISK_ERRORS, Busy, CloisterError, StorageError, storage_error
 from rag.library import Library
 
 log = logging.getLogger("cloister.ingest")
@@ -70,25 +71,41 @@ class Worker:
     def drain(self, progress: Callable[[], None] | None = None, folder: int | None = None) -> None:
         """Work in this thread until the queue is empty, or the documents of a folder are read.
 
-        Raises StorageError on a full disk. Interrupted, it puts back what it had claimed.
+        Raises StorageError where the disk is full even after what was removed has left it.
+        Interrupted, it puts back what it had claimed.
         """
-        with self._working(folder) as pipeline:
+
+        def read(pipeline: Pipeline) -> None:
             while not self._is_read(folder) and self._round(pipeline):
                 if progress:
                     progress()
+
+        with self._working(folder) as pipeline:
+            try:
+                read(pipeline)
+            except StorageError:
+                self._sweep(pipeline)
+                self._erase(pipeline)
+                read(pipeline)
             self._sweep(pipeline)
             self._erase(pipeline)
             if count_chunks(self._library.catalog) <= SETTLED_AT_ONCE:
-                self._settle()
+                self._settle(pipeline)
 
     def do(self, job: Job, steps: Steps) -> Mapping[str, Any]:
-        """Do a job in this thread, then what is in the queue; returns the job's result."""
+        """Do a job in this thread, then what is in the queue; returns the job's result.
+
+        Where the disk is too full to read what is in the queue, that waits, and the log says so.
+        """
         with self._working() as pipeline:
             result = perform(self._library, pipeline, job, steps)
-            while self._round(pipeline):
-                pass
+            try:
+                while self._round(pipeline):
+                    pass
+            except StorageError as error:
+                log.warning("what waits to be read still waits: %s", error)
             self._sweep(pipeline)
-            self._settle()
+            self._settle(pipeline)
             return result
 
     @contextmanager
@@ -125,24 +142,32 @@ class Worker:
 
     def _turn(self, pipeline: Pipeline) -> float:
         """Do what there is to do; returns the seconds to wait for more."""
-        try:
-            while self._round(pipeline):
-                self._do_job(pipeline)
-            self._do_job(pipeline)
-            self._sweep(pipeline)
-            self._erase(pipeline)
-            self._settle()
-        except Exception as error:  # noqa: BLE001  # a thread's boundary: it goes on
-            return self._pause_after(error)
+        errors: dict[str, Exception] = {}  # a full disk fails each, and is told once
+        for work in (self._read, self._do_job, self._sweep, self._erase, self._settle):
+            try:
+                work(pipeline)
+            except Exception as error:  # noqa: BLE001  # a thread's boundary: it goes on
+                errors.setdefault(str(error), error)
+        if errors:
+            # of several, the first is what is told in the end
+            return max([self._pause_after(error) for error in reversed(errors.values())])
         self._library.tell("ingest", "ready")
         return POLL_SECONDS
+
+    def _read(self, pipeline: Pipeline) -> None:
+        while self._round(pipeline):
+            self._library.tell("ingest", "ready")  # also while there is more to read
+            self._do_job(pipeline)
 
     def _pause_after(self, error: Exception) -> float:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             error = storage_error(error)
         if isinstance(error, CloisterError):
             log.warning("ingest pauses: %s", error)
-            return POLL_SECONDS if isinstance(error, Busy) else RETRY_SECONDS
+            if isinstance(error, Busy):
+                return POLL_SECONDS
+            self._library.tell("ingest", str(error))
+            return RETRY_SECONDS
         log.error("ingest failed unexpectedly and is tried again", exc_info=error)
         reason = f"failed unexpectedly ({type(error).__name__}) and is tried again; see the log"
         self._library.tell("ingest", reason)
@@ -182,7 +207,7 @@ class Worker:
                 return
             self._erase_not_before = 0.0
 
-    def _settle(self) -> None:
+    def _settle(self, _pipeline: Pipeline) -> None:
         """See to it that every chunk is found; ends early where there is something else to do."""
         self._library.indexes.settle(lambda: self._stopping.is_set() or self._called.is_set())
 

@@ -175,8 +175,8 @@ class Library:
 
     @property
     def ready(self) -> bool:
-        """Whether every part is ready."""
-        return all(state == "ready" for state in self._state.values())
+        """Whether every part is ready that an answer needs: not `ingest`, which only reads."""
+        return all(state == "ready" for name, state in self._state.items() if name != "ingest")
 
     def search(
         self,

@@ -200,6 +200,12 @@ class RemoteSession:
         with self._post("/api/v1/models/active", None) as response:
             return _object(response)
 
+    def readiness(self) -> Mapping[str, str]:
+        """What the server says of its parts, as `Library.readiness`."""
+        with self._post("/readyz", None, accepted=503) as response:
+            parts: Mapping[str, str] = _object(response)["parts"]
+            return parts
+
     def begin_comparison(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Have models compared, as `POST /api/v1/comparisons` takes it; how far that is."""
         with self._post("/api/v1/comparisons", body) as response:
@@ -217,9 +223,12 @@ class RemoteSession:
 
     @contextmanager
     def _post(
-        self, path: str, body: Mapping[str, Any] | None
+        self, path: str, body: Mapping[str, Any] | None, accepted: int = 200
     ) -> Iterator[http.client.HTTPResponse]:
-        """The reply to a POST of JSON, or without a body to a GET."""
+        """The reply to a POST of JSON, or without a body to a GET.
+
+        A status from 400 on that is not `accepted` is raised as the server's error.
+        """
         # http.client takes no proxy from the environment: a question never leaves the machine
         where = urlsplit(self._address)
         connection = http.client.HTTPConnection(
@@ -233,7 +242,7 @@ class RemoteSession:
                 given = {"Content-Type": "application/json"}
                 connection.request("POST", path, json.dumps(body), given)
             response = connection.getresponse()
-            if response.status >= 400:
+            if response.status >= 400 and response.status != accepted:
                 raise _problem(json.load(response))
             yield response
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.catalog.documents import get_document, remove
 from rag.errors import StorageError
 from rag.testing import fake_library
 from tests.faults.scenarios import OLD, check_after, check_between, take_in, tried
@@ -85,6 +86,21 @@ def test_a_start_on_a_full_disk_says_so(disk: Path) -> None:
     ballast.unlink()
     library = fake_library(disk / "home")
     assert library.search("zebras")[0].source == "old.txt"
+    library.close()
+
+
+def test_removing_makes_the_room_that_is_missing(disk: Path) -> None:
+    library = fake_library(disk / "home", ingest_free_bytes=DISK // 4, erase_after_seconds=1e9)
+    large = add_text(library, "large.txt", OLD + "\n" * (DISK // 8))
+    read_all(library)
+    waiting = add_text(library, "waiting.txt", "About gazelles.")
+    _fill(disk, DISK // 4 - 500_000)
+    with pytest.raises(StorageError, match="must stay free"):
+        read_all(library)
+    remove(library.catalog, large)
+    read_all(library)
+    assert get_document(library.catalog, waiting).state == "live"
+    assert library.search("zebras gazelles")[0].source == "waiting.txt"
     library.close()
 
 

@@ -39,7 +39,8 @@ def identity(query: IdentityQuery) -> Response:
 def readyz() -> Response:
     """200 when the models are loaded and the indexes open, else 503.
 
-    `reason` says what stands in the way; it is null while they are still being loaded.
+    `reason` says what stands in the way; it is null while they are still being loaded. Where
+    documents cannot be read, as on a full disk, questions still are answered: 200, with a reason.
     """
     library = served().library
     ready = library.ready

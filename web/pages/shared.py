@@ -83,7 +83,7 @@ def source_url(place: Mapping[str, Any]) -> str:
 def _values() -> dict[str, Any]:
     library = served().library
     return {
-        "not_ready": None if library.ready else reason_not_ready(library) or LOADING,
+        "not_ready": reason_not_ready(library) or (None if library.ready else LOADING),
         "settings": library.settings,
         "llm_server": _llm_server(library.settings),
         "collections": collection_names(library.catalog),

@@ -1,4 +1,4 @@
-// The line above every page that says why nothing can be asked yet.
+// The line above every page that says why nothing can be asked, or read, yet.
 
 import { find } from "./dom.js";
 
@@ -10,7 +10,7 @@ async function watch(line) {
     const response = await fetch("/readyz").catch(() => null);
     if (!response) continue;
     const { ready, reason } = await response.json();
-    if (ready) {
+    if (ready && !reason) {
       line.remove();
       return;
     }
