@@ -96,7 +96,7 @@ class Pipeline:
         self._indexes = indexes
         self._closing = False
         self._nesting = nesting(settings)
-        self._readers = ThreadPoolExecutor(settings.ingest_parsers, "parse")
+        self._readers = ThreadPoolExecutor(settings.parsers, "parse")
         self._embedding = ThreadPoolExecutor(1, "embed")
         self._parsing: dict[Future[Draft | None], Task] = {}
         self._drafts: list[Draft] = []
@@ -177,7 +177,7 @@ class Pipeline:
         large = sum(task.size > _SMALL_BYTES for task in held)
         parsing_large = sum(task.size > _SMALL_BYTES for task in self._parsing.values())
         most = None
-        if large >= _LARGE_IN_HAND or parsing_large >= max(1, self._settings.ingest_parsers - 1):
+        if large >= _LARGE_IN_HAND or parsing_large >= max(1, self._settings.parsers - 1):
             most = _SMALL_BYTES
             room = max(room, _IN_HAND // 2) if len(self._parsing) < _IN_HAND else 0
         if room <= 0:

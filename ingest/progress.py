@@ -27,8 +27,8 @@ class Progress:
         self._said = time.monotonic()
         self._bar: Bar | None = None
         if not quiet and sys.stderr.isatty():
-            self._bar = _make_bar(label)
-            self._task = self._bar.add_task("read", total=None)
+            self._bar = _make_bar()
+            self._task = self._bar.add_task(label, total=None)
 
     def __enter__(self) -> Progress:
         if self._bar:
@@ -44,6 +44,12 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
+    def begin(self, label: str, unit: str) -> None:
+        """Count another work from now on."""
+        self._label, self._unit, self._most = label, unit, 0
+        if self._bar:
+            self._bar.reset(self._task, total=None, description=label)
+
     def left(self, count: int) -> None:
         """So many are still to be done."""
         self._most = max(self._most, count)
@@ -58,7 +64,7 @@ class Progress:
             click.echo(f"{self._label}: {done} of {total} {self._unit}", err=True)
 
 
-def _make_bar(label: str) -> Bar:
+def _make_bar() -> Bar:
     """A bar with the count, the rate and the time that is left."""
     from rich.console import Console
     from rich.progress import (
@@ -79,7 +85,7 @@ def _make_bar(label: str) -> Bar:
             return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
     return Bar(
-        TextColumn(label),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),

@@ -39,7 +39,7 @@ class Reader:
         self._stored: set[str] = set()
         self._converter = Converter(settings)
         self._sandbox = Sandbox(
-            processes=settings.ingest_parsers,
+            processes=settings.parsers,
             seconds=settings.ingest_parse_seconds,
             memory_mb=settings.ingest_parse_memory_mb,
             max_text_chars=settings.ingest_max_chars,

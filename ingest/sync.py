@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.conversion import LEGACY_KINDS, find_converter
 from ingest.discover import Found, Passed, stat_key, telling, walk, why, why_not
+from ingest.opening import hash_within, open_within
 from ingest.patterns import Selection, selection
 from ingest.reading import nesting
 from rag.catalog import Catalog
@@ -21,8 +23,7 @@ from rag.catalog.attempts import queue_unconverted
 from rag.catalog.batching import batched
 from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
 from rag.catalog.versions import FileVersion
-from rag.errors import DocumentError, TooLarge, UsageError
-from rag.files import hash_of
+from rag.errors import DocumentError, StorageError, TooLarge, UsageError
 from rag.originals import Incoming, incoming, original_path
 from rag.settings import Settings
 
@@ -92,31 +93,41 @@ def register(
     collection: str,
     confirmed: bool = False,
     chosen: Selection | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> SyncReport:
     """Bring the catalog in step with the folder; the worker then reads what is queued.
 
+    `tell` is told how many of the files that are new or changed are registered, and of how many.
     Raises NotFound for no such folder, UsageError for Cloister's own, and where all vanished, or so
     much that it looks like a mistake, and `confirmed` is not set, StorageError on a full disk. What
-    was registered stays. Of a folder that is not there what is known is dropped if `confirmed`.
+    was registered stays, and what vanished is gone. Of a folder that is not there what is known is
+    dropped if `confirmed`.
     """
     if find_converter(settings):
         queue_unconverted(catalog, LEGACY_KINDS)
     known = known_files(catalog, folder_id)
     if refusal := why_not(folder, settings.home):
         return _let_go(catalog, known, refusal, confirmed)
-    plan_ = plan(folder, known, chosen or chosen_by(settings), settings.home)
+    root = folder.resolve()
+    plan_ = plan(root, known, chosen or chosen_by(settings), settings.home)
     if not confirmed:
-        _refuse_mass_removal(settings, plan_, known)
-    registrar = _Registrar(settings, catalog, folder_id, collection, known, plan_.vanished)
+        _refuse_mass_removal(settings, root, plan_, known)
+    registrar = _Registrar(settings, catalog, root, folder_id, collection, known, plan_.vanished)
     report = registrar.report
     report.unchanged = plan_.unchanged
     for passed in plan_.passed:
         (report.failures if passed.failed else report.skips).append((passed.source, passed.reason))
-    for batch in batched(plan_.to_read, _BATCH):
-        registrar.read(batch)
-    vanished = [file for file in plan_.vanished if file.document_id not in registrar.moved]
-    drop_files(catalog, [file.document_id for file in vanished])
-    report.removed = sum(file.state != "removed" for file in vanished)
+    done = 0
+    try:
+        for batch in batched(plan_.to_read, _BATCH):
+            registrar.read(batch)
+            done += len(batch)
+            if tell:
+                tell(done, len(plan_.to_read))
+    except StorageError:
+        registrar.drop_vanished(plan_.to_read[done:])
+        raise
+    registrar.drop_vanished()
     return report
 
 
@@ -161,6 +172,7 @@ class _Registrar:
         self,
         settings: Settings,
         catalog: Catalog,
+        root: Path,
         folder_id: int,
         collection: str,
         known: dict[str, Known],
@@ -168,6 +180,8 @@ class _Registrar:
     ) -> None:
         self._settings = settings
         self._catalog = catalog
+        self._root = root
+        self._vanished = vanished
         self._folder_id = folder_id
         self._collection = collection
         self._known = known
@@ -175,7 +189,7 @@ class _Registrar:
         gone = sorted(vanished, key=lambda file: file.state != "removed")
         self._gone = {file.bytes_hash: file for file in gone}
         self._hashes = {file.bytes_hash for file in known.values() if file.state != "removed"}
-        self.moved: set[str] = set()
+        self._moved: set[str] = set()
         self.report = SyncReport()
 
     def read(self, batch: Sequence[Found]) -> None:
@@ -189,7 +203,7 @@ class _Registrar:
                     self.report.unchanged += 1
                     touched.append((before.document_id, key))
                     continue
-                read = _read(originals, found)
+                read = self._read(originals, found)
                 if isinstance(read, str):
                     self.report.failures.append((found.source, read))
                     continue
@@ -211,6 +225,35 @@ class _Registrar:
         if touched:
             touch_files(self._catalog, touched)
 
+    def drop_vanished(self, unread: Sequence[Found] = ()) -> None:
+        """Take out what is not in the folder any more.
+
+        What may only have moved, to a name that is still `unread`, stays.
+        """
+        gone = [file for file in self._vanished if file.document_id not in self._moved]
+        if gone and unread:
+            moved = set(_hashes(self._root, unread))
+            gone = [file for file in gone if file.bytes_hash not in moved]
+        drop_files(self._catalog, [file.document_id for file in gone])
+        self.report.removed = sum(file.state != "removed" for file in gone)
+
+    def _read(self, originals: Incoming, found: Found) -> tuple[str, int, str] | str:
+        """SHA-256, size and stat key of a file, stored whole; or why it could not be."""
+        for _ in range(_TRIES):
+            try:
+                with open_within(self._root, Path(found.path)) as file:
+                    before = os.fstat(file.fileno())
+                    originals.check_size(before.st_size, found.source)
+                    bytes_hash, size, _head = originals.take(file, found.source)
+                    after = os.fstat(file.fileno())
+            except (TooLarge, DocumentError) as error:
+                return str(error)
+            except OSError as error:
+                return f"it cannot be read: {why(error)}"
+            if _version(before) == _version(after):
+                return bytes_hash, size, stat_key(after)
+        return "it changed each time it was read; the next sync tries again"
+
     def _same(self, found: Found, before: Known) -> str | None:
         """The stat key of a file whose bytes are known and need not be stored, else None."""
         if before.kind != found.kind:
@@ -219,7 +262,7 @@ class _Registrar:
             return None
         try:
             facts = Path(found.path).stat()
-            if hash_of(Path(found.path)) != before.bytes_hash:
+            if hash_within(self._root, Path(found.path)) != before.bytes_hash:
                 return None
             after = Path(found.path).stat()
         except OSError:
@@ -239,7 +282,7 @@ class _Registrar:
             return before.document_id, False
         if bytes_hash in self._gone:
             old = self._gone.pop(bytes_hash)
-            self.moved.add(old.document_id)
+            self._moved.add(old.document_id)
             if old.state == "removed":
                 self.report.unchanged += 1
                 return old.document_id, True
@@ -250,56 +293,43 @@ class _Registrar:
         return None, False
 
 
-def _read(originals: Incoming, found: Found) -> tuple[str, int, str] | str:
-    """SHA-256, size and stat key of a file, stored whole; or why it could not be."""
-    for _ in range(_TRIES):
-        try:
-            with Path(found.path).open("rb") as file:
-                before = os.fstat(file.fileno())
-                bytes_hash, size, _head = originals.take(file, found.source)
-                after = os.fstat(file.fileno())
-        except (TooLarge, DocumentError) as error:
-            return str(error)
-        except OSError as error:
-            return f"it cannot be read: {why(error)}"
-        if _version(before) == _version(after):
-            return bytes_hash, size, stat_key(after)
-    return "it changed each time it was read; the next sync tries again"
-
-
 def _version(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _refuse_mass_removal(settings: Settings, plan_: Plan, known: dict[str, Known]) -> None:
+def _refuse_mass_removal(
+    settings: Settings, root: Path, plan_: Plan, known: dict[str, Known]
+) -> None:
     live = sum(file.state != "removed" for file in known.values())
+    ask = (
+        "Nothing was changed. Is everything mounted, and are the patterns those of last time? "
+        "If it is right, run the sync again with --confirm-deletions."
+    )
     if live and len(plan_.vanished) == len(known) and not plan_.to_read:
         raise UsageError(
             f"The folder is empty, or the patterns leave all of it out: {live} of {live} files are "
-            "gone. Nothing was changed; is everything mounted? If that is right, run the sync "
-            "again with --confirm-deletions."
+            f"gone. {ask}"
         )
-    gone = [file.bytes_hash for file in plan_.vanished if file.state != "removed"]
+    gone = Counter(file.bytes_hash for file in plan_.vanished if file.state != "removed")
     share = settings.sync_removed_share
     # a lone file often gives way to one of another name
     most = max(1, share * live) if share else 0
-    if len(gone) <= most:
+    if gone.total() <= most:
         return
     # files that only moved are not gone: their bytes are there under other names
     new = [found for found in plan_.to_read if found.source not in known]
-    vanished = len(gone) - len(set(gone) & set(_hashes(new)))
+    vanished = (gone - Counter(_hashes(root, new))).total()
     if vanished > most:
         raise UsageError(
-            f"{vanished} of {live} files are gone from the folder, more than "
-            f"sync.removed_share allows ({share:.0%}). Nothing was changed. "
-            "If that is right, run the sync again with --confirm-deletions."
+            f"{vanished} of {live} files are gone from the folder, or left out by the patterns: "
+            f"more than sync.removed_share allows ({share:.0%}). {ask}"
         )
 
 
-def _hashes(files: Sequence[Found]) -> Iterator[str]:
+def _hashes(root: Path, files: Sequence[Found]) -> Iterator[str]:
     for found in files:
         with contextlib.suppress(OSError):
-            yield hash_of(Path(found.path))
+            yield hash_within(root, Path(found.path))
 
 
 def _below(source: str, unseen: tuple[str, ...]) -> bool:

@@ -61,6 +61,11 @@ class Incoming:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
 
+    def check_size(self, size: int, name: str) -> None:
+        """Raises TooLarge for a file that `take` would, before anything of it is copied."""
+        if size > self._settings.ingest_max_bytes:
+            raise _too_large(self._settings, name)
+
     def drop(self, bytes_hash: str) -> None:
         """Forget one that was taken: it is not needed."""
         if path := self._waiting.pop(bytes_hash, None):
@@ -124,13 +129,17 @@ def _copy(
             head = block[:4096]
         size += len(block)
         if size > settings.ingest_max_bytes:
-            raise TooLarge(
-                f"“{name}” is larger than {settings.ingest_max_bytes:,} bytes, the limit set by "
-                "ingest.max_bytes. Split it, or ask the operator to raise the limit."
-            )
+            raise _too_large(settings, name)
         digest.update(block)
         target.write(block)
     return digest.hexdigest(), size, head
+
+
+def _too_large(settings: Settings, name: str) -> TooLarge:
+    return TooLarge(
+        f"“{name}” is larger than {settings.ingest_max_bytes:,} bytes, the limit set by "
+        "ingest.max_bytes. Split it, or ask the operator to raise the limit."
+    )
 
 
 def _read(stream: BinaryIO, name: str) -> bytes:

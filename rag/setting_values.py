@@ -62,9 +62,11 @@ def _chosen(name: str, value: str, rules: Mapping[str, Any]) -> str:
 
 
 def _in_range(name: str, value: float, rules: Mapping[str, Any]) -> float:
-    least = rules["least"]
+    least, most = rules["least"], rules["most"]
     if math.isnan(value) or (least is not None and value < least):
         raise UsageError(f"The setting {name} must be at least {least}, not {value}.")
+    if most is not None and value > most:
+        raise UsageError(f"The setting {name} must be at most {most}, not {value}.")
     return value
 
 

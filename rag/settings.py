@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from rag.cores import usable_cores
 from rag.errors import UnknownSetting, UsageError
 from rag.ranges import Range
 from rag.setting_values import converted
@@ -24,9 +25,14 @@ HOME_VARIABLE = "CLOISTER_HOME"
 
 
 def _setting(
-    default: Any, text: str, choices: tuple[str, ...] = (), least: float | None = None
+    default: Any,
+    text: str,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
 ) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices, "least": least})
+    rules = {"help": text, "choices": choices, "least": least, "most": most}
+    return field(default=default, metadata=rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +179,10 @@ class Settings:
         50, "Chunks that each half of the retriever proposes.", least=1
     )
     retrieval_dense_weight: float = _setting(
-        0.7, "Weight of the dense half in the fused score; the lexical half has the rest."
+        0.7,
+        "Weight of the dense half in the fused score, from 0 to 1; the lexical half has the rest.",
+        least=0,
+        most=1,
     )
     retrieval_rerank: int = _setting(
         16, "Passages that the reader looks at to put the best first; 0: none.", least=0
@@ -209,7 +218,10 @@ class Settings:
         50_000_000, "Most characters of text taken from one file.", least=1
     )
     ingest_parsers: int = _setting(
-        2, "Files parsed at once, each in a process of its own.", least=1
+        0,
+        "Files parsed at once, each in a process of its own; 0: half as many as there are cores, "
+        "from 2 to 8.",
+        least=0,
     )
     ingest_parse_seconds: int = _setting(
         120,
@@ -255,8 +267,10 @@ class Settings:
     sync_hidden: bool = _setting(False, "true: sync hidden files and folders too.")
     sync_removed_share: float = _setting(
         0.5,
-        "Share of a synced folder's files that may vanish at once without --confirm-deletions.",
+        "Share of a synced folder's files, from 0 to 1, that may vanish at once without "
+        "--confirm-deletions; above 0 one file always may, unless nothing is left.",
         least=0,
+        most=1,
     )
 
     erase_after_seconds: float = _setting(
@@ -272,6 +286,11 @@ class Settings:
     cost_currency: str = _setting("", "Currency of `cost.per_hour`, as EUR.")
 
     question_max_chars: int = _setting(2000, "Longest question or query, in characters.", least=1)
+
+    @property
+    def parsers(self) -> int:
+        """How many files are parsed at once."""
+        return self.ingest_parsers or min(8, max(2, usable_cores() // 2))
 
     @property
     def models_path(self) -> Path:

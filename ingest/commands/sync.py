@@ -135,7 +135,9 @@ def sync_folder(
     key = folder_to_sync(settings, catalog, root, collection)
     busy: dict[str, Any] = {}
     with take_folder_lock(settings, key):
-        report = register(settings, catalog, root, key, collection, confirmed, chosen)
+        progress.begin("Comparing files", "files")
+        report = register(settings, catalog, root, key, collection, confirmed, chosen, progress.at)
+        progress.begin("Reading documents", "documents")
         if retry:
             retry_files(catalog, key)
         progress.left(unfinished(catalog, key))

@@ -50,6 +50,41 @@ def test_a_log_has_a_line_an_interval(
     ]
 
 
+def test_one_work_after_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with Progress() as shown:
+        shown.begin("Comparing files", "files")
+        now += 10
+        shown.at(200, 5000)
+        shown.begin("Reading documents", "documents")
+        now += 10
+        shown.left(7)
+    assert capsys.readouterr().err.splitlines() == [
+        "Comparing files: 200 of 5000 files",
+        "Reading documents: 0 of 7 documents",
+    ]
+
+
+def test_a_terminal_shows_which_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with Progress() as shown:
+        for label, total in (("Comparing files", 40), ("Reading documents", 30)):
+            shown.begin(label, "things")
+            shown.at(5, total)
+            time.sleep(0.3)
+    text = terminal.getvalue()
+    assert "Comparing files" in text
+    assert "5/40" in text
+    assert "Reading documents" in text
+    assert "5/30" in text
+
+
 def test_nothing_beside_json(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(quiet=True) as shown:
         shown.left(3)

@@ -204,6 +204,20 @@ def test_a_lone_file_may_give_way_to_another_but_not_where_the_share_is_nothing(
     assert estate.finds("zebras") == ["2025.txt"]
 
 
+def test_renamed_copies_of_one_file_are_no_mass_removal(estate: Estate) -> None:
+    for number in range(6):
+        estate.write(f"x/{number}.txt", "About giraffes.")
+    for number in range(3):
+        estate.write(f"{number}.txt", f"About zebras {number}.")
+    estate.sync()
+    (estate.folder / "x").rename(estate.folder / "y")
+    report = estate.sync()
+    assert report.unchanged == 3
+    assert set(estate.sources()) == {f"y/{n}.txt" for n in range(6)} | {
+        f"{n}.txt" for n in range(3)
+    }
+
+
 def test_a_renamed_folder_is_no_mass_removal(estate: Estate) -> None:
     for number in range(12):
         estate.write(f"a/{number}.txt", f"About giraffes {number}.")

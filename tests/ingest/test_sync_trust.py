@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from ingest import sync
 from rag.cli import main
-from rag.errors import UsageError
+from rag.errors import StorageError, UsageError
 from rag.originals import Incoming
 from tests.ingest.estates import OLD, Estate, counts
 from tests.ingest.packing import zipped
@@ -71,7 +73,7 @@ def test_what_cannot_be_read_is_told_and_stays_as_it_was(
     for name in ("a.txt", "sub/b.txt", "c.txt"):
         estate.write(name, f"About giraffes in {name}.")
     estate.sync()
-    scan, opened = os.scandir, Path.open
+    scan, opened = os.scandir, os.open
     locked = {str(estate.folder / "a.txt"), str(estate.folder / "sub")}
 
     def scanning(path: Any) -> Any:
@@ -79,15 +81,15 @@ def test_what_cannot_be_read_is_told_and_stays_as_it_was(
             raise PermissionError(13, "Permission denied")
         return scan(path)
 
-    def opening(self: Path, *args: Any, **extra: Any) -> Any:
-        if str(self) in locked:
+    def opening(path: Any, *args: Any, **extra: Any) -> Any:
+        if str(path) in locked:
             raise PermissionError(13, "Permission denied")
-        return opened(self, *args, **extra)
+        return opened(path, *args, **extra)
 
     estate.write("a.txt", "Changed.")
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", scanning)
-        patch.setattr(Path, "open", opening)
+        patch.setattr(os, "open", opening)
         report = estate.sync()
     assert report.removed == 0
     denied = (
@@ -127,6 +129,80 @@ def test_a_link_within_the_folder_is_followed_and_one_out_of_it_is_not(
     assert report.new == 2
     assert [source for source, _ in report.skips] == ["hop.txt"]
     assert all("zebras" not in p.text for p in estate.library.search("zebras", limit=10))
+
+
+@pytest.mark.parametrize("becomes", ["link", "pipe", "folder"])
+def test_a_file_that_becomes_another_thing_after_the_walk_is_not_read(
+    estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, becomes: str
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("The secret of the zebras.")
+    for name in ("new.txt", "changed.txt"):
+        estate.write(name, "About giraffes.")
+    (estate.folder / "new.txt").unlink()
+    assert estate.sync().new == 1
+    estate.write("new.txt", "About elephants.")
+    estate.write("changed.txt", "About lions.")
+    compared = sync.plan
+
+    def swapped(*given: Any) -> Any:
+        made = compared(*given)
+        for found in made.to_read:
+            path = Path(found.path)
+            path.unlink()
+            if becomes == "link":
+                path.symlink_to(secret)
+            elif becomes == "pipe":
+                os.mkfifo(path)
+            else:
+                path.mkdir()
+        return made
+
+    monkeypatch.setattr(sync, "plan", swapped)
+    report = estate.sync()
+    reason = "it cannot be read: it is not an ordinary file of the folder any more"
+    assert dict(report.failures) == {"changed.txt": reason, "new.txt": reason}
+    assert estate.finds("giraffes") == ["changed.txt"]
+    assert all("zebras" not in p.text for p in estate.library.search("zebras", limit=10))
+
+
+def test_a_file_over_the_limit_is_not_copied(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estate.library.settings = replace(estate.library.settings, ingest_max_bytes=1000)
+    estate.write("large.txt", "x" * 1001)
+    estate.write("small.txt", "About giraffes.")
+    taken: list[str] = []
+    take = Incoming.take
+
+    def noted(self: Incoming, stream: Any, name: str) -> Any:
+        taken.append(name)
+        return take(self, stream, name)
+
+    monkeypatch.setattr(Incoming, "take", noted)
+    for _ in range(2):
+        (failure,) = estate.sync().failures
+        assert failure[0] == "large.txt"
+        assert "larger than 1,000 bytes" in failure[1]
+    assert set(taken) == {"small.txt"}
+
+
+def test_on_a_full_disk_what_vanished_is_gone_and_what_moved_stays(estate: Estate) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        estate.write(name, f"About giraffes in {name}.")
+    estate.sync()
+    before = estate.sources()
+    (estate.folder / "a.txt").unlink()
+    (estate.folder / "b.txt").rename(estate.folder / "moved.txt")
+    estate.write("new.txt", "About zebras.")
+    settings = estate.library.settings
+    estate.library.settings = replace(settings, ingest_free_bytes=10**18)
+    with pytest.raises(StorageError, match=r"ingest\.free_bytes"):
+        estate.sync()
+    assert set(estate.finds("giraffes")) == {"b.txt", "c.txt"}
+    estate.library.settings = settings
+    assert counts(estate.sync()) == (1, 0, 1, 1, 0)
+    assert estate.sources()["moved.txt"] == before["b.txt"]
 
 
 def _sync(tmp_path: Path, *options: str) -> tuple[Result, dict[str, Any]]:
@@ -184,3 +260,20 @@ def test_the_status_shows_the_language(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--home", str(tmp_path / "home"), "ingest", "status"])
     rows = [line.split(maxsplit=4)[1:] for line in result.stdout.splitlines()]
     assert rows == [["live", "en", "a.txt"], ["live", "de", "b.txt"], ["live"]]
+
+
+def test_the_log_of_a_sync_shows_how_far_the_comparing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    for number in range(3):
+        (tmp_path / "folder" / f"{number}.txt").write_text(f"About giraffes {number}.")
+    monkeypatch.setattr("ingest.progress.LINE_SECONDS", 0)
+    given = {
+        "CLOISTER_EMBEDDER_MODEL": "rag.testing:FakeEmbedding",
+        "CLOISTER_INGEST_FREE_BYTES": "0",
+    }
+    arguments = ["--home", str(tmp_path / "home"), "ingest", "sync", str(tmp_path / "folder")]
+    lines = CliRunner(env=given).invoke(main, arguments).stderr.splitlines()
+    assert "Comparing files: 3 of 3 files" in lines
+    assert "Reading documents: 3 of 3 documents" in lines

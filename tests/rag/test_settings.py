@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import UnknownSetting, UsageError
-from rag.settings import load_settings, setting_rows
+from rag.settings import Settings, load_settings, setting_rows
 
 
 def test_the_file_beats_the_default_the_environment_the_file_the_command_line_all(
@@ -45,7 +45,8 @@ def test_a_wrong_type_is_told(tmp_path: Path) -> None:
     [
         ("CLOISTER_INGEST_OCR", "on", r"ingest\.ocr must be auto or off, not 'on'"),
         ("CLOISTER_LLM_PRECISION", "int3", r"llm\.precision must be auto, .* or int4"),
-        ("CLOISTER_INGEST_PARSERS", "0", r"ingest\.parsers must be at least 1, not 0"),
+        ("CLOISTER_INGEST_PARSERS", "-1", r"ingest\.parsers must be at least 0, not -1"),
+        ("CLOISTER_SYNC_REMOVED_SHARE", "50", r"sync\.removed_share must be at most 1, not 50"),
         ("CLOISTER_SYNC_REMOVED_SHARE", "nan", r"sync\.removed_share must be at least 0"),
         ("CLOISTER_RETRIEVAL_AROUND", "-1", r"retrieval\.around must be at least 0, not -1"),
     ],
@@ -89,3 +90,13 @@ def test_every_setting_has_a_help() -> None:
     rows = list(setting_rows())
     assert len({name for name, *_ in rows}) == len(rows) > 20
     assert all(text.endswith(".") for *_, text in rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "cores", "parsers"), [(0, 1, 2), (0, 2, 2), (0, 12, 6), (0, 64, 8), (1, 64, 1)]
+)
+def test_half_of_the_cores_parse(
+    monkeypatch: pytest.MonkeyPatch, given: int, cores: int, parsers: int
+) -> None:
+    monkeypatch.setattr("rag.settings.usable_cores", lambda: cores)
+    assert Settings(ingest_parsers=given).parsers == parsers
