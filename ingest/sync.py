@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.conversion import LEGACY_KINDS, find_converter
-from ingest.discover import Found, Passed, stat_key, telling, walk
+from ingest.discover import Found, Passed, stat_key, telling, walk, why, why_not
 from ingest.opening import hash_within, open_within
 from ingest.patterns import Selection, selection
 from ingest.reading import nesting
@@ -54,14 +54,19 @@ class Plan:
     passed: tuple[Passed, ...]
 
 
-def plan(folder: Path, known: dict[str, Known], chosen: Selection | None = None) -> Plan:
+def plan(
+    folder: Path,
+    known: dict[str, Known],
+    chosen: Selection | None = None,
+    home: Path | None = None,
+) -> Plan:
     """Compare the files below `folder` with what is known of them, by name and stat key.
 
-    What is not `chosen` any more is as good as vanished.
+    What is not `chosen` any more, or in the data directory `home`, is as good as vanished.
     """
     seen: set[str] = set()
     unchanged, to_read, passed = 0, [], []
-    for found in walk(folder, chosen):
+    for found in walk(folder, chosen, home):
         if isinstance(found, Passed):
             passed.append(found)
             continue
@@ -93,15 +98,18 @@ def register(
     """Bring the catalog in step with the folder; the worker then reads what is queued.
 
     `tell` is told how many of the files that are new or changed are registered, and of how many.
-    Raises NotFound for no such folder, UsageError where all vanished, or so much that it looks like
-    a mistake, and `confirmed` is not set, StorageError on a full disk. What was registered stays,
-    and what vanished is gone.
+    Raises NotFound for no such folder, UsageError for Cloister's own, and where all vanished, or so
+    much that it looks like a mistake, and `confirmed` is not set, StorageError on a full disk. What
+    was registered stays, and what vanished is gone. Of a folder that is not there what is known is
+    dropped if `confirmed`.
     """
     if find_converter(settings):
         queue_unconverted(catalog, LEGACY_KINDS)
     known = known_files(catalog, folder_id)
+    if refusal := why_not(folder, settings.home):
+        return _let_go(catalog, known, refusal, confirmed)
     root = folder.resolve()
-    plan_ = plan(root, known, chosen or chosen_by(settings))
+    plan_ = plan(root, known, chosen or chosen_by(settings), settings.home)
     if not confirmed:
         _refuse_mass_removal(settings, root, plan_, known)
     registrar = _Registrar(settings, catalog, root, folder_id, collection, known, plan_.vanished)
@@ -121,6 +129,25 @@ def register(
         raise
     registrar.drop_vanished()
     return report
+
+
+def _let_go(
+    catalog: Catalog, known: dict[str, Known], refusal: UsageError, confirmed: bool
+) -> SyncReport:
+    """Drop the documents of a folder that cannot be synced any more, where that is `confirmed`.
+
+    What a person removed stays removed, should the folder come back. Else raises the refusal.
+    """
+    live = [file.document_id for file in known.values() if file.state != "removed"]
+    if not live:
+        raise refusal
+    if not confirmed:
+        raise type(refusal)(
+            f"{refusal} If the folder is gone for good, or given up, a sync of it with "
+            f"--confirm-deletions takes its documents ({len(live)}) out of the library."
+        )
+    drop_files(catalog, live)
+    return SyncReport(removed=len(live))
 
 
 def chosen_by(
@@ -222,7 +249,7 @@ class _Registrar:
             except (TooLarge, DocumentError) as error:
                 return str(error)
             except OSError as error:
-                return f"it cannot be read: {error.strerror}"
+                return f"it cannot be read: {why(error)}"
             if _version(before) == _version(after):
                 return bytes_hash, size, stat_key(after)
         return "it changed each time it was read; the next sync tries again"

@@ -47,12 +47,12 @@ def changes(
 ) -> Iterator[None]:
     """Once for each burst of changes, and `every` seconds at the latest, until `stop` is set.
 
-    Hidden files count only where they are synced, what is below `besides` never. When the folder
-    vanishes or another is mounted in its place, that is a change. Raises OSError where the system
-    cannot notify, as when it is out of watches.
+    Hidden files count only where they are synced, what is in the folder `besides` below it never.
+    When the folder vanishes or another is mounted in its place, that is a change. Raises OSError
+    where the system cannot notify, as when it is out of watches.
     """
     while not stop.is_set():
-        if notified and folder.is_dir():
+        if notified and _is_there(folder):
             yield from _told(folder, stop, every, besides, hidden)
         elif not stop.wait(every):
             yield
@@ -63,9 +63,12 @@ def _told(
 ) -> Iterator[None]:
     from watchfiles import Change, watch
 
+    besides = besides.resolve()
+    inside = besides.is_relative_to(folder)
+
     def counts(_change: Change, name: str) -> bool:
         path = Path(name)
-        if path.is_relative_to(besides) or not path.is_relative_to(folder):
+        if not path.is_relative_to(folder) or (inside and path.is_relative_to(besides)):
             return False
         return hidden or not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)
 
@@ -88,6 +91,14 @@ def _told(
             last = time.monotonic()
         if other:
             return
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether it can be watched now. Where not, the next sync says why, and it may be again."""
+    try:
+        return folder.is_dir()
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

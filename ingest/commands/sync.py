@@ -20,7 +20,7 @@ from ingest.commands.shared import (
     reasons,
     say_sync,
 )
-from rag.errors import Busy
+from rag.errors import Busy, NotFound
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 @exclude_option
 @click.option("--wait", is_flag=True, help="Return when everything is searchable.")
 @click.option("--retry", is_flag=True, help="Try files again that could not be read before.")
-@click.option("--confirm-deletions", is_flag=True, help="Remove even if most files are gone.")
+@click.option(
+    "--confirm-deletions", is_flag=True, help="Remove even if most files, or the folder, are gone."
+)
 @json_option
 @click.pass_obj
 def sync(
@@ -59,6 +61,7 @@ def sync(
     from ingest.sync import chosen_by
     from rag.library import open_catalog
 
+    root = root_of(folder)
     chosen = chosen_by(settings, include, exclude)
     catalog = open_catalog(settings)
     need_collection(catalog, collection, create_collection)
@@ -66,7 +69,7 @@ def sync(
         summary = sync_folder(
             settings,
             catalog,
-            folder.expanduser().resolve(),
+            root,
             collection,
             progress,
             wait=wait,
@@ -79,6 +82,30 @@ def sync(
     if "busy" in summary:
         raise SystemExit(Busy.exit_code)
     raise SystemExit(1 if summary["failures"] else 0)
+
+
+def root_of(folder: Path) -> Path:
+    """The folder that is meant, all links resolved. Raises NotFound for links in a circle."""
+    try:
+        return folder.expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise NotFound(f"{folder} is not a folder: {error}. Nothing was changed.") from error
+
+
+def folder_to_sync(settings: Settings, catalog: Any, root: Path, collection: str) -> int:
+    """The id of a folder, noted if new and fit to be synced: a mistyped one leaves no trace.
+
+    Raises UnknownCollection, and for a new folder what `ingest.discover.why_not` gives and raises.
+    """
+    from ingest.discover import why_not
+    from rag.catalog.folders import find_folder, folder_key
+
+    key = find_folder(catalog, str(root), collection)
+    if key is not None:
+        return key
+    if refusal := why_not(root, settings.home):
+        raise refusal
+    return folder_key(catalog, str(root), collection)
 
 
 def sync_folder(
@@ -101,11 +128,11 @@ def sync_folder(
     from ingest.erasing import is_due
     from ingest.sync import register
     from rag.catalog.failures import folder_failures
-    from rag.catalog.folders import folder_key, retry_files, unfinished
+    from rag.catalog.folders import retry_files, unfinished
     from rag.lock import take_folder_lock
 
     started = time.monotonic()
-    key = folder_key(catalog, str(root), collection)
+    key = folder_to_sync(settings, catalog, root, collection)
     busy: dict[str, Any] = {}
     with take_folder_lock(settings, key):
         progress.begin("Comparing files", "files")

@@ -21,7 +21,7 @@ from ingest.commands.shared import (
     progress_for,
     say_sync,
 )
-from ingest.commands.sync import sync_folder
+from ingest.commands.sync import folder_to_sync, root_of, sync_folder
 from rag.errors import Busy
 from rag.printing import printable
 from rag.settings import Settings
@@ -65,11 +65,10 @@ def watch(
     """
     from ingest.sync import chosen_by
     from ingest.watching import changes, notifies
-    from rag.catalog.folders import folder_key
     from rag.library import open_catalog
     from rag.lock import take_watch_lock
 
-    root = folder.expanduser().resolve()
+    root = root_of(folder)
     chosen = chosen_by(settings, include, exclude)
     catalog = open_catalog(settings)
     need_collection(catalog, collection, create_collection)
@@ -77,7 +76,7 @@ def watch(
     with (
         _stopped_by(signal.SIGTERM) as stop,
         progress_for(as_json) as progress,
-        take_watch_lock(settings, folder_key(catalog, str(root), collection)),
+        take_watch_lock(settings, folder_to_sync(settings, catalog, root, collection)),
     ):
         follower = _Follower(
             lambda: sync_folder(

@@ -43,6 +43,15 @@ def folder_key(catalog: Catalog, path: str, collection: str) -> int:
         return int(found)
 
 
+def find_folder(catalog: Catalog, path: str, collection: str) -> int | None:
+    """The id of a folder that was synced into a collection, else None. Raises UnknownCollection."""
+    with catalog.read() as connection:
+        key = collection_id(connection, collection)
+        return connection.execute(
+            select(folders.c.id).where(folders.c.collection_id == key, folders.c.path == path)
+        ).scalar_one_or_none()
+
+
 def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
     """The documents of the folder's files by source, removed ones included, without members."""
     columns = (

@@ -92,9 +92,12 @@ def test_what_cannot_be_read_is_told_and_stays_as_it_was(
         patch.setattr(os, "open", opening)
         report = estate.sync()
     assert report.removed == 0
+    denied = (
+        "Permission denied; let the user that runs the sync read it, and enter the folders above it"
+    )
     assert dict(report.failures) == {
-        "a.txt": "it cannot be read: Permission denied",
-        "sub/": "the folder cannot be read: Permission denied",
+        "a.txt": f"it cannot be read: {denied}",
+        "sub/": f"the folder cannot be read: {denied}",
     }
     assert set(estate.finds("giraffes")) == {"a.txt", "sub/b.txt", "c.txt"}
     assert estate.sync().changed == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -110,6 +111,39 @@ def test_without_notification_it_looks_now_and_then(folder: Path) -> None:
     watched = Watched(folder, folder / "data", every=0.05, notified=False)
     assert watched.wait_for(3)
     watched.end()
+
+
+def test_what_is_besides_is_told_by_a_link_too_and_only_below_the_folder(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(folder / "data")
+    outer = Watched(folder, tmp_path / "link", every=10_000)
+    inner = Watched(folder / "data", folder, every=10_000)
+    time.sleep(1.0)
+    (folder / "data" / "a.txt").write_text("x")
+    assert inner.wait_for(1)
+    time.sleep(1.5)
+    assert outer.seen == 0
+    inner.end()
+    outer.end()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE])
+def test_a_folder_out_of_reach_is_looked_at_now_and_then(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    stop = threading.Event()
+    following = changes(folder, stop, 0.01, True, folder / "data")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", failing)
+        next(following)
+        next(following)
+    # within reach again it is notified at once
+    stop.set()
+    assert list(following) == []
 
 
 class Running:
