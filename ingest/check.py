@@ -21,7 +21,7 @@ from rag.errors import StorageError
 from rag.files import hash_of
 from rag.indexes import NAMES, Indexes, apart_chunks
 from rag.lock import try_no_registration
-from rag.originals import original_path, unwanted_originals
+from rag.originals import original_path, strays, unwanted_originals
 from rag.serials import Serials
 from rag.settings import Settings
 from rag.words import WordIndex
@@ -172,7 +172,9 @@ def _left_over(settings: Settings, catalog: Catalog, in_hand: InHand) -> Iterato
     with try_no_registration(settings) as quiet:
         if quiet:
             # the first is asked first: what leaves it is in the catalog by then
-            yield from unwanted_originals(settings, in_hand() | wanted_hashes(catalog))
+            wanted = in_hand() | wanted_hashes(catalog)
+            yield from unwanted_originals(settings, wanted)
+            yield from strays(settings, wanted)
 
 
 def _counted(steps: Steps | None, total: int) -> Tell:

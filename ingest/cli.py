@@ -44,7 +44,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Add FILES to the library and wait until they are searchable."""
-    from ingest.uploads import receive
+    from ingest.uploads import clean_name, receive
     from rag.catalog.documents import get_document
     from rag.catalog.failures import document_failures
     from rag.errors import CloisterError
@@ -53,12 +53,16 @@ def add(
     catalog = open_catalog(settings)
     need_collection(catalog, collection, create_collection)
     taken: list[str] = []
+    known: list[tuple[str, str]] = []
     errors: list[tuple[str, str]] = []
     for path in files:
         try:
             with path.open("rb") as stream:
                 name, _ = receive(settings, catalog, stream, path.name, collection)
                 taken.append(name)
+            source = get_document(catalog, name).source
+            if source != clean_name(path.name):
+                known.append((str(path), f"its bytes are in the library already as “{source}”"))
         except (CloisterError, OSError) as error:
             reason = str(error) if isinstance(error, CloisterError) else str(error.strerror)
             errors.append((str(path), reason))
@@ -71,10 +75,13 @@ def add(
     live = [d for d in documents if d.state != "failed"]
     if as_json:
         added = [{"id": d.id, "source": d.source, "state": d.state} for d in live]
-        click.echo(json_line({"documents": added, "failures": reasons(errors)}))
+        told = {"documents": added, "known": reasons(known), "failures": reasons(errors)}
+        click.echo(json_line(told))
     for document in [] if as_json else live:
         inside = f", {document.members} files in it" if document.members else ""
         click.echo(f"{document.id}  {printable(document.source)}  {document.chunks} chunks{inside}")
+    for path_name, reason in [] if as_json else known:
+        click.echo(printable(f"{path_name}: {reason}"))
     say_failures(errors)
     raise SystemExit(1 if errors else 0)
 

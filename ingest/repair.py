@@ -11,9 +11,9 @@ from pathlib import Path
 from ingest.check import InHand, Survey
 from rag.catalog import Catalog, audit
 from rag.catalog.contents import wanted_hashes
-from rag.files import hash_of
+from rag.files import delete, hash_of
 from rag.library import Library
-from rag.originals import store_original, sweep_originals
+from rag.originals import store_original, strays, sweep_originals
 from rag.settings import Settings
 
 
@@ -25,6 +25,9 @@ def repair(library: Library, found: Survey, in_hand: InHand = set) -> None:
     Documents that must be read again are queued; what is there answers until then.
     """
     settings, catalog, indexes = library.settings, library.catalog, library.indexes
+    # before the originals: one of these may lie in the place of one
+    for path in strays(settings, in_hand() | wanted_hashes(catalog)):
+        delete(path)
     lost = [*found.missing_originals, *found.altered_originals]
     still_lost = {name for name in lost if not _restore_original(settings, catalog, name)}
     around = {name: audit.containers_of(catalog, name, still_lost) for name in still_lost}

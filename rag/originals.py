@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,8 @@ from rag.settings import Settings
 
 _BLOCK = 1 << 20
 _INCOMING = "incoming"
+_FOLDER = re.compile("[0-9a-f]{2}")
+_NAME = re.compile("[0-9a-f]{64}")
 # the system commits what several threads wait for in one go
 _FLUSHERS = 16
 
@@ -163,19 +166,53 @@ def check_free_space(settings: Settings) -> None:
 def sweep_originals(settings: Settings, wanted: Callable[[], set[str]]) -> bool:
     """Delete originals that nothing needs, `wanted` naming those that something does.
 
-    False, and nothing is deleted, while a process registers originals.
+    False, and nothing is deleted, while a process registers originals. Raises StorageError where
+    one cannot be deleted; all others are by then.
     """
     with try_no_registration(settings) as quiet:
-        if quiet:
-            for path in unwanted_originals(settings, wanted()):
+        failed: OSError | None = None
+        for path in unwanted_originals(settings, wanted()) if quiet else ():
+            try:
                 path.unlink(missing_ok=True)
+            except OSError as error:
+                failed = error
+        if failed:
+            raise storage_error(failed) from failed
         return quiet
 
 
 def unwanted_originals(settings: Settings, wanted: set[str]) -> list[Path]:
-    """Files among the originals that nothing needs, half-received ones too."""
-    files = (settings.home / "originals").glob("*/*")
-    return [path for path in files if path.name not in wanted or path.parent.name == _INCOMING]
+    """Originals that nothing needs, and half-received ones."""
+    return [
+        path
+        for path, ours in _lying(settings, wanted)
+        if ours and (path.name not in wanted or path.parent.name == _INCOMING)
+    ]
+
+
+def strays(settings: Settings, wanted: set[str]) -> list[Path]:
+    """Files, folders and links among the originals that Cloister did not put there.
+
+    What is in such a folder is not told apart.
+    """
+    return [path for path, ours in _lying(settings, wanted) if not ours]
+
+
+def _lying(settings: Settings, wanted: set[str]) -> Iterator[tuple[Path, bool]]:
+    """What lies among the originals, and whether it is one of them, or one on its way."""
+    used = {_INCOMING, *(bytes_hash[:2] for bytes_hash in wanted)}
+    for folder in (settings.home / "originals").glob("*"):
+        known = folder.name == _INCOMING or _FOLDER.fullmatch(folder.name)
+        if folder.is_symlink():
+            # not followed, nor taken away from what is read through it
+            if folder.name not in used:
+                yield folder, False
+        elif not known or not folder.is_dir():
+            yield folder, False
+        else:
+            for path in folder.glob("*"):
+                named = folder.name == _INCOMING or _NAME.fullmatch(path.name)
+                yield path, bool(named) and (path.is_symlink() or path.is_file())
 
 
 def _flush_all(paths: Iterable[Path]) -> None:

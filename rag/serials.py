@@ -5,11 +5,11 @@ An index named `chroma` lives in `chroma/<serial>/`; which serial counts is a fa
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from rag.catalog import Catalog
 from rag.errors import store_error
+from rag.files import delete
 
 
 class Serials:
@@ -48,7 +48,4 @@ class Serials:
     def sweep(self) -> None:
         """Delete everything that is not in use, as far as it can be deleted."""
         for path in self.left_over():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            delete(path)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 from flask import request
 from werkzeug.datastructures import FileStorage
 
-from ingest.uploads import receive
+from ingest.uploads import clean_name, receive
 from rag.catalog.documents import get_document
 from rag.errors import CloisterError, TooLarge, UsageError
 from rag.records import DEFAULT_COLLECTION
@@ -62,7 +62,13 @@ def _receive(here: Served, files: list[FileStorage], collection: str) -> Receipt
             receipt.errors.append({"source": name[:255], **problem(error)})
             continue
         receipt.documents.append(
-            {"id": document_id, "source": document.source, "state": document.state, "new": new}
+            {
+                "id": document_id,
+                "name": clean_name(name),
+                "source": document.source,
+                "state": document.state,
+                "new": new,
+            }
         )
         here.wake()
     return receipt

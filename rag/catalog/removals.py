@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from rag.catalog import Catalog, put_fact, queue_time
-from rag.catalog.schema import documents, facts, folders
-from rag.errors import NotFound
+from rag.catalog.schema import facts
 
 _COUNT, _SINCE = "removals.count", "removals.since"
 
@@ -42,31 +41,6 @@ def note_erased(catalog: Catalog, count: int) -> None:
             put_fact(connection, _SINCE, None)
         else:
             put_fact(connection, _SINCE, str(queue_time()))
-
-
-def restore(catalog: Catalog, document_id: str) -> None:
-    """Forget that a synced document was removed: the next sync takes its file in as a new one.
-
-    Raises NotFound where no such document was removed.
-    """
-    with catalog.write() as connection:
-        forgotten = connection.execute(
-            delete(documents).where(documents.c.id == document_id, documents.c.state == "removed")
-        )
-        if not forgotten.rowcount:
-            raise NotFound(f"No document {document_id[:80]} was removed from a synced folder.")
-
-
-def removed_documents(catalog: Catalog) -> list[tuple[str, str, str]]:
-    """Synced documents that were removed and whose files are still there: id, source, folder."""
-    with catalog.read() as connection:
-        rows = connection.execute(
-            select(documents.c.id, documents.c.source, folders.c.path)
-            .join(folders, folders.c.id == documents.c.folder_id)
-            .where(documents.c.state == "removed")
-            .order_by(folders.c.path, documents.c.source)
-        )
-        return [(row.id, row.source, row.path) for row in rows]
 
 
 def _read(connection: Connection) -> Removals:

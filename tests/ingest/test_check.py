@@ -172,6 +172,52 @@ def test_an_upload_s_lost_original_is_marked_until_it_is_added_again(held: Held)
     assert row.error is None
 
 
+def test_what_lies_among_the_originals_hinders_nothing_and_a_repair_deletes_it(
+    held: Held, tmp_path: Path
+) -> None:
+    originals, outside = held.library.settings.home / "originals", tmp_path / "outside"
+    before = held.state()
+    outside.mkdir()
+    (outside / "letter.txt").write_text("mine")
+    bucket = next(path.parent for path in originals.glob("??/*"))
+    for folder in (bucket / "@eaDir" / "deep", originals / "@eaDir", originals / "incoming" / "x"):
+        folder.mkdir(parents=True)
+        (folder / "thumb.jpg").write_text("x")
+        (folder / "link").symlink_to(outside)
+    (originals / "Thumbs.db").write_text("x")
+    (bucket / "link").symlink_to(outside)
+    (held.folder / "0.txt").unlink()
+    sync(held)
+    assert (bucket / "@eaDir" / "deep" / "thumb.jpg").exists()
+    (fault,) = held.check()["found"]["faults"]
+    assert (fault["kind"], fault["count"]) == ("left-over", 5)
+    assert held.check(repair=True)["left"]["faults"] == []
+    assert (outside / "letter.txt").read_text() == "mine"
+    assert (originals / "incoming").is_dir()
+    left = [path.name for path in originals.glob("*/*")]
+    assert sorted(left) == [name for name, _ in before["originals"] if name in left]
+    assert len(left) == FILES - 1
+    assert {path.name for path in originals.iterdir()} <= {
+        *(n[:2] for n, _ in before["originals"]),
+        "incoming",
+    }
+
+
+def test_a_folder_in_the_place_of_an_original_gives_way_to_it(held: Held) -> None:
+    before = held.state()
+    first, second = sorted((held.library.settings.home / "originals").glob("??/*"))[:2]
+    assert first.parent != second.parent
+    first.unlink()
+    (first / "inside").mkdir(parents=True)
+    second.unlink()
+    second.parent.rmdir()
+    second.parent.write_text("a file in the place of a folder")
+    found = held.check(repair=True)
+    assert held.kinds(found["found"]) == {"originals-altered", "left-over"}
+    assert found["left"]["faults"] == []
+    assert held.state() == before
+
+
 def test_what_a_person_removed_is_no_fault(held: Held) -> None:
     remove(held.library.catalog, list_documents(held.library.catalog)[0].id)
     assert held.check()["found"]["faults"] == []

@@ -49,6 +49,16 @@ def test_files_are_taken_in_and_the_worker_is_told(
     assert not again["new"]
 
 
+def test_bytes_that_are_there_under_another_name_are_told_with_both(client: FlaskClient) -> None:
+    upload(client, (b"Some text.", "a.txt"))
+    (taken,) = upload(client, (b"Some text.", "b.txt")).get_json()["documents"]
+    assert (taken["name"], taken["source"], taken["new"]) == ("b.txt", "a.txt", False)
+    data = {"files": [(io.BytesIO(b"Some text."), "b.txt")]}
+    page = client.post("/library", data=data).text
+    assert '<span class="name">b.txt</span>' in page
+    assert "Already in the library as “a.txt”" in page
+
+
 def test_a_bad_file_does_not_hold_up_the_others(client: FlaskClient) -> None:
     reply = upload(client, (b"Good.", "good.txt"), (b"Bad.", "bad.exe"), (b"", "empty.txt"))
     assert reply.status_code == 202

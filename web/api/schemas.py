@@ -256,9 +256,10 @@ class LeftOutOutput(BaseModel):
 
 
 class Received(BaseModel):
-    """A file that was taken in."""
+    """A file that was taken in; `source` is the name that its bytes had before, if they had one."""
 
     id: str
+    name: str
     source: str
     state: str
     new: bool

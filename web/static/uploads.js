@@ -62,14 +62,18 @@ export class Uploads {
     let reply = {};
     try { reply = JSON.parse(request.responseText); } catch { /* said below */ }
     const document = reply.documents?.[0];
-    if (document) this.received(document, row);
-    else row.fail(reply.errors?.[0]?.detail || reply.detail || `The server answered ${request.status}.`, request.status !== 415);
+    if (document) {
+      if (document.source !== document.name) row.known = document.source;
+      this.received(document, row);
+    } else row.fail(reply.errors?.[0]?.detail || reply.detail || `The server answered ${request.status}.`, request.status !== 415);
   }
 }
 
 class UploadRow {
   constructor(file) {
     this.file = file;
+    // the name under which its bytes were in the library before
+    this.known = "";
     this.root = fromTemplate("upload-template");
     this.bar = find("progress", this.root);
     this.again = find(".again", this.root);
@@ -90,7 +94,7 @@ class UploadRow {
     else if (document.state === "live") {
       this.bar.value = 1;
       this.root.classList.add("is-done");
-      this.say("Searchable");
+      this.say(this.known ? `Searchable, already in the library as “${this.known}”` : "Searchable");
     } else this.say(label);
   }
 
