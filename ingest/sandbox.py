@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -248,12 +249,17 @@ class _Child:
             stdin.write(struct.pack(">Q", len(request)) + request)
         except (OSError, ValueError) as error:
             raise self._crashed(name) from error
-        while intake and (frame := self._frame(deadline, name))[:1] == b"m":
+        frame = self._frame(deadline, name)
+        if frame == b"n":
+            _tell_of_network()
+            frame = self._frame(deadline, name)
+        while intake and frame[:1] == b"m":
             deadline.next_member()
             stream = MemberStream(lambda: bytes(self._frame(deadline, name)))
             intake.take(member_name(bytes(frame[1:])), stream)
             stream.drain()
-        return frame if intake else self._frame(deadline, name)
+            frame = self._frame(deadline, name)
+        return frame
 
     def _frame(self, deadline: _Deadline, name: str) -> bytearray:
         """What the child says next."""
@@ -307,6 +313,16 @@ class _Child:
             f"Reading “{name}” crashed its parser{how}; nothing else was harmed. The file may be "
             "damaged: open it in the program that wrote it and save it again."
         )
+
+
+@functools.cache
+def _tell_of_network() -> None:
+    """Warn, once, that hostile files are read by processes that have the network."""
+    log.warning(
+        "the system lets no process leave the network (user namespaces are forbidden, as in many "
+        "containers): only Python keeps parsers from connecting, and nothing keeps LibreOffice "
+        "from it. Allow user namespaces, or run Cloister where there is no network to reach."
+    )
 
 
 def _readable(descriptor: int, seconds: float) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from ingest.formats import KINDS, Kind
 from ingest.parsers.wire import pack, unpack
-from ingest.sandbox import Sandbox
+from ingest.sandbox import Sandbox, _tell_of_network
 from rag.errors import (
     CorruptDocument,
     DocumentError,
@@ -66,6 +66,28 @@ def test_a_document_comes_back_whole(sandbox: Sandbox, tmp_path: Path) -> None:
     assert parsed.title == "Leave"
     assert parsed.pages[0].text == "# Leave\n\nFive days — “carried over” 🙂.\n"
     assert [block.kind for block in parsed.pages[0].blocks] == ["heading", "paragraph"]
+
+
+def test_where_no_process_may_leave_the_network_the_log_says_so_once(
+    sandbox: Sandbox,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _tell_of_network.cache_clear()
+    hook = "import ctypes\nctypes.CDLL = lambda *_: type('C', (), {'unshare': lambda *_: -1})()\n"
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for _ in range(2):
+        assert sandbox.parse(file, "a.txt", "text").pages[0].text == "some words"
+        sandbox.close()
+        sandbox = Sandbox(seconds=20, memory_mb=1024)
+    sandbox.close()
+    _tell_of_network.cache_clear()
+    assert [record.message[:40] for record in caplog.records] == [
+        "the system lets no process leave the net"
+    ]
 
 
 def test_a_child_serves_many_files(
