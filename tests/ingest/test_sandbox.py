@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+from array import array
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -290,27 +294,67 @@ def test_the_wire_keeps_everything() -> None:
     assert unpack(pack(parsed)) == parsed
 
 
+def _numbers(*numbers: int) -> str:
+    return b64encode(array("I", numbers)).decode()
+
+
 @pytest.mark.parametrize(
-    "data",
+    "change",
     [
-        b"",
-        b"[]",
-        b"{}",
-        b'{"title":"","pages":[{}]}',
-        b'{"title":1,"pages":[]}',
-        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
-        b'"blocks":[[1,9,"row",0,""]],"places":[]}]}',
-        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
-        b'"blocks":[[0,2,"script",0,""]],"places":[]}]}',
-        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
-        b'"blocks":[],"places":[0,1,0,0,9000000,0]}]}',
-        b'{"title":"","pages":[{"number":1,"text":"\\ud800","label":"","size":[0,0],'
-        b'"blocks":[],"places":[]}]}',
+        {"text": 1},
+        {"text": "\ud800"},
+        {"number": "1"},
+        {"size": [1]},
+        {"blocks": [[1, 9, "row", 0, ""]]},
+        {"blocks": [[0, 2, "script", 0, ""]]},
+        {"blocks": [[0, 2, "row", 0, "\ud800"]]},
+        {"blocks": [[0, 2, "row", 0, []]]},
+        {"places": [0, 1, 0, 0, 1, 1]},
+        {"places": "!"},
+        {"places": "AAAA"},
+        {"places": _numbers(0, 1, 0, 0, 1)},
+        {"places": _numbers(0, 3, 0, 0, 1, 1)},
+        {"places": _numbers(1, 1, 0, 0, 1, 1)},
+        {"places": _numbers(0, 1, 0, 0, 9_000_000, 0)},
+        {"places": _numbers(0, 1, 2, 0, 1, 1)},
+        {"places": _numbers(0, 2, 0, 0, 1, 1, 1, 2, 0, 0, 1, 1)},
     ],
 )
+def test_the_wire_refuses_pages_that_make_no_sense(change: dict[str, Any]) -> None:
+    page = {"number": 1, "text": "ab", "label": "", "size": [0, 0], "blocks": [], "places": ""}
+    lines = [json.dumps(line).encode() for line in ({"title": ""}, page, page | change)]
+    assert len(unpack(b"\n".join(lines[:2])).pages) == 1
+    with pytest.raises(ValueError, match=r"."):
+        unpack(b"\n".join(lines))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"title":""}\n', b'{"title":1}'])
 def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         unpack(data)
+
+
+def test_words_with_places_take_little_memory() -> None:
+    places = [Place(5 * n, 5 * n + 4, (0.1, 0.2, 0.3, 0.4)) for n in range(20_000)]
+    data = pack(Parsed((Page(1, "word " * 20_000, (), tuple(places)),)))
+    tracemalloc.start()
+    parsed = unpack(data)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert parsed.pages[0].places == places
+    assert kept < 1.2 * len(data)
+    assert peak < 3 * len(data)
+
+
+def test_places_are_a_sequence() -> None:
+    words = [Place(0, 1, (0.0, 0.1, 0.2, 0.3)), Place(2, 4, (0.5, 0.5, 1.0, 1.0))]
+    places = unpack(pack(Parsed((Page(1, "a bc", (), tuple(words)),)))).pages[0].places
+    assert [places[0], places[-1]] == words
+    assert places[1:] == (words[1],)
+    assert hash(places) == hash(tuple(words))
+    assert places != words[:1]
+    with pytest.raises(IndexError):
+        places[2]
 
 
 def test_a_child_that_finishes_while_the_sandbox_closes_is_waited_for(
