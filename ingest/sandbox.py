@@ -32,7 +32,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = 1 << 20
 # a reply is JSON in ASCII: at most twelve bytes a character, and the places of the words
 _BYTES_PER_CHARACTER = 40
-# and never more, since it is held in Cloister's own memory
+# and never more: it is held in Cloister's own memory, where it becomes up to 2.5 times as much
 _LARGEST_REPLY = 256 << 20
 # openpyxl loads NumPy, whose threads would each take address space
 _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -267,9 +267,11 @@ class _Child:
         while not (size := struct.unpack(">Q", self._take(8, deadline, name))[0]):
             deadline.next_page()
         limits = deadline.limits
-        if size > min(_LARGEST_REPLY, limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK):
+        most = min(_LARGEST_REPLY, limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK)
+        if size > most:
             raise ParserStopped(
-                f"Reading “{name}” was stopped: what its parser found in it is too much. Split it."
+                f"Reading “{name}” was stopped: what its parser found in it takes "
+                f"{size >> 20:,} MiB, more than the {most >> 20:,} MiB that one file may. Split it."
             )
         return self._take(size, deadline, name)
 

@@ -10,16 +10,18 @@ import json
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 from rag.errors import DocumentError, document_error
-from rag.parsed import Block, BlockKind, Page, Parsed, Places
+from rag.parsed import BLOCK_KINDS, Blocks, Page, Parsed, Places
 
-_KINDS: dict[str, BlockKind] = {kind: kind for kind in get_args(BlockKind)}
+_KINDS = {kind: number for number, kind in enumerate(BLOCK_KINDS)}
+# the level of the smallest heading
+_DEEPEST = 6
 
 
 def pack(parsed: Parsed) -> bytes:
-    """A parsed document as lines of JSON in ASCII, the places of words as numbers in base64."""
+    """A parsed document as lines of JSON in ASCII, blocks and places as numbers in base64."""
     lines = ({"title": parsed.title}, *map(_pack_page, parsed.pages))
     return b"\n".join(json.dumps(line, separators=(",", ":")).encode("ascii") for line in lines)
 
@@ -54,37 +56,32 @@ def _lines(data: bytes | bytearray) -> Iterator[Any]:
 
 
 def _pack_page(page: Page) -> dict[str, Any]:
-    numbers = array("I")
+    blocks, contexts = array("I"), dict[str, int]()
+    for block in page.blocks:
+        context = contexts.setdefault(block.context, len(contexts))
+        blocks.extend((block.start, block.end, _KINDS[block.kind], block.level, context))
+    places = array("I")
     for place in page.places:
-        numbers.extend((place.start, place.end))
-        numbers.extend(round(value * Places.SCALE) for value in place.box)
+        places.extend((place.start, place.end))
+        places.extend(round(value * Places.SCALE) for value in place.box)
     return {
         "number": page.number,
         "text": page.text,
         "label": page.label,
         "size": [page.width, page.height],
-        "blocks": [[b.start, b.end, b.kind, b.level, b.context] for b in page.blocks],
-        "places": b64encode(numbers).decode("ascii"),
+        "contexts": list(contexts),
+        "blocks": b64encode(blocks).decode("ascii"),
+        "places": b64encode(places).decode("ascii"),
     }
 
 
 def _unpack_page(values: dict[str, Any]) -> Page:
     text = _text(values["text"])
     width, height = (float(value) for value in values["size"])
-    blocks, at = [], 0
-    # the rows of a table have one context, and one object for it
-    contexts: dict[str, str] = {}
-    for start, end, kind, level, context in values["blocks"]:
-        at = _span(start, end, at, len(text))
-        if kind not in _KINDS or level not in range(7):
-            raise ValueError("a block of no known kind")
-        if context not in contexts:
-            contexts[context] = _text(context)
-        blocks.append(Block(start, end, _KINDS[kind], level, contexts[context]))
     return Page(
         _whole(values["number"]),
         text,
-        tuple(blocks),
+        _unpack_blocks(values["blocks"], values["contexts"], len(text)),
         _unpack_places(values["places"], len(text)),
         _text(values["label"]),
         width,
@@ -92,22 +89,38 @@ def _unpack_page(values: dict[str, Any]) -> Page:
     )
 
 
+def _unpack_blocks(packed: str, contexts: list[str], length: int) -> Blocks:
+    blocks = Blocks(_numbers(packed, Blocks.WIDTH), tuple(map(_text, contexts)))
+    at, numbers = 0, blocks.numbers
+    for i in range(0, len(numbers), Blocks.WIDTH):
+        start, end, kind, level, context = numbers[i : i + Blocks.WIDTH]
+        at = _span(start, end, at, length)
+        if kind >= len(_KINDS) or level > _DEEPEST or context >= len(contexts):
+            raise ValueError("a block of no known kind")
+    return blocks
+
+
 def _unpack_places(packed: str, length: int) -> Places:
-    numbers = array("I")
-    numbers.frombytes(b64decode(packed, validate=True))
-    if len(numbers) % 6:
-        raise ValueError("places that are not six numbers each")
-    at, most = 0, Places.SCALE
-    for i in range(0, len(numbers), 6):
-        start, end, x0, y0, x1, y1 = numbers[i : i + 6]
+    places = Places(_numbers(packed, Places.WIDTH))
+    at, most, numbers = 0, Places.SCALE, places.numbers
+    for i in range(0, len(numbers), Places.WIDTH):
+        start, end, x0, y0, x1, y1 = numbers[i : i + Places.WIDTH]
         at = _span(start, end, at, length)
         if not (x0 <= x1 <= most and y0 <= y1 <= most):
             raise ValueError("a box outside its page")
-    return Places(numbers)
+    return places
+
+
+def _numbers(packed: str, width: int) -> array[int]:
+    numbers = array("I")
+    numbers.frombytes(b64decode(packed, validate=True))
+    if len(numbers) % width:
+        raise ValueError("numbers that are left over")
+    return numbers
 
 
 def _span(start: int, end: int, least: int, length: int) -> int:
-    if not least <= _whole(start) < _whole(end) <= length:
+    if not least <= start < end <= length:
         raise ValueError("a span outside its page")
     return end
 

@@ -287,6 +287,16 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def test_a_reply_over_the_limit_is_refused_with_the_limit(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.sandbox._LARGEST_REPLY", 1 << 20)
+    path = tmp_path / "a.txt"
+    path.write_text("words " * 500_000)
+    with pytest.raises(ParserStopped, match=r"takes 2 MiB, more than the 1 MiB that one file may"):
+        sandbox.parse(path, "a.txt", "text")
+
+
 def test_the_wire_keeps_everything() -> None:
     block = Block(0, 4, "row", 0, "Head | 🙂")
     place = Place(0, 4, (0.1, 0.2, 0.30001, 1.0))
@@ -305,10 +315,14 @@ def _numbers(*numbers: int) -> str:
         {"text": "\ud800"},
         {"number": "1"},
         {"size": [1]},
-        {"blocks": [[1, 9, "row", 0, ""]]},
-        {"blocks": [[0, 2, "script", 0, ""]]},
-        {"blocks": [[0, 2, "row", 0, "\ud800"]]},
-        {"blocks": [[0, 2, "row", 0, []]]},
+        {"contexts": ["\ud800"]},
+        {"contexts": [[]]},
+        {"blocks": [0, 2, 0, 0, 0]},
+        {"blocks": _numbers(0, 2, 0, 0)},
+        {"blocks": _numbers(1, 9, 0, 0, 0)},
+        {"blocks": _numbers(0, 2, 5, 0, 0)},
+        {"blocks": _numbers(0, 2, 0, 7, 0)},
+        {"blocks": _numbers(0, 2, 0, 0, 1)},
         {"places": [0, 1, 0, 0, 1, 1]},
         {"places": "!"},
         {"places": "AAAA"},
@@ -321,7 +335,8 @@ def _numbers(*numbers: int) -> str:
     ],
 )
 def test_the_wire_refuses_pages_that_make_no_sense(change: dict[str, Any]) -> None:
-    page = {"number": 1, "text": "ab", "label": "", "size": [0, 0], "blocks": [], "places": ""}
+    page = {"number": 1, "text": "ab", "label": "", "size": [0, 0], "contexts": [""]}
+    page |= {"blocks": _numbers(0, 2, 0, 0, 0), "places": _numbers(0, 2, 0, 0, 1, 1)}
     lines = [json.dumps(line).encode() for line in ({"title": ""}, page, page | change)]
     assert len(unpack(b"\n".join(lines[:2])).pages) == 1
     with pytest.raises(ValueError, match=r"."):
@@ -334,14 +349,16 @@ def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:
         unpack(data)
 
 
-def test_words_with_places_take_little_memory() -> None:
+def test_what_was_parsed_takes_little_memory() -> None:
     places = [Place(5 * n, 5 * n + 4, (0.1, 0.2, 0.3, 0.4)) for n in range(20_000)]
-    data = pack(Parsed((Page(1, "word " * 20_000, (), tuple(places)),)))
+    blocks = [Block(5 * n, 5 * n + 4, "row", 0, "Name | Price") for n in range(20_000)]
+    data = pack(Parsed((Page(1, "word " * 20_000, tuple(blocks), tuple(places)),)))
     tracemalloc.start()
     parsed = unpack(data)
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert parsed.pages[0].places == places
+    assert parsed.pages[0].blocks == blocks
     assert kept < 1.2 * len(data)
     assert peak < 3 * len(data)
 
