@@ -103,18 +103,33 @@ _MOST_CONTROLS = 0.04
 
 def suffix_kind(name: str) -> str:
     """The kind that a file's name says it is. Raises UnsupportedFormat for any other suffix."""
+    suffix = _suffix(name)
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    raise UnsupportedFormat(
+        f"“{name}” cannot be read: {unread(name)}, which are "
+        f"{', '.join(sorted(set(_BY_SUFFIX) - set(_CODE)))} and source code."
+    )
+
+
+def is_read(name: str) -> bool:
+    """Whether a file's suffix is of a kind that is read."""
+    return _suffix(name) in _BY_SUFFIX
+
+
+def unread(name: str) -> str:
+    """Why a file is not read whose suffix is of no kind, in a few words."""
+    suffix = _suffix(name)
+    what = f"files ending in “{suffix}” are" if suffix else "a file without a suffix is"
+    return f"{what} not among the formats read"
+
+
+def _suffix(name: str) -> str:
     # by hand: a sync asks this of every file, and a path object takes longer than its stat
     stem, dot, last = name.replace("\\", "/").rpartition("/")[2].rpartition(".")
     suffix = f".{last}".lower() if stem and dot else ""
-    if suffix in _PACKINGS and stem[-4:].lower() == ".tar":
-        suffix = f".tar{suffix}"
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
-    what = f"files ending in “{suffix}” are" if suffix else "a file without a suffix is"
-    raise UnsupportedFormat(
-        f"“{name}” cannot be read: {what} not among the formats read, which are "
-        f"{', '.join(sorted(set(_BY_SUFFIX) - set(_CODE)))} and source code."
-    )
+    packed_tar = suffix in _PACKINGS and stem[-4:].lower() == ".tar"
+    return f".tar{suffix}" if packed_tar else suffix
 
 
 def kind_of(name: str, head: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -31,7 +32,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = 1 << 20
 # a reply is JSON in ASCII: at most twelve bytes a character, and the places of the words
 _BYTES_PER_CHARACTER = 40
-# and never more, since it is held in Cloister's own memory
+# and never more: it is held in Cloister's own memory, where it becomes up to 2.5 times as much
 _LARGEST_REPLY = 256 << 20
 # openpyxl loads NumPy, whose threads would each take address space
 _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -248,12 +249,17 @@ class _Child:
             stdin.write(struct.pack(">Q", len(request)) + request)
         except (OSError, ValueError) as error:
             raise self._crashed(name) from error
-        while intake and (frame := self._frame(deadline, name))[:1] == b"m":
+        frame = self._frame(deadline, name)
+        if frame == b"n":
+            _tell_of_network()
+            frame = self._frame(deadline, name)
+        while intake and frame[:1] == b"m":
             deadline.next_member()
             stream = MemberStream(lambda: bytes(self._frame(deadline, name)))
             intake.take(member_name(bytes(frame[1:])), stream)
             stream.drain()
-        return frame if intake else self._frame(deadline, name)
+            frame = self._frame(deadline, name)
+        return frame
 
     def _frame(self, deadline: _Deadline, name: str) -> bytearray:
         """What the child says next."""
@@ -261,9 +267,11 @@ class _Child:
         while not (size := struct.unpack(">Q", self._take(8, deadline, name))[0]):
             deadline.next_page()
         limits = deadline.limits
-        if size > min(_LARGEST_REPLY, limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK):
+        most = min(_LARGEST_REPLY, limits.characters * _BYTES_PER_CHARACTER + 64 * _BLOCK)
+        if size > most:
             raise ParserStopped(
-                f"Reading “{name}” was stopped: what its parser found in it is too much. Split it."
+                f"Reading “{name}” was stopped: what its parser found in it takes "
+                f"{size >> 20:,} MiB, more than the {most >> 20:,} MiB that one file may. Split it."
             )
         return self._take(size, deadline, name)
 
@@ -307,6 +315,16 @@ class _Child:
             f"Reading “{name}” crashed its parser{how}; nothing else was harmed. The file may be "
             "damaged: open it in the program that wrote it and save it again."
         )
+
+
+@functools.cache
+def _tell_of_network() -> None:
+    """Warn, once, that hostile files are read by processes that have the network."""
+    log.warning(
+        "the system lets no process leave the network (user namespaces are forbidden, as in many "
+        "containers): only Python keeps parsers from connecting, and nothing keeps LibreOffice "
+        "from it. Allow user namespaces, or run Cloister where there is no network to reach."
+    )
 
 
 def _readable(descriptor: int, seconds: float) -> bool:

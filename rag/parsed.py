@@ -7,11 +7,15 @@ page, origin top left.
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, TypeVar, get_args, overload
 
 Box = tuple[float, float, float, float]
 BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
+BLOCK_KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,72 @@ class Place:
     box: Box
 
 
+class Packed(Sequence[_Item]):
+    """Blocks or places as numbers, so many for each: objects of their own take 500 bytes.
+
+    A long document has millions of them, in the process that also holds the LLM.
+    """
+
+    __slots__ = ("numbers",)
+    WIDTH: ClassVar[int]
+
+    def __init__(self, numbers: array[int]) -> None:
+        self.numbers = numbers
+
+    def _made(self, numbers: Sequence[int]) -> _Item:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.numbers) // self.WIDTH
+
+    @overload
+    def __getitem__(self, index: int) -> _Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[_Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> _Item | tuple[_Item, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        at = self.WIDTH * range(len(self))[index]
+        return self._made(self.numbers[at : at + self.WIDTH])
+
+    def __iter__(self) -> Iterator[_Item]:
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+class Places(Packed[Place]):
+    """Places as start, end, and the box in `SCALE`ths of the page."""
+
+    __slots__ = ()
+    WIDTH = 6
+    SCALE = 100_000
+
+    def _made(self, numbers: Sequence[int]) -> Place:
+        start, end, x0, y0, x1, y1 = numbers
+        scale = self.SCALE
+        return Place(start, end, (x0 / scale, y0 / scale, x1 / scale, y1 / scale))
+
+
+class Blocks(Packed[Block]):
+    """Blocks as start, end, kind in BLOCK_KINDS, level, and context in `contexts`."""
+
+    __slots__ = ("contexts",)
+    WIDTH = 5
+
+    def __init__(self, numbers: array[int], contexts: Sequence[str]) -> None:
+        super().__init__(numbers)
+        self.contexts = contexts
+
+    def _made(self, numbers: Sequence[int]) -> Block:
+        start, end, kind, level, context = numbers
+        return Block(start, end, BLOCK_KINDS[kind], level, self.contexts[context])
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page, slide or sheet; a format without pages has one, number 1.
@@ -48,8 +118,8 @@ class Page:
 
     number: int
     text: str
-    blocks: tuple[Block, ...] = ()
-    places: tuple[Place, ...] = ()
+    blocks: Sequence[Block] = ()
+    places: Sequence[Place] = ()
     label: str = ""
     width: float = 0.0
     height: float = 0.0

@@ -1,11 +1,11 @@
 """The process that parses: `python -m ingest.parsers.child MEMORY_BYTES`.
 
-It reads requests from standard input and writes replies to what was standard output, each a
-length of eight bytes and JSON; it ends at the end of its input. A reply begins with `+` and a
-parsed document, or with `-` and `{"code", "message"}`. Before it, a length of 0 stands for each
-page that OCR begins to read, and moves the deadline. So does each file within the file, where those
-are asked for: `m` and `{"name"}`, then any number of `d` and bytes, then `e` and nothing, or the
-error that it has.
+It reads requests from standard input and writes replies to what was standard output, each with a
+length of eight bytes; it ends at the end of its input. `n` comes first where the system leaves it
+the network. A reply begins with `+` and a parsed document, or with `-` and `{"code", "message"}`.
+Before it, a length of 0 stands for each page that OCR begins to read, and moves the deadline. So
+does each file within the file, where those are asked for: `m` and `{"name"}`, then any number of
+`d` and bytes, then `e` and nothing, or the error that it has.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    confine(int(sys.argv[1]))
+    if not confine(int(sys.argv[1])):
+        _write(replies, b"n")
     while (size := requests.read(8)) and len(size) == 8:
         request = json.loads(requests.read(struct.unpack(">Q", size)[0]))
         set_alarm(request["seconds"] + _GRACE_SECONDS)

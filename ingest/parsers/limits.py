@@ -24,14 +24,18 @@ class Forbidden(RuntimeError):
     """A parser did what no parser may."""
 
 
-def confine(memory_bytes: int) -> None:
-    """Limit this process for good. Call it while it has one thread, before the first document."""
+def confine(memory_bytes: int) -> bool:
+    """Limit this process for good; false where the system leaves it the network.
+
+    Call it while it has one thread, before the first document.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    leave_network()
+    alone = leave_network()
     sys.dont_write_bytecode = True
     sys.addaudithook(_watch)
+    return alone
 
 
 def set_alarm(seconds: float) -> None:
@@ -40,12 +44,10 @@ def set_alarm(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def leave_network() -> None:
-    """Move into a network namespace of its own with nothing in it, where the system lets us."""
-    if sys.platform == "linux":
-        unshare = getattr(ctypes.CDLL(None), "unshare", None)
-        if unshare is not None:
-            unshare(_NEW_USER | _NEW_NETWORK)
+def leave_network() -> bool:
+    """Move into a network namespace of its own with nothing in it; whether the system lets us."""
+    unshare = getattr(ctypes.CDLL(None), "unshare", None) if sys.platform == "linux" else None
+    return unshare is not None and unshare(_NEW_USER | _NEW_NETWORK) == 0
 
 
 def _watch(event: str, arguments: tuple[object, ...]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from ingest.patterns import HIDDEN
 from rag.errors import DocumentError, TooMuchInside
 
 _BLOCK = 1 << 18
@@ -76,6 +77,6 @@ def is_hidden(name: str) -> bool:
     """Whether a path is of a hidden file, or of what macOS and Windows keep beside files."""
     parts = name.replace("\\", "/").split("/")
     return any(
-        (part.startswith(".") and part not in (".", "..")) or part in ("__MACOSX", "Thumbs.db")
+        (part.startswith(HIDDEN) and part not in (".", "..")) or part in ("__MACOSX", "Thumbs.db")
         for part in parts
     )

@@ -1,34 +1,37 @@
-"""Parsed documents as JSON between the parser's process and Cloister's.
+"""Parsed documents as lines of JSON between the parser's process and Cloister's.
 
+The first line is of the document, each other one of a page: a page at a time is read into objects.
 The reader trusts nothing: the process that writes has handled a hostile file.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from typing import Any
 
 from rag.errors import DocumentError, document_error
-from rag.parsed import Block, BlockKind, Page, Parsed, Place
+from rag.parsed import BLOCK_KINDS, Blocks, Page, Parsed, Places
 
-_SCALE = 100_000
-_KINDS = frozenset(get_args(BlockKind))
+_KINDS = {kind: number for number, kind in enumerate(BLOCK_KINDS)}
+# the level of the smallest heading
+_DEEPEST = 6
 
 
 def pack(parsed: Parsed) -> bytes:
-    """A parsed document as JSON in ASCII; boxes in hundred-thousandths of the page."""
-    return json.dumps(
-        {"title": parsed.title, "pages": [_pack_page(page) for page in parsed.pages]},
-        separators=(",", ":"),
-    ).encode("ascii")
+    """A parsed document as lines of JSON in ASCII, blocks and places as numbers in base64."""
+    lines = ({"title": parsed.title}, *map(_pack_page, parsed.pages))
+    return b"\n".join(json.dumps(line, separators=(",", ":")).encode("ascii") for line in lines)
 
 
 def unpack(data: bytes | bytearray) -> Parsed:
     """What `pack` made. Raises ValueError for anything else."""
     try:
-        values = json.loads(data)
-        pages = tuple(_unpack_page(page) for page in values["pages"])
-        return Parsed(pages, _text(values["title"]))
+        lines = _lines(data)
+        title = _text(next(lines)["title"])
+        return Parsed(tuple(map(_unpack_page, lines)), title)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a parsed document: {type(error).__name__}") from error
 
@@ -43,34 +46,42 @@ def unpack_error(data: bytes | bytearray) -> tuple[DocumentError, str]:
         raise ValueError(f"not an error: {type(error).__name__}") from error
 
 
+def _lines(data: bytes | bytearray) -> Iterator[Any]:
+    at = 0
+    while at <= len(data):
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        yield json.loads(data[at:end])
+        at = end + 1
+
+
 def _pack_page(page: Page) -> dict[str, Any]:
-    places: list[int] = []
+    blocks, contexts = array("I"), dict[str, int]()
+    for block in page.blocks:
+        context = contexts.setdefault(block.context, len(contexts))
+        blocks.extend((block.start, block.end, _KINDS[block.kind], block.level, context))
+    places = array("I")
     for place in page.places:
-        places += (place.start, place.end)
-        places += (round(value * _SCALE) for value in place.box)
+        places.extend((place.start, place.end))
+        places.extend(round(value * Places.SCALE) for value in place.box)
     return {
         "number": page.number,
         "text": page.text,
         "label": page.label,
         "size": [page.width, page.height],
-        "blocks": [[b.start, b.end, b.kind, b.level, b.context] for b in page.blocks],
-        "places": places,
+        "contexts": list(contexts),
+        "blocks": b64encode(blocks).decode("ascii"),
+        "places": b64encode(places).decode("ascii"),
     }
 
 
 def _unpack_page(values: dict[str, Any]) -> Page:
     text = _text(values["text"])
     width, height = (float(value) for value in values["size"])
-    blocks, at = [], 0
-    for start, end, kind, level, context in values["blocks"]:
-        at = _span(start, end, at, len(text))
-        if kind not in _KINDS or level not in range(7):
-            raise ValueError("a block of no known kind")
-        blocks.append(Block(start, end, kind, level, _text(context)))
     return Page(
         _whole(values["number"]),
         text,
-        tuple(blocks),
+        _unpack_blocks(values["blocks"], values["contexts"], len(text)),
         _unpack_places(values["places"], len(text)),
         _text(values["label"]),
         width,
@@ -78,21 +89,38 @@ def _unpack_page(values: dict[str, Any]) -> Page:
     )
 
 
-def _unpack_places(values: list[int], length: int) -> tuple[Place, ...]:
-    if len(values) % 6 or not all(type(value) is int for value in values):
-        raise ValueError("places that are not whole numbers")
-    places, at = [], 0
-    for i in range(0, len(values), 6):
-        start, end, x0, y0, x1, y1 = values[i : i + 6]
+def _unpack_blocks(packed: str, contexts: list[str], length: int) -> Blocks:
+    blocks = Blocks(_numbers(packed, Blocks.WIDTH), tuple(map(_text, contexts)))
+    at, numbers = 0, blocks.numbers
+    for i in range(0, len(numbers), Blocks.WIDTH):
+        start, end, kind, level, context = numbers[i : i + Blocks.WIDTH]
         at = _span(start, end, at, length)
-        if not (0 <= x0 <= x1 <= _SCALE and 0 <= y0 <= y1 <= _SCALE):
+        if kind >= len(_KINDS) or level > _DEEPEST or context >= len(contexts):
+            raise ValueError("a block of no known kind")
+    return blocks
+
+
+def _unpack_places(packed: str, length: int) -> Places:
+    places = Places(_numbers(packed, Places.WIDTH))
+    at, most, numbers = 0, Places.SCALE, places.numbers
+    for i in range(0, len(numbers), Places.WIDTH):
+        start, end, x0, y0, x1, y1 = numbers[i : i + Places.WIDTH]
+        at = _span(start, end, at, length)
+        if not (x0 <= x1 <= most and y0 <= y1 <= most):
             raise ValueError("a box outside its page")
-        places.append(Place(start, end, (x0 / _SCALE, y0 / _SCALE, x1 / _SCALE, y1 / _SCALE)))
-    return tuple(places)
+    return places
+
+
+def _numbers(packed: str, width: int) -> array[int]:
+    numbers = array("I")
+    numbers.frombytes(b64decode(packed, validate=True))
+    if len(numbers) % width:
+        raise ValueError("numbers that are left over")
+    return numbers
 
 
 def _span(start: int, end: int, least: int, length: int) -> int:
-    if not least <= _whole(start) < _whole(end) <= length:
+    if not least <= start < end <= length:
         raise ValueError("a span outside its page")
     return end
 

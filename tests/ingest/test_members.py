@@ -241,6 +241,7 @@ def test_members_that_fail_fail_alone_and_are_told(estate: Estate) -> None:
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("good.txt", "About bees.")
         archive.writestr(".hidden/secret.txt", "About wasps.")
+        archive.writestr("minutes/~$minutes.docx", b"what Office keeps beside an open document")
         link = zipfile.ZipInfo("link.txt")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         link.create_system = 3

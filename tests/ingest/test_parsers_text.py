@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.formats import kind_of
 from ingest.parsers.text import decode, paragraphs
+from ingest.wide_text import unmarked_wide
 from rag.errors import CorruptDocument, ParserStopped
 from rag.parsed import Parsed
 from tests.ingest.parsed import blocks, check, outside, read
@@ -74,6 +75,15 @@ def test_encodings(text: str, encoding: str) -> None:
         "يحصل كل موظف على إجازة.\n",
         "हर कर्मचारी को छुट्टी मिलती है।\n",
         "A walrus 🦭 and another 🦭\n",
+        "کتاب\u200cخانه\u200cها باز می\u200cشوند.\n",
+        "അവന്\u200d വന്നു, അവള്\u200d പോയി.\n" * 40,
+        "\u200fשלום לכולם\u200f, \u200fמה שלומכם?\u200f\n",
+        "ਹਰ ਕਰਮਚਾਰੀ ਨੂੰ ਛੁੱਟੀ ਮਿਲਦੀ ਹੈ।\n" * 40,
+        "ああいうことをするのはやめましょう。そのようにしてください。\n" * 9,
+        "Die Ur\xadlaubs\xadan\xadträ\xadge im Be\xadtriebs\xadrat\n",
+        "\uf0b7 Ein Zimmer mit Bad\r\n\uf0b7 Frühstück für zwei\r\n",
+        "\x1b[31mFehler\x1b[0m: die Größe\n\x1b[32mgut\x1b[0m\n",
+        "Straße\r\nMaß\r\n\x1a",
     ],
 )
 def test_utf_16_without_a_mark(tmp_path: Path, encoding: str, text: str) -> None:
@@ -91,6 +101,27 @@ def test_few_zeros_or_only_zeros_are_no_utf_16(data: bytes) -> None:
 @pytest.mark.parametrize("text", ["An invoice\0of 2024 " * 9, "Größe\0Maß\0Fuß und mehr Text " * 9])
 def test_a_stray_zero_makes_no_utf_16(text: str) -> None:
     assert decode(text.encode("cp1252")) == text
+
+
+STRAY = {
+    "utf-8": "Каждый работник имеет право на отпуск. Заявление подают в мае! ",
+    "shift_jis": "従業員は年に二十日の休暇があります。\n\n申請は五月までに。\n\n",
+    "gb18030": "每位员工每年有二十五天带薪假期，请在五月前申请。\n\n经理应在十天内答复。\n\n",
+}
+
+
+@pytest.mark.parametrize("encoding", STRAY)
+def test_a_stray_zero_makes_no_utf_16_of_other_encodings(encoding: str) -> None:
+    text = STRAY[encoding] * 20
+    for at in range(1, len(text), 2):
+        data = (text[:at] + "\0" + text[at:]).encode(encoding)
+        assert not unmarked_wide(data), at
+
+
+def test_a_sample_cut_within_a_letter_is_still_utf_8() -> None:
+    data = "д\0".encode() + "работник".encode() * 300
+    for begin in (b"", b"x"):
+        assert not unmarked_wide(begin + data)
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+from array import array
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +21,7 @@ import pytest
 
 from ingest.formats import KINDS, Kind
 from ingest.parsers.wire import pack, unpack
-from ingest.sandbox import Sandbox
+from ingest.sandbox import Sandbox, _tell_of_network
 from rag.errors import (
     CorruptDocument,
     DocumentError,
@@ -66,6 +70,28 @@ def test_a_document_comes_back_whole(sandbox: Sandbox, tmp_path: Path) -> None:
     assert parsed.title == "Leave"
     assert parsed.pages[0].text == "# Leave\n\nFive days — “carried over” 🙂.\n"
     assert [block.kind for block in parsed.pages[0].blocks] == ["heading", "paragraph"]
+
+
+def test_where_no_process_may_leave_the_network_the_log_says_so_once(
+    sandbox: Sandbox,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _tell_of_network.cache_clear()
+    hook = "import ctypes\nctypes.CDLL = lambda *_: type('C', (), {'unshare': lambda *_: -1})()\n"
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for _ in range(2):
+        assert sandbox.parse(file, "a.txt", "text").pages[0].text == "some words"
+        sandbox.close()
+        sandbox = Sandbox(seconds=20, memory_mb=1024)
+    sandbox.close()
+    _tell_of_network.cache_clear()
+    assert [record.message[:40] for record in caplog.records] == [
+        "the system lets no process leave the net"
+    ]
 
 
 def test_a_child_serves_many_files(
@@ -261,6 +287,16 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def test_a_reply_over_the_limit_is_refused_with_the_limit(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.sandbox._LARGEST_REPLY", 1 << 20)
+    path = tmp_path / "a.txt"
+    path.write_text("words " * 500_000)
+    with pytest.raises(ParserStopped, match=r"takes 2 MiB, more than the 1 MiB that one file may"):
+        sandbox.parse(path, "a.txt", "text")
+
+
 def test_the_wire_keeps_everything() -> None:
     block = Block(0, 4, "row", 0, "Head | 🙂")
     place = Place(0, 4, (0.1, 0.2, 0.30001, 1.0))
@@ -268,27 +304,74 @@ def test_the_wire_keeps_everything() -> None:
     assert unpack(pack(parsed)) == parsed
 
 
+def _numbers(*numbers: int) -> str:
+    return b64encode(array("I", numbers)).decode()
+
+
 @pytest.mark.parametrize(
-    "data",
+    "change",
     [
-        b"",
-        b"[]",
-        b"{}",
-        b'{"title":"","pages":[{}]}',
-        b'{"title":1,"pages":[]}',
-        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
-        b'"blocks":[[1,9,"row",0,""]],"places":[]}]}',
-        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
-        b'"blocks":[[0,2,"script",0,""]],"places":[]}]}',
-        b'{"title":"","pages":[{"number":1,"text":"ab","label":"","size":[0,0],'
-        b'"blocks":[],"places":[0,1,0,0,9000000,0]}]}',
-        b'{"title":"","pages":[{"number":1,"text":"\\ud800","label":"","size":[0,0],'
-        b'"blocks":[],"places":[]}]}',
+        {"text": 1},
+        {"text": "\ud800"},
+        {"number": "1"},
+        {"size": [1]},
+        {"contexts": ["\ud800"]},
+        {"contexts": [[]]},
+        {"blocks": [0, 2, 0, 0, 0]},
+        {"blocks": _numbers(0, 2, 0, 0)},
+        {"blocks": _numbers(1, 9, 0, 0, 0)},
+        {"blocks": _numbers(0, 2, 5, 0, 0)},
+        {"blocks": _numbers(0, 2, 0, 7, 0)},
+        {"blocks": _numbers(0, 2, 0, 0, 1)},
+        {"places": [0, 1, 0, 0, 1, 1]},
+        {"places": "!"},
+        {"places": "AAAA"},
+        {"places": _numbers(0, 1, 0, 0, 1)},
+        {"places": _numbers(0, 3, 0, 0, 1, 1)},
+        {"places": _numbers(1, 1, 0, 0, 1, 1)},
+        {"places": _numbers(0, 1, 0, 0, 9_000_000, 0)},
+        {"places": _numbers(0, 1, 2, 0, 1, 1)},
+        {"places": _numbers(0, 2, 0, 0, 1, 1, 1, 2, 0, 0, 1, 1)},
     ],
 )
+def test_the_wire_refuses_pages_that_make_no_sense(change: dict[str, Any]) -> None:
+    page = {"number": 1, "text": "ab", "label": "", "size": [0, 0], "contexts": [""]}
+    page |= {"blocks": _numbers(0, 2, 0, 0, 0), "places": _numbers(0, 2, 0, 0, 1, 1)}
+    lines = [json.dumps(line).encode() for line in ({"title": ""}, page, page | change)]
+    assert len(unpack(b"\n".join(lines[:2])).pages) == 1
+    with pytest.raises(ValueError, match=r"."):
+        unpack(b"\n".join(lines))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"title":""}\n', b'{"title":1}'])
 def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         unpack(data)
+
+
+def test_what_was_parsed_takes_little_memory() -> None:
+    places = [Place(5 * n, 5 * n + 4, (0.1, 0.2, 0.3, 0.4)) for n in range(20_000)]
+    blocks = [Block(5 * n, 5 * n + 4, "row", 0, "Name | Price") for n in range(20_000)]
+    data = pack(Parsed((Page(1, "word " * 20_000, tuple(blocks), tuple(places)),)))
+    tracemalloc.start()
+    parsed = unpack(data)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert parsed.pages[0].places == places
+    assert parsed.pages[0].blocks == blocks
+    assert kept < 1.2 * len(data)
+    assert peak < 3 * len(data)
+
+
+def test_places_are_a_sequence() -> None:
+    words = [Place(0, 1, (0.0, 0.1, 0.2, 0.3)), Place(2, 4, (0.5, 0.5, 1.0, 1.0))]
+    places = unpack(pack(Parsed((Page(1, "a bc", (), tuple(words)),)))).pages[0].places
+    assert [places[0], places[-1]] == words
+    assert places[1:] == (words[1],)
+    assert hash(places) == hash(tuple(words))
+    assert places != words[:1]
+    with pytest.raises(IndexError):
+        places[2]
 
 
 def test_a_child_that_finishes_while_the_sandbox_closes_is_waited_for(

@@ -119,6 +119,9 @@ def test_kinds_that_are_not_read_hidden_files_and_links_out_are_left(
     report = estate.sync()
     assert report.new == 1
     assert {source for source, _ in report.skips} >= {"photo.raw", "out.txt", "up", "pipe.txt"}
+    # a cron task's log holds this once for each such file of each run
+    reason = dict(report.skips)["photo.raw"]
+    assert reason == "files ending in “.raw” are not among the formats read"
     assert estate.finds("giraffes") == ["real.txt"]
 
 
