@@ -170,6 +170,22 @@ def test_a_job_done_by_a_command_is_told_although_the_queue_waits(library: Libra
     assert told["found"]["notes"] == ["1 documents wait to be read"]
 
 
+def test_a_sync_frees_what_vanished_although_nothing_new_has_room(tmp_path: Path) -> None:
+    folder, home = tmp_path / "folder", tmp_path / "home"
+    folder.mkdir()
+    for name in ("old.txt", "kept.txt"):
+        (folder / name).write_text(f"About zebras in {name}.")
+    assert _run(home, "sync", str(folder)).exit_code == 0
+    assert _originals(home) == 2
+    (folder / "old.txt").unlink()
+    (folder / "new.txt").write_text("About giraffes.")
+    done = _run(home, "sync", str(folder), free=LOW)
+    assert done.exit_code == 1
+    assert "must stay free" in done.stderr
+    assert _originals(home) == 1
+    assert '"new":1,' in _run(home, "sync", str(folder), "--json").stdout.replace(" ", "")
+
+
 def test_remove_says_what_happened_and_what_waits(home: Path) -> None:
     library = fake_library(home)
     name = _id(library, "old.txt")

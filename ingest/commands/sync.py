@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from ingest.commands.shared import (
     reasons,
     say_sync,
 )
-from rag.errors import Busy, NotFound
+from rag.errors import Busy, CloisterError, NotFound, StorageError
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -136,7 +137,15 @@ def sync_folder(
     busy: dict[str, Any] = {}
     with take_folder_lock(settings, key):
         progress.begin("Comparing files", "files")
-        report = register(settings, catalog, root, key, collection, confirmed, chosen, progress.at)
+        try:
+            report = register(
+                settings, catalog, root, key, collection, confirmed, chosen, progress.at
+            )
+        except StorageError:
+            # what vanished leaves the disk, so that the next run may have room
+            with suppress(CloisterError):
+                finish_queue(settings, catalog, what, progress, wait=False, folder=key)
+            raise
         progress.begin("Reading documents", "documents")
         if retry:
             retry_files(catalog, key)
