@@ -98,6 +98,8 @@ class Pipeline:
         self._embedding = ThreadPoolExecutor(1, "embed")
         self._parsing: dict[Future[Draft | None], Task] = {}
         self._drafts: list[Draft] = []
+        # claimed, not in hand, and not back in the queue either, since the catalog failed
+        self._owed: list[Task] = []
         self.recipe = recipe(settings, embedder.fingerprint)
         self._drafter = Drafter(settings, catalog, embedder, self.recipe)
 
@@ -110,6 +112,7 @@ class Pipeline:
         """
         try:
             self._check_room()
+            self._give_back()
             claimed = self._claim()
             if not self._parsing and not self._drafts:
                 return claimed  # what was live at once; there may be more behind it
@@ -160,10 +163,16 @@ class Pipeline:
         held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
         self._parsing, self._drafts = {}, []
         try:
-            if held:
-                release(self._catalog, held)
+            self._give_back(held)
         except CloisterError as error:
             log.warning("what was in hand goes back at the next start: %s", error)
+
+    def _give_back(self, tasks: Sequence[Task] = ()) -> None:
+        """Put tasks back into the queue; what cannot go now is put back in the next round."""
+        self._owed += tasks
+        if self._owed:
+            release(self._catalog, self._owed)
+            self._owed = []
 
     def _check_room(self) -> None:
         """Raises StorageError where something is to be read and too little space is free for it."""
@@ -203,7 +212,7 @@ class Pipeline:
             there = indexed(self._catalog, keys.values())
             self._publish([(task, key) for task, key in keys.items() if key in there])
         except (OSError, CloisterError):
-            release(self._catalog, tasks)
+            self._give_back(tasks)
             raise
         for task, key in keys.items():
             if key not in there and not self._joined([task], key):
@@ -218,7 +227,7 @@ class Pipeline:
             try:
                 self._take_over(task, future.result())
             except (OSError, CloisterError):
-                release(self._catalog, [task])
+                self._give_back([task])
                 raise
             except Exception as error:  # whatever it is, it is about this document
                 # by its id: a log is never erased, and a file's name is the document's

@@ -22,7 +22,15 @@ KINDS = {"write": WRITE, "sync": SYNC, "rename": RENAME}
 # there are so many in an ingest of one document at least; else not everything was reached
 LEAST = {"write": 80, "sync": 25, "rename": 1}
 ONE, MANY = 3, 150
-QUICK = [("write", 20), ("write", 77), ("write", 100), ("sync", 4), ("sync", 26), ("rename", 1)]
+QUICK = [
+    ("write", 20),
+    ("write", 22),
+    ("write", 77),
+    ("write", 100),
+    ("sync", 4),
+    ("sync", 26),
+    ("rename", 1),
+]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from ingest import pipeline as pipeline_module
 from ingest import worker as worker_module
 from ingest.uploads import receive
 from ingest.worker import Worker
@@ -23,7 +24,7 @@ from rag.catalog.collections import create_collection
 from rag.catalog.documents import get_document
 from rag.catalog.folders import folder_key
 from rag.catalog.schema import documents
-from rag.errors import Busy
+from rag.errors import Busy, StorageError
 from rag.library import Library
 from rag.testing import fake_library
 from tests.ingest.reading import add_text, read_all
@@ -139,6 +140,32 @@ def test_what_stands_behind_a_copy_is_read_in_the_same_run(library: Library) -> 
         )
     read_all(library)
     assert _state(library, behind) == "live"
+
+
+def test_what_could_not_go_back_to_the_queue_goes_in_the_next_round(
+    library: Library, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = {"indexed": 1, "release": 2}
+
+    def failing(name: str) -> Any:
+        work = getattr(pipeline_module, name)
+
+        def act(*given: Any) -> Any:
+            if fails[name]:
+                fails[name] -= 1
+                raise StorageError("The disk is full.")
+            return work(*given)
+
+        return act
+
+    for name in fails:
+        monkeypatch.setattr(pipeline_module, name, failing(name))
+    monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.05)
+    worker.start()
+    name = add_text(library, "a.txt", "About giraffes.")
+    worker.wake()
+    _until(lambda: _state(library, name) == "live")
+    assert set(fails.values()) == {0}
 
 
 def test_no_worker_is_ready_that_cannot_begin(
