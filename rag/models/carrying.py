@@ -20,6 +20,7 @@ from rag.models.folder import (
     read_manifest,
     verify,
 )
+from rag.models.leftovers import clear_removed
 from rag.models.pulling import converted
 from rag.models.selection import licence_files, select
 from rag.models.staging import ADDING, check_space, folder_name, publish, staged
@@ -56,6 +57,7 @@ def add(
     name = carried.name or _name_of(path)
     target = settings.models_path / folder_name(name)
     settings.models_path.mkdir(parents=True, exist_ok=True)
+    clear_removed(settings.models_path)
     if target.exists():
         raise ModelError(
             f"{target.name} is in the models folder already. Remove it first (cloister models "

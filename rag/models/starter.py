@@ -35,6 +35,7 @@ from rag.models.folder import (
     write_manifest,
 )
 from rag.models.gguf import convert
+from rag.models.leftovers import clear_removed
 from rag.models.staging import settle
 
 Progress = Callable[[str], None]
@@ -118,6 +119,7 @@ def fetch_starter(models_path: Path, progress: Progress, check: bool = True) -> 
         with _lock(models_path):
             for stale in models_path.glob(f"{_WORK}*"):
                 shutil.rmtree(stale, ignore_errors=True)  # a killed run's child may still write
+            clear_removed(models_path)
             return [_provide(starter, models_path, progress, check) for starter in STARTERS]
     except OSError as error:
         raise StorageError(
