@@ -28,6 +28,7 @@ from rag.models.hub import Hub, HubFile, HubModel, online, open_hub
 from rag.models.leftovers import clear_removed
 from rag.models.selection import Selection, described, licence_files, select
 from rag.models.staging import PULLING, check_space, folder_name, publish, staged
+from rag.models.weights import SUFFIX, check_weights
 from rag.settings import Settings
 
 # what says what a model is, and its licence, is far smaller
@@ -117,6 +118,8 @@ class _Pull:
         self._transfer.expect(size)
         for file in chosen:
             self._fetch(file, self._transfer.advance)
+            if file.name.endswith(SUFFIX):
+                check_weights(self._files / file.name, file.name, model.id)
         for name in set(_inside(self._files)) - set(selection.files):
             (self._files / name).unlink()
         manifest = Manifest(

@@ -64,6 +64,12 @@ def staged(models_path: Path, label: str, keep: bool, doing: str = "fetching") -
 def publish(files: Path, target: Path, manifest: Manifest) -> ModelFolder:
     """Make what was put together a model of that name. Raises ModelError where there is one."""
     write_manifest(files, manifest)
+    appear(files, target)
+    return find_model(target.parent, target.name)
+
+
+def appear(files: Path, target: Path) -> None:
+    """Flush a folder and give it its name. Raises ModelError where there is one of that name."""
     settle(files)
     try:
         files.rename(target)
@@ -75,7 +81,6 @@ def publish(files: Path, target: Path, manifest: Manifest) -> ModelFolder:
             ) from error
         raise
     flush(target.parent)
-    return find_model(target.parent, target.name)
 
 
 def settle(folder: Path) -> None:
