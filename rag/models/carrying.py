@@ -1,4 +1,7 @@
-"""A model that was carried in: a folder, an archive or a GGUF file becomes one of the library's."""
+"""A model that was carried in: a folder, an archive or a GGUF file becomes one of the library's.
+
+So does an adapter that `cloister models finetune` made.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.errors import ModelError, NotFound, UsageError
+from rag.models.adapter import CONFIG, NO, RECORD, WEIGHTS, find_adapter, hash_adapter
 from rag.models.consent import UNKNOWN, Ask, Licence, accept, now
 from rag.models.folder import (
     MANIFEST,
@@ -20,10 +24,12 @@ from rag.models.folder import (
     read_manifest,
     verify,
 )
+from rag.models.leftovers import clear_removed
 from rag.models.pulling import converted
 from rag.models.selection import licence_files, select
-from rag.models.staging import ADDING, check_space, folder_name, publish, staged
+from rag.models.staging import ADDING, appear, check_space, folder_name, publish, staged
 from rag.models.unpacking import SUFFIXES, unpack
+from rag.models.weights import SUFFIX, check_weights
 from rag.settings import Settings
 
 _CARD_LICENCE = re.compile(r"^license(?:_name)?:[ \t]*[\"']?([\w.+-]+)[\"']?[ \t]*$", re.MULTILINE)
@@ -56,6 +62,7 @@ def add(
     name = carried.name or _name_of(path)
     target = settings.models_path / folder_name(name)
     settings.models_path.mkdir(parents=True, exist_ok=True)
+    clear_removed(settings.models_path)
     if target.exists():
         raise ModelError(
             f"{target.name} is in the models folder already. Remove it first (cloister models "
@@ -86,6 +93,8 @@ def _take(
         raise UsageError(
             f"{path.name} is no folder, no archive ({', '.join(SUFFIXES)}) and no GGUF file."
         )
+    if (root / RECORD).is_file() and not (root / "config.json").is_file():
+        return _take_adapter(root, files, target, say)
     own = read_manifest(root) if root != path.parent or path.is_dir() else None
     if own:
         verify(ModelFolder(root, own.name, own.revision, own.licence, own.task))
@@ -95,6 +104,8 @@ def _take(
     for file in selection.files:
         if not os.access(root / file, os.R_OK):
             raise ModelError(f"{file} of {path.name} cannot be read. Check its owner and mode.")
+        if file.endswith(SUFFIX):
+            check_weights(root / file, file, path.name)
     licence = _licence(carried, root, names, own, name)
     by, at = accept(licence, carried.accepts, ask)
     size = sum((root / file).stat().st_size for file in selection.files)
@@ -127,6 +138,30 @@ def _take(
     return publish(files, target, manifest)
 
 
+def _take_adapter(root: Path, files: Path, target: Path, say: Callable[[str], None]) -> ModelFolder:
+    """Copy an adapter with its card. Raises ModelError where it is not as it was made."""
+    record = find_adapter(root.parent, str(root.resolve())).record
+    told = [file.name for file in root.iterdir() if file.suffix in (".json", ".md")]
+    taken = [name for name in {WEIGHTS, *told} if (root / name).is_file() and name[0] != "."]
+    check_space(files, sum((root / name).stat().st_size for name in taken), target.name)
+    for name in taken:
+        shutil.copyfile(root / name, files / name)
+    if hash_adapter(files) != record.files:
+        raise ModelError(f"{root.name} was changed while it was read. Try again.")
+    appear(files, target)
+    say(
+        f"{target.name} is an adapter for {record.base}. "
+        + (
+            "It was not better than its base, so it may not be used."
+            if record.usable == NO
+            else f"Use it: cloister models use {record.base} --adapter {target.name}"
+        )
+    )
+    return ModelFolder(
+        target, target.name, record.files[WEIGHTS][:12], f"for {record.base}", "adapter"
+    )
+
+
 def _unpacked(archive: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -139,7 +174,7 @@ def _root_of(folder: Path, told: str) -> Path:
     for depth in ("", "*/", "*/*/"):
         found = {
             path.parent
-            for pattern in ("config.json", "*.gguf")
+            for pattern in ("config.json", "*.gguf", RECORD)
             for path in folder.glob(depth + pattern)
             if path.parent.name[:1] != "."
         }
@@ -148,6 +183,11 @@ def _root_of(folder: Path, told: str) -> Path:
             raise UsageError(f"{told} holds several models: {listed}. Add one of them at a time.")
         if found:
             return found.pop()
+    if (folder / CONFIG).is_file():
+        raise ModelError(
+            f"{told} is an adapter, no model, and has no {RECORD}. Cloister uses those that "
+            "`cloister models finetune` made."
+        )
     raise ModelError(f"{told} holds no model: there is no config.json and no GGUF file in it.")
 
 

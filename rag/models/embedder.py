@@ -29,6 +29,7 @@ class LocalEmbedding(BaseEmbedding):
     def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
         super().__init__(model_name=folder.name, embed_batch_size=batch)
         be_quiet()
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         place = pick_device(device)
@@ -39,7 +40,7 @@ class LocalEmbedding(BaseEmbedding):
                 local_files_only=True,
                 model_kwargs={"dtype": pick_precision(precision, place)},
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise not_loaded("embedder", folder, error) from error
         self._model.eval()
         self._lanes = Lanes(lanes_for(place))

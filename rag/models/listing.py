@@ -16,6 +16,7 @@ from rag.models.catalogue import Model, catalogue, entry_of
 from rag.models.catalogue.records import EMBEDDER, LLM
 from rag.models.folder import list_models, model_paths
 from rag.models.footprint import Machine, needs, this_machine
+from rag.models.leftovers import leftovers, size_of
 from rag.models.licences import licences
 from rag.settings import Settings
 
@@ -91,12 +92,25 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What takes room in the models folder and is no model: broken off, or still under way.
+
+    `doing` is `fetching`, `adding`, `tuning` or `removing`.
+    """
+
+    name: str
+    doing: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """What `choose` found, and the memory by which it fits or does not."""
+    """What `choose` found, and the memory by which it fits or does not; all that is unfinished."""
 
     models: tuple[Here, ...]
     catalogue: tuple[Entry, ...]
     machine: Machine
+    unfinished: tuple[Unfinished, ...] = ()
 
 
 def choose(settings: Settings, choice: Choice, damaged: Callable[[ModelError], None]) -> Listing:
@@ -108,6 +122,10 @@ def choose(settings: Settings, choice: Choice, damaged: Callable[[ModelError], N
         models=tuple(one for one in here if _here_chosen(one, choice)),
         catalogue=tuple(one for one in entries if _chosen(one, choice)),
         machine=machine,
+        unfinished=tuple(
+            Unfinished(one.name, one.doing, size_of(one.path))
+            for one in leftovers(settings.models_path)
+        ),
     )
 
 

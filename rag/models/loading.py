@@ -48,6 +48,7 @@ def load_causal(folder: Path, place: str, precision: str, adapter: Path | None =
     `precision` is what `pick_precision` takes, `int8` or `int4`. Raises ModelError where it does
     not load, is quantized already, or where a package for that is missing.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     be_quiet()
@@ -81,7 +82,7 @@ def load_causal(folder: Path, place: str, precision: str, adapter: Path | None =
             model = model.to(place)
         elif bits and not _is_held(model):
             own = _without(folder, bits)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise not_loaded("LLM", folder, error) from error
     if adapter:
         model = put_adapter(model, adapter, merge="device_map" not in given)

@@ -25,8 +25,10 @@ from rag.models.folder import (
 )
 from rag.models.gguf import convert
 from rag.models.hub import Hub, HubFile, HubModel, online, open_hub
+from rag.models.leftovers import clear_removed
 from rag.models.selection import Selection, described, licence_files, select
-from rag.models.staging import PULLING, TUNING, check_space, folder_name, publish, staged
+from rag.models.staging import PULLING, check_space, folder_name, publish, staged
+from rag.models.weights import SUFFIX, check_weights
 from rag.settings import Settings
 
 # what says what a model is, and its licence, is far smaller
@@ -70,6 +72,7 @@ def pull(settings: Settings, wanted: Wanted, transfer: Transfer, ask: Ask | None
     hub = open_hub(settings)
     folder = folder_name(wanted.name or wanted.id)
     settings.models_path.mkdir(parents=True, exist_ok=True)
+    clear_removed(settings.models_path)
     with online():
         transfer.say(f"{wanted.id}: asking {hub.address} …")
         if hub.withheld:
@@ -115,6 +118,8 @@ class _Pull:
         self._transfer.expect(size)
         for file in chosen:
             self._fetch(file, self._transfer.advance)
+            if file.name.endswith(SUFFIX):
+                check_weights(self._files / file.name, file.name, model.id)
         for name in set(_inside(self._files)) - set(selection.files):
             (self._files / name).unlink()
         manifest = Manifest(
@@ -214,10 +219,3 @@ def _kept(target: Path, model: HubModel, transfer: Transfer) -> ModelFolder:
 
 def _inside(folder: Path) -> list[str]:
     return [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
-
-
-def unfinished(models_path: Path, name: str) -> list[Path]:
-    """The hidden folders of pulls of a model, or of a tuning to it, that were broken off."""
-    folder = folder_name(name)
-    pulls = models_path.glob(f"{PULLING}{folder}-*")
-    return sorted([*pulls, *models_path.glob(f"{TUNING}{folder}")])

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from rag.errors import Busy, NotFound, UsageError
 from rag.models.adapter import is_shipped
 from rag.models.downloading import full
 from rag.models.folder import model_paths
-from rag.models.pulling import unfinished
+from rag.models.leftovers import REMOVING, claimed, clear_removed, size_of, unfinished
 from rag.settings import Settings
-
-_REMOVING = ".removing-"
 
 
 def remove(settings: Settings, name: str, serving: Mapping[str, str]) -> int:
-    """Delete a model's or an adapter's folder, and what a broken-off pull of it left; bytes freed.
+    """Delete a model's or an adapter's folder, and what broken-off commands left; the bytes freed.
 
     `serving` has what the running server uses, by what for, each a name of this folder. Raises
     NotFound, UsageError for what is no name in the models folder or is named by a setting, Busy for
-    what the server uses.
+    what the server uses and for what another process fetches, adds, tunes or removes.
     """
     folder = name.replace("/", "--", 1)
     if not folder or folder in (".", "..") or folder.startswith(".") or "/" in folder:
@@ -38,19 +37,24 @@ def remove(settings: Settings, name: str, serving: Mapping[str, str]) -> int:
         _check(settings, target, serving)
     freed = 0
     try:
-        if target.is_symlink():
-            target.unlink()
-        elif target.exists():
-            freed += _size(target)
-            gone = settings.models_path / f"{_REMOVING}{folder}"
-            shutil.rmtree(gone, ignore_errors=True)
-            target.rename(gone)  # from here on it is no model, however this ends
-            shutil.rmtree(gone)
-        for path in left:
-            freed += _size(path)
-            shutil.rmtree(path)
+        with ExitStack() as locks:
+            for one in left:  # all of them before anything is deleted
+                locks.enter_context(claimed(one.path, one.doing))
+            if target.is_dir() and not target.is_symlink():
+                locks.enter_context(claimed(target, "making"))
+            for one in left:
+                freed += size_of(one.path)
+                shutil.rmtree(one.path)
+            if target.is_symlink():
+                target.unlink()
+            elif target.exists():
+                freed += size_of(target)
+                gone = settings.models_path / f"{REMOVING}{folder}"
+                target.rename(gone)  # from here on it is no model, however this ends
+                shutil.rmtree(gone)
     except OSError as error:
         raise full(error) from error
+    clear_removed(settings.models_path)
     return freed
 
 
@@ -77,7 +81,3 @@ def _is(models_path: Path, value: str, target: Path) -> bool:
     """Whether a setting's value names this folder; a revision after “@” makes no difference."""
     places = model_paths(models_path, value.partition("@")[0])
     return any(place.exists() and place.samefile(target) for place in places)
-
-
-def _size(folder: Path) -> int:
-    return sum(f.lstat().st_size for f in folder.rglob("*") if f.is_file() or f.is_symlink())

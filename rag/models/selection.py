@@ -17,6 +17,7 @@ from rag.models.folder import EMBEDDER, LLM, MANIFEST, PICKLES
 from rag.models.remote_code import code_needed, json_object
 
 INDEX = "model.safetensors.index.json"
+_WHOLE = "model.safetensors"
 MODULES = "modules.json"
 
 # read by transformers, tokenizers and sentence-transformers, and without a way to hold code
@@ -53,8 +54,8 @@ def licence_files(names: Collection[str]) -> list[str]:
 def select(names: Collection[str], read: Read, model: str, gguf: str | None = None) -> Selection:
     """Choose among a model's files; `gguf` names the GGUF file where there are several.
 
-    Raises ModelError for a model that needs code of its own, has its weights in pickles only or has
-    none, UsageError where a GGUF file must be named.
+    Raises ModelError for a model that needs code of its own, has its weights in pickles only, under
+    names that nothing finds or has none, UsageError where a GGUF file must be named.
     """
     if reason := code_needed(read, model):
         raise ModelError(reason)
@@ -71,7 +72,8 @@ def select(names: Collection[str], read: Read, model: str, gguf: str | None = No
         return Selection((*sorted(plain), chosen), chosen, LLM)
     if "config.json" not in top:
         raise ModelError(f"{model} has no config.json: it is no model that transformers reads.")
-    index = [INDEX] if INDEX in top and len(weights) > 1 else []
+    # transformers finds weights by this one name or by the index
+    index = [INDEX] if INDEX in top and weights != [_WHOLE] else []
     return Selection((*sorted({*plain, *index, *modules}), *weights), None, task)
 
 
@@ -82,7 +84,7 @@ def _visible(name: str) -> bool:
 
 
 def _safetensors(top: Sequence[str], read: Read, model: str) -> list[str]:
-    """The weights: what the index lists, else the one file, else all that there are."""
+    """The weights: what the index lists, else the one file that is found without an index."""
     if INDEX in top:
         listed = json_object(read(INDEX)).get("weight_map")
         if not isinstance(listed, dict):
@@ -92,10 +94,7 @@ def _safetensors(top: Sequence[str], read: Read, model: str) -> list[str]:
         if missing:
             raise ModelError(f"{model} lacks {missing[0][:80]}, which its {INDEX} lists.")
         return shards
-    found = sorted(name for name in top if name.endswith(".safetensors"))
-    if "model.safetensors" in found:
-        return ["model.safetensors"]
-    return [name for name in found if not _LEFT_OUT.fullmatch(name)]
+    return [_WHOLE] if _WHOLE in top else []
 
 
 def _module_files(names: Collection[str], read: Read) -> list[str]:
@@ -138,6 +137,11 @@ def _why_none(names: Collection[str], model: str) -> str:
         return (
             f"{model} is an adapter, no model. Cloister uses those that "
             "`cloister models finetune` made."
+        )
+    if found := sorted(n for n in names if "/" not in n and n.endswith(".safetensors")):
+        return (
+            f"{model} has weights that nothing finds: {found[0][:80]}. They must be one file, "
+            f"{_WHOLE}, or be listed in {INDEX}."
         )
     if any(PurePosixPath(name).suffix in PICKLES for name in names):
         return (

@@ -18,7 +18,7 @@ from rag.models.downloading import full
 from rag.models.folder import Manifest, ModelFolder, find_model, write_manifest
 
 PULLING, ADDING, TUNING = ".pulling-", ".adding-", ".tuning-"
-_FILES = "files"
+_FILES, LOCK = "files", "lock"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 # for other programs, and for the file system itself
 SPARE_BYTES = 200_000_000
@@ -44,7 +44,7 @@ def staged(models_path: Path, label: str, keep: bool, doing: str = "fetching") -
     stage = models_path / label
     try:
         (stage / _FILES).mkdir(parents=True, exist_ok=True)
-        with (stage / "lock").open("a") as lock:
+        with (stage / LOCK).open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -64,6 +64,12 @@ def staged(models_path: Path, label: str, keep: bool, doing: str = "fetching") -
 def publish(files: Path, target: Path, manifest: Manifest) -> ModelFolder:
     """Make what was put together a model of that name. Raises ModelError where there is one."""
     write_manifest(files, manifest)
+    appear(files, target)
+    return find_model(target.parent, target.name)
+
+
+def appear(files: Path, target: Path) -> None:
+    """Flush a folder and give it its name. Raises ModelError where there is one of that name."""
     settle(files)
     try:
         files.rename(target)
@@ -75,7 +81,6 @@ def publish(files: Path, target: Path, manifest: Manifest) -> ModelFolder:
             ) from error
         raise
     flush(target.parent)
-    return find_model(target.parent, target.name)
 
 
 def settle(folder: Path) -> None:

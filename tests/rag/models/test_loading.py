@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,15 @@ import torch
 from rag.errors import ModelError
 from rag.models import loading
 from rag.models.adapter import put_adapter, quiet_peft
+from rag.models.embedder import LocalEmbedding
+from rag.models.folder import ModelFolder
 from rag.models.int8 import Int8Linear, to_int8
 from rag.models.loading import load_causal
 from rag.models.writer import Writer
+from rag.reading.reader import Reader
+from rag.tuning.embedder.network import EmbedderNetwork
+from rag.tuning.network import Network
+from rag.tuning.recipe import EmbedderRecipe
 from tests.rag.tuning.tiny import make_model
 
 
@@ -111,3 +118,31 @@ def _quantized(folder: Path, method: str) -> Path:
     config["quantization_config"] = {"quant_method": method, "bits": 4}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+@pytest.fixture
+def cut(request: pytest.FixtureRequest, folder: Path, models_path: Path, tmp_path: Path) -> Path:
+    """A model's folder whose weights are the beginning of what they were."""
+    base = folder if request.param == "tiny" else models_path / request.param
+    weights = Path(shutil.copytree(base, tmp_path / "cut")) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5_000])
+    return weights.parent
+
+
+@pytest.mark.parametrize("cut", ["tiny"], indirect=True)
+def test_an_llm_that_was_cut_short_is_told(cut: Path) -> None:
+    with pytest.raises(ModelError, match="The LLM cut cannot be loaded"):
+        load_causal(cut, "cpu", "float32")
+    with pytest.raises(ModelError, match="The LLM cut cannot be loaded"):
+        Network(ModelFolder(cut, "cut", "", "MIT"), "cpu", rank=4, seed=0)
+
+
+@pytest.mark.parametrize("cut", ["all-MiniLM-L6-v2"], indirect=True)
+def test_an_embedder_or_a_reader_that_was_cut_short_is_told(cut: Path, models_path: Path) -> None:
+    with pytest.raises(ModelError, match="The embedder cut cannot be loaded"):
+        LocalEmbedding(cut, "cpu", "float32", 8)
+    with pytest.raises(ModelError, match="The embedder cut cannot be loaded"):
+        EmbedderNetwork(ModelFolder(cut, "cut", "", "MIT"), "cpu", EmbedderRecipe())
+    whole = models_path / "all-MiniLM-L6-v2"
+    with pytest.raises(ModelError, match="The reader model cannot be loaded"):
+        Reader(whole, "cpu", "float32", cut / "model.safetensors")

@@ -29,8 +29,9 @@ from rag.models.hub import open_hub
 from rag.models.pulling import Wanted, pull
 from rag.settings import Settings
 from tests.hub_server import COMMIT, FakeHub, Repo, serving
+from tests.rag.models.weights_file import make_weights
 
-WEIGHTS = os.urandom(700_000)
+WEIGHTS = make_weights(700_000)
 CONFIG = json.dumps({"model_type": "llama"}).encode()
 ID = "maker/tiny"
 
@@ -336,7 +337,7 @@ def test_code_is_not_needed_where_the_kind_is_known(settings: Settings, hub: Fak
 
 
 def test_shards_and_modules_are_taken_by_name(settings: Settings, hub: FakeHub) -> None:
-    shards = {f"model-0000{n}-of-00002.safetensors": os.urandom(50) for n in (1, 2)}
+    shards = {f"model-0000{n}-of-00002.safetensors": make_weights(50) for n in (1, 2)}
     index = json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}).encode()
     modules = b'[{"path": ""}, {"path": "1_Pooling"}, {"path": "/etc"}, {"path": ".."}]'
     del hub.repos[ID].files["model.safetensors"]
@@ -360,6 +361,25 @@ def test_shards_and_modules_are_taken_by_name(settings: Settings, hub: FakeHub) 
     }
     assert found.task == "embedder"
     assert not (settings.models_path / "x.json").exists()
+
+
+def test_one_shard_keeps_its_index(settings: Settings, hub: FakeHub) -> None:
+    shard, index = "model-00001-of-00001.safetensors", "model.safetensors.index.json"
+    hub.repos[ID].files[shard] = hub.repos[ID].files.pop("model.safetensors")
+    with pytest.raises(ModelError, match=f"nothing finds: {shard}"):
+        take(settings)
+    assert hub.gets(shard) == []
+    hub.repos[ID].files[index] = json.dumps({"weight_map": {"w": shard}}).encode()
+    manifest = read_manifest(take(settings).path)
+    assert manifest is not None
+    assert {shard, index} <= set(manifest.files)
+
+
+def test_weights_that_the_hub_has_cut_short_are_refused(settings: Settings, hub: FakeHub) -> None:
+    hub.repos[ID].files["model.safetensors"] = WEIGHTS[:5_000]
+    with pytest.raises(ModelError, match=r"model\.safetensors of maker/tiny is cut short"):
+        take(settings)
+    assert list_models(settings.models_path, pytest.fail) == []
 
 
 class TestGguf:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from rag.cli import main
 from rag.errors import Busy, NotFound, UsageError
 from rag.models.folder import list_models
 from rag.models.footprint import RAM, Machine
+from rag.models.leftovers import clear_removed
 from rag.models.listing import models_here
 from rag.models.removing import remove
 from rag.session import model_in_use
@@ -117,3 +125,106 @@ def test_the_model_of_an_llm_server_is_no_folder_here(
     assert model_in_use(settings)["LLM"] == "a"
     active["device"] = "server"
     assert model_in_use(settings)["LLM"] == ""
+
+
+COMMIT = "abcdef123456"
+
+
+def stage(settings: Settings, name: str, size: int = 1000) -> Path:
+    """A hidden folder as a command that was killed leaves it."""
+    path = settings.models_path / name
+    (path / "files").mkdir(parents=True)
+    (path / "files" / "model.safetensors").write_bytes(bytes(size))
+    return path
+
+
+@contextmanager
+def working(path: Path) -> Iterator[None]:
+    """As a process that works in a hidden folder holds it."""
+    with (path / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "others"),
+    [
+        (
+            "Qwen/Qwen2.5-7B",
+            f".pulling-Qwen--Qwen2.5-7B-{COMMIT}",
+            [f".pulling-Qwen--Qwen2.5-7B-Instruct-{COMMIT}", f".pulling-Qwen--Qwen2.5-{COMMIT}"],
+        ),
+        # a name may look like another one's commit
+        ("x", f".pulling-x-{COMMIT}", [f".pulling-x-{COMMIT}-{COMMIT}"]),
+        ("foo", ".adding-foo", [".adding-foo-2", ".adding-fo"]),
+        ("foo", ".tuning-foo", [".tuning-foo-2"]),
+        ("foo", ".removing-foo", [".adding-foo.removing-foo"]),
+    ],
+)
+def test_what_was_broken_off_is_cleared_of_this_model_alone(
+    name: str, own: str, others: list[str], settings: Settings
+) -> None:
+    for one in (own, *others):
+        stage(settings, one)
+    assert remove(settings, name, {}) == 1000
+    hidden = sorted(p.name for p in settings.models_path.iterdir() if p.name[0] == ".")
+    assert hidden == sorted(others)
+    with pytest.raises(NotFound):
+        remove(settings, name, {})
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        (f".pulling-org--c-{COMMIT}", "fetching"),
+        (".adding-org--c", "adding"),
+        (".tuning-org--c", "tuning"),
+    ],
+)
+def test_what_a_process_works_in_stays(label: str, told: str, settings: Settings) -> None:
+    first = stage(settings, f".pulling-org--c-{'0' * 12}")
+    path = stage(settings, label)
+    with working(path), pytest.raises(Busy, match=f"Another process is {told}"):
+        remove(settings, "org/c", {})
+    assert (path / "files" / "model.safetensors").exists()
+    assert first.exists()
+    assert "org--c" in left(settings)
+    remove(settings, "org/c", {})
+    assert not path.exists()
+    assert not first.exists()
+
+
+def test_an_adapter_that_is_being_made_stays(settings: Settings) -> None:
+    path = settings.models_path / "org--c"
+    descriptor = os.open(path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(Busy, match="making"):
+        remove(settings, "org/c", {})
+    os.close(descriptor)
+    assert "org--c" in left(settings)
+
+
+def test_a_removal_that_was_broken_off_is_done_by_the_next_command(settings: Settings) -> None:
+    broken, under_way = stage(settings, ".removing-old"), stage(settings, ".removing-now")
+    descriptor = os.open(under_way, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    remove(settings, "org/c", {})
+    assert not broken.exists()
+    assert under_way.exists()
+    os.close(descriptor)
+    clear_removed(settings.models_path)
+    assert not under_way.exists()
+
+
+def test_the_list_tells_what_is_unfinished(settings: Settings) -> None:
+    stage(settings, f".pulling-org--big-{COMMIT}", 3_000_000)
+    stage(settings, ".adding-foo", 2_000_000)
+    home = ["--home", str(settings.home), "models", "list", "--here"]
+    lines = CliRunner().invoke(main, home).stdout.splitlines()
+    assert any("org/big: fetching it has not ended, 3 MB" in line for line in lines)
+    assert any("cloister models remove foo" in line for line in lines)
+    listed = json.loads(CliRunner().invoke(main, [*home, "--json"]).stdout)
+    assert listed["unfinished"] == [
+        {"name": "foo", "doing": "adding", "bytes": 2_000_000},
+        {"name": "org/big", "doing": "fetching", "bytes": 3_000_000},
+    ]

@@ -17,7 +17,8 @@ import pytest
 
 from rag.errors import Busy, ModelError, StorageError
 from rag.models import starter
-from rag.models.folder import find_model, hash_files, verify
+from rag.models.consent import account
+from rag.models.folder import find_model, hash_files, read_manifest, verify
 from rag.models.starter import STARTERS, Starter, fetch_starter
 
 WEIGHTS = b"weights " * 1000
@@ -71,6 +72,12 @@ def test_fetched_whole_and_only_the_model(tmp_path: Path, tiny: Starter) -> None
     assert hash_files(folder.path) == tiny.files
     verify(folder)
     assert any("checksums fit" in line for line in lines)
+    assert any("has the licence “MIT”" in line for line in lines)
+    manifest = read_manifest(folder.path)
+    assert manifest is not None
+    assert manifest.accepted_by == account()
+    assert manifest.accepted_at.endswith("+00:00")
+    assert manifest.accepted_at <= manifest.fetched_at
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [".lock", "tiny"]
 
 
