@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 from rag import heap, memory
@@ -30,6 +31,19 @@ def free_bytes(device: str) -> int:
 
     free, _ = torch.cuda.mem_get_info(device)
     return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+
+
+def let_go(error: BaseException) -> None:
+    """Free what a failure's traceback keeps, a model that did not load, and `give_back`."""
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)  # a frame that still runs is left
+            chain += [one.__cause__, one.__context__]
+    give_back()
 
 
 def give_back() -> None:
