@@ -20,6 +20,7 @@ from rag.generation import WAIT_SECONDS, Generator, load_beside, load_generator
 from rag.llm_groups import Group, Groups
 from rag.llm_room import Need, adapter_need, model_need
 from rag.model_pick import NONE, Pick, find_pick, name_in_use, named_by, resolve
+from rag.models.room import let_go
 from rag.records import NO_MODEL, ModelInfo
 from rag.settings import Settings
 
@@ -224,7 +225,11 @@ class LLMShelf:
                 current.loads(lambda: self._unwanted(load) or time.monotonic() > until),
                 current.holds(load.name),
             ):
-                self._bring(load)
+                try:
+                    self._bring(load)
+                except Exception as error:
+                    let_go(error)  # within `loads`: the next one measures what is free
+                    raise
         except CloisterError as error:
             problem = error
         except Exception:  # a thread's boundary

@@ -19,7 +19,7 @@ from rag.generation import Generator, load_generator
 from rag.llm_shelf import LLMShelf
 from rag.models.adapter import AUTO, NONE, is_shipped
 from rag.models.consent import now
-from rag.models.room import free_bytes, give_back, needed_bytes
+from rag.models.room import free_bytes, give_back, let_go, needed_bytes
 from rag.models.smoke import SECONDS, smoke_test
 from rag.records import ModelInfo
 from rag.settings import Settings
@@ -188,11 +188,11 @@ class ModelChange:
                 smoke_test(generator, self._smoke_seconds)
             if self._stopping.is_set():
                 raise Busy("Cloister is stopping; the LLM was not changed.")
-        except Exception:
+        except Exception as error:
             try:
                 _close(generator)
                 generator = None
-                give_back()
+                let_go(error)  # else its weights would be in the way of those that come back
             finally:
                 if had and llm.seat is None and not self._stopping.is_set():
                     self._reload(before)

@@ -95,17 +95,11 @@ def needed(
     if place == "cpu":
         runtime += shape.vocabulary * _VOCABULARY_ENTRY
     packed = precision in _PACKED
-    weights = _weights(shape, precision, width, place)
+    weights = weights_of(shape, precision, width, place)
     if not packed and (bits := packed_bits(config)):
         weights = stored + shape.buffers if stored else _made(shape, bits, width)
-    layer = shape.hidden * shape.inner
-    if precision == "int8" and place == "cpu":  # all stays until each layer is packed
-        whole = _weights(shape, _NAMES[width], width, place)
-        packing = shape.linear + _PACKING_COPIES * 4 * layer
-        loading = whole + max(packing, 2 * shape.fused * width)
-    else:
-        loading = weights + 2 * shape.fused * width
-    unpacked = layer * width if packed else 0
+    loading = loading_of(shape, precision, width, place, weights)
+    unpacked = shape.hidden * shape.inner * width if packed else 0
     return Needed(
         precision=precision,
         parameters=shape.parameters,
@@ -156,7 +150,17 @@ def _compute_width(precision: str, place: str) -> int:
     return 4 if precision == "float32" else 2
 
 
-def _weights(shape: Shape, precision: str, width: int, place: str) -> int:
+def loading_of(shape: Shape, precision: str, width: int, place: str, weights: int) -> int:
+    """The most bytes that are in use while weights of so many are loaded; see `weights_of`."""
+    if precision == "int8" and place == "cpu":  # all stays until each layer is packed
+        whole = weights_of(shape, _NAMES[width], width, place)
+        packing = shape.linear + _PACKING_COPIES * 4 * shape.hidden * shape.inner
+        return whole + max(packing, 2 * shape.fused * width)
+    return weights + 2 * shape.fused * width
+
+
+def weights_of(shape: Shape, precision: str, width: int, place: str) -> int:
+    """The bytes of weights on `cpu` or `cuda`, where numbers of so many bytes are computed in."""
     single = 4 * shape.single + shape.buffers
     if precision in _PACKED:
         # a scale for each row; our own layers have it in bfloat16 too

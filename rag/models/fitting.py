@@ -17,7 +17,7 @@ from rag.errors import ModelError
 from rag.heap import give_back
 from rag.models.fit import PRECISIONS, WIDTHS, Needed, longest, needed
 from rag.models.folder import EMBEDDER, list_models, model_paths
-from rag.models.hardware import Memory, memory_for
+from rag.models.hardware import Memory, empty_cuda, memory_for
 from rag.models.quantized import loads, stored_bytes
 from rag.models.shape import CONFIG, read_config, shape_of
 from rag.settings import Settings, choices_of
@@ -75,6 +75,7 @@ def loading(
     else:
         config = read_config(folder)
         with _one_by_one(bool(shape_of(config).fused)):
+            empty_cuda()  # what torch holds in pieces is free, but may be too small for weights
             memory = memory_for(settings.llm_device)
             refuse_unfit(folder.name, config, settings, memory, others, folder)
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +38,27 @@ def memory_for(wanted: str) -> Memory:
         return Memory(place, RAM, free_memory())
     import torch
 
-    free, _ = torch.cuda.mem_get_info(place)
-    return Memory(place, f"memory of the GPU {torch.cuda.get_device_name(place)}", int(free))
+    name = f"memory of the GPU {torch.cuda.get_device_name(place)}"
+    return Memory(place, name, free_bytes(place))
+
+
+def free_bytes(device: str) -> int:
+    """Bytes free for weights on a torch device, with what its allocator holds unused."""
+    if not device.startswith("cuda"):
+        return free_memory()
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+
+
+def empty_cuda() -> None:
+    """Give back what torch, where it is imported, holds of GPUs' memory and does not use."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        from rag.models.batch.shortage import empty_cuda_cache
+
+        empty_cuda_cache()
 
 
 def may_have_gpu() -> bool:

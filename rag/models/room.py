@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
-from rag import heap, memory
+from rag import heap
 from rag.models.fitting import use_of
-from rag.models.hardware import Memory
+from rag.models.hardware import Memory, empty_cuda, free_bytes
 from rag.models.shape import read_config
 from rag.settings import Settings
+
+__all__ = ["free_bytes", "give_back", "let_go", "needed_bytes"]
 
 
 def needed_bytes(folder: Path, settings: Settings, device: str) -> int:
@@ -22,14 +25,17 @@ def needed_bytes(folder: Path, settings: Settings, device: str) -> int:
     return use_of(settings, config, place, folder).needed(config, place).peak
 
 
-def free_bytes(device: str) -> int:
-    """Bytes free for weights on a torch device, with what its allocator holds unused."""
-    if not device.startswith("cuda"):
-        return memory.free_memory()
-    import torch
-
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+def let_go(error: BaseException) -> None:
+    """Free what a failure's traceback keeps, a model that did not load, and `give_back`."""
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)  # a frame that still runs is left
+            chain += [one.__cause__, one.__context__]
+    give_back()
 
 
 def give_back() -> None:
@@ -38,12 +44,7 @@ def give_back() -> None:
     Models refer to themselves, and both a GPU's memory and the C library's are kept for later.
     """
     import gc
-    import sys
 
     gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        from rag.models.batch.shortage import empty_cuda_cache
-
-        empty_cuda_cache()
+    empty_cuda()
     heap.give_back()

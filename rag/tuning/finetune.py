@@ -33,6 +33,7 @@ from rag.settings import Settings
 from rag.tuning.card import CARD, LOG, Log, read_log, write_card, write_log
 from rag.tuning.encoding import Encoded, Encoder, stop_tokens
 from rag.tuning.examples import Example, read_examples, split
+from rag.tuning.fitting import refuse_unfit_base
 from rag.tuning.job import CHECKPOINT, Job, Outcome, Stop, Tell
 from rag.tuning.recipe import Recipe
 
@@ -45,8 +46,8 @@ def finetune(job: Job[Recipe], settings: Settings, tell: Tell, stop: Stop) -> Ou
 
     `tell` hears a line now and then; where `stop` says so the work ends soon, and the same job goes
     on with it later. Raises UsageError for data or a folder that will not do, ModelError for a base
-    that does not load, Busy where another process is at it, StorageError where the folder cannot be
-    written to.
+    that does not fit or load, Busy where another process is at it, StorageError where the folder
+    cannot be written to.
     """
     examples = read_examples(job.data) if job.data else list(job.given)
     made_of = {
@@ -101,6 +102,7 @@ def _trained(
     from rag.tuning.network import Network
     from rag.tuning.training import Training
 
+    refuse_unfit_base(job.base, settings, job.recipe.max_tokens)
     network = Network(job.base, settings.llm_device, job.recipe.rank, job.recipe.seed)
     stops = stop_tokens(network.model, network.tokenizer)
     encoder = Encoder(network.tokenizer, stops, job.recipe.max_tokens, settings.llm_template)

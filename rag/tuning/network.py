@@ -17,6 +17,7 @@ from rag.models.device import be_quiet, not_loaded, pick_device
 from rag.models.folder import ModelFolder
 from rag.tuning.batching import Piece, pieces
 from rag.tuning.encoding import Encoded
+from rag.tuning.fitting import training_precision
 from rag.tuning.packing import Pack, packs
 
 # more tokens at once make a processor no faster
@@ -50,7 +51,7 @@ class Network:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.device = pick_device(device)
-        self._mixed = self.device.startswith("cuda") and torch.cuda.is_bf16_supported()
+        self._mixed = training_precision(self.device) == "bfloat16"
         be_quiet()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)

@@ -63,3 +63,16 @@ def test_a_random_model_has_about_the_weights_asked_for(engine: Any) -> None:
     count = sum(weight.numel() for weight in model.parameters())
     assert 0.5e7 < count < 2e7
     assert engine.copy_bandwidth(torch.device("cpu")) > 1e8
+
+
+def test_the_estimate_is_told_before_the_engine_has_taken_anything(engine: Any) -> None:
+    from rag.models.fit import needed
+
+    model = engine.random_llama(0.01)
+    bench = engine.Bench(model, None, 3, engine.Sizes(20, 9, (3,), 1))
+    config, precision = model.config.to_dict(), str(model.dtype).removeprefix("torch.")
+    estimate = engine.estimated(bench)
+    assert estimate == needed(config, precision, 29, 3, "cpu", cache_bytes=bench.cache_bytes).peak
+    bench.stamps(bench.prompts(3, 0), 9)
+    assert engine.estimated(bench) == estimate
+    assert estimate > sum(weight.nbytes for weight in model.parameters())

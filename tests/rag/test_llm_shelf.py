@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
 import time
@@ -413,6 +414,26 @@ def test_a_model_that_does_not_load_is_told_and_may_be_tried_again(
         write(keeper, "third")
     monkeypatch.setattr(llm_shelf, "load_generator", load_generator)
     assert write(keeper, "third")
+
+
+@pytest.mark.parametrize("text", ["CUDA out of memory.", "another failure"])
+def test_a_model_that_failed_is_freed_at_once(
+    keeper: Keeper, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[weakref.ref[Any]] = []
+
+    def short(model: Any, *_: Any) -> None:
+        failed.append(weakref.ref(model))
+        raise RuntimeError(text)
+
+    monkeypatch.setattr("rag.models.engine.Writer", short)
+    gc.disable()
+    try:
+        with pytest.raises(ModelError):
+            write(keeper, "third")
+        assert failed[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_retired_is_freed_when_its_last_answer_has_left(keeper: Keeper) -> None:

@@ -143,6 +143,34 @@ def test_a_model_that_does_not_load_leaves_the_one_before(
     assert (setting(library), library.settings.llm_model, library.ready) == ("tiny", "tiny", True)
 
 
+def test_a_model_that_failed_is_freed_before_the_one_before_comes_back(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert change(library, "tiny").ok
+    no_room_for_both(monkeypatch)
+    failed: list[weakref.ref[Any]] = []
+
+    def short(model: Any, *_: Any) -> None:
+        failed.append(weakref.ref(model))
+        raise RuntimeError("CUDA out of memory.")
+
+    real = model_change.load_generator
+    alive: list[bool] = []
+
+    def load(settings: Settings) -> Generator | None:
+        if settings.llm_model == "tiny":
+            alive.append(failed[0]() is not None)
+            monkeypatch.undo()
+        return real(settings)
+
+    monkeypatch.setattr("rag.models.engine.Writer", short)
+    monkeypatch.setattr(model_change, "load_generator", load)
+    last = change(library, "org/other")
+    assert "There is memory for the weights of the LLM org--other, but not" in last.problem
+    assert alive == [False]
+    assert ask(library)["model"]["id"] == "tiny"
+
+
 @pytest.mark.parametrize("beside", [True, False])
 def test_a_model_that_writes_nothing_is_not_used(
     beside: bool, library: Library, monkeypatch: pytest.MonkeyPatch

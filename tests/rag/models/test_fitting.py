@@ -15,7 +15,7 @@ import pytest
 import rag.models.fitting as fitting
 from rag.errors import ModelError, UsageError
 from rag.generation import load_generator
-from rag.models import quantized
+from rag.models import quantized, room
 from rag.models.fit import longest, needed
 from rag.models.fitting import loading, refuse_unfit, use_of
 from rag.models.hardware import Memory, may_have_gpu, memory_for
@@ -239,6 +239,38 @@ def test_the_memory_of_the_processor() -> None:
         memory_for("abacus")
     if not may_have_gpu():
         assert memory_for("auto").device == "cpu"
+
+
+def test_free_memory_of_a_gpu_is_the_same_wherever_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (
+        ("mem_get_info", (10, 100)),
+        ("memory_reserved", 7),
+        ("memory_allocated", 3),
+        ("get_device_name", "A"),
+    ):
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda _, value=value: value)
+    monkeypatch.setattr("rag.models.device.pick_device", lambda _: "cuda:0")
+    assert room.free_bytes("cuda:0") == 14
+    assert memory_for("cuda:0") == Memory("cuda:0", "memory of the GPU A", 14)
+
+
+def test_a_gpu_is_tidied_before_it_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model(tmp_path, "small", _SMALL)
+    done: list[str] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: done.append("emptied"))
+
+    def measured(_: str) -> Memory:
+        done.append("measured")
+        return memory(2**20)
+
+    monkeypatch.setattr(fitting, "memory_for", measured)
+    with loading(Settings(models=tmp_path, llm_model="small", llm_precision="float32")):
+        assert done == ["emptied", "measured"]
 
 
 @pytest.mark.gpu

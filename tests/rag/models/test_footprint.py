@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from rag.memory import total_memory
 from rag.models import footprint, quantized
-from rag.models.catalogue import entry_of
+from rag.models.catalogue import catalogue, entry_of
+from rag.models.catalogue.records import LLM
+from rag.models.catalogue.shapes import shapes
 from rag.models.fit import needed
 from rag.models.footprint import GPU, RAM, Machine, count_words, needed_bytes, needs, this_machine
+from rag.models.shape import shape_of
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +25,7 @@ def _asked_anew() -> None:
 def test_weights_at_each_precision() -> None:
     model = entry_of("Qwen/Qwen3-8B")
     assert model is not None
-    assert needed_bytes(model, "bfloat16") == 2 * model.parameters
+    assert needed_bytes(model, "bfloat16") == pytest.approx(2 * model.parameters)
 
 
 @pytest.mark.parametrize("there", [None, object()])
@@ -37,14 +41,53 @@ def test_what_fits_can_be_loaded_and_leaves_a_margin(
         return [need.precision for need in found if need.fits]
 
     packed = ["int8", "int4"] if there else []
-    half = 2 * model.parameters
+    half = needed_bytes(model, "bfloat16")
+    whole = needed_bytes(model, "float32")
     assert fits(half, GPU) == packed
     assert fits(1.2 * half + 300_000_001, GPU) == ["bfloat16", *packed]
     # on a processor 8 bits are packed after all was loaded
     assert fits(1.2 * half + 300_000_001, RAM) == ["bfloat16", *packed[1:]]
-    assert fits(2 * half + 300_000_000, RAM) == ["bfloat16", "int8", *packed[1:]]
-    whole = fits(2.4 * half + 300_000_001, RAM)
-    assert whole == ["float32", "bfloat16", "int8", *packed[1:]]
+    assert fits(whole + 300_000_001, RAM) == ["bfloat16", *packed[1:]]
+    assert fits(1.2 * whole + 300_000_001, RAM)[:2] == ["float32", "bfloat16"]
+    assert fits(1.5 * whole, RAM) == ["float32", "bfloat16", "int8", *packed[1:]]
+
+
+@pytest.mark.parametrize("kind", [GPU, RAM])
+def test_the_weights_are_those_that_the_exact_figure_has(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # all entries with a configuration, as `models fit` tells of them
+    monkeypatch.setattr("rag.models.device.pick_precision", lambda *_: torch.float32)
+    monkeypatch.setattr("rag.models.fit.shape_of", lambda config: shapes()[config["id"]])
+    place = "cpu" if kind == RAM else "cuda"
+    models = [model for model in catalogue() if model.task == LLM and model.config]
+    assert set(shapes()) == {model.id for model in models}
+    for model in models:
+        for need in needs(model, Machine(0, kind)):
+            exact = needed({"id": model.id}, need.precision, 1664, 8, place)
+            assert need.bytes == exact.weights
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-oss-20b", "mistralai/Mixtral-8x7B-Instruct-v0.1"])
+def test_the_experts_of_a_mixture_are_not_packed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantized, "find_spec", lambda _: object())
+    model = entry_of(name)
+    assert model is not None
+    assert shapes()[name] == shape_of(model.config)
+    int4 = needs(model, Machine(48 * 10**9, GPU))[-1]
+    assert int4.precision == "int4"
+    assert int4.bytes > 1.8 * model.parameters
+    assert not int4.fits
+
+
+@pytest.mark.slow
+def test_the_kept_sizes_are_those_of_the_configurations() -> None:
+    for name, shape in shapes().items():
+        model = entry_of(name)
+        assert model is not None
+        assert shape == shape_of(model.config), name
 
 
 def test_the_quick_figure_is_near_the_exact_one() -> None:

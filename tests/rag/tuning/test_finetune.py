@@ -34,6 +34,7 @@ from rag.models.adapter import (
     write_record,
 )
 from rag.models.footprint import Machine
+from rag.models.hardware import Memory
 from rag.models.listing import models_here
 from rag.models.removing import remove
 from rag.prompting import build_prompt
@@ -369,3 +370,16 @@ def test_the_terminal_names_the_adapter_as_the_pages_do(
     first, second = capsys.readouterr().out.splitlines()
     assert "tiny, adapter mine@123, 1.0 s" in first
     assert "tiny, 1.0 s" in second
+
+
+def test_a_base_that_does_not_fit_is_refused_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(tmp_path / "models" / "tiny")
+    write_rows(tmp_path / "x.jsonl", [row for name in "ab" for row in rows(name)])
+    monkeypatch.setattr("rag.tuning.fitting.memory_for", lambda _: Memory("cpu", "RAM", 1_000_000))
+    monkeypatch.setattr("rag.tuning.network.Network", lambda *_: pytest.fail("it was loaded"))
+    result = finetune(tmp_path, *QUICK)
+    assert result.exit_code != 0
+    assert "The model tiny needs" in result.stderr
+    assert "of RAM to be trained, in float32, and 1 MB are free" in result.stderr
