@@ -48,8 +48,8 @@ test: python ## Set up with test packages, then the test suite (under 20 minutes
 	@$(BIN)/python -m tools.browser
 	@$(BIN)/python -m tools.offline $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-all: python ## Every test, the slow ones too
-	@$(PYTHON) -m tools.setup --extra test
+test-all: python ## Every test, the slow ones and those of further packages too
+	@$(PYTHON) -m tools.setup --extra test --extra quantized --extra server-test
 	@$(BIN)/python -m tools.browser
 	@$(BIN)/python -m tools.offline $(BIN)/python -m pytest $(PYTEST_ARGS)
 

@@ -16,7 +16,8 @@ _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no
 def converted(name: str, value: Any, wanted: Any, rules: Mapping[str, Any]) -> Any:
     """The value of the setting `name` (as in the file) in the type `wanted`.
 
-    `rules` are the setting's `choices`, its `least`, and for a range its `widest`.
+    `rules` are the setting's `choices` (or what gives them), its `least`, and for a range its
+    `widest`.
     Raises UsageError for a value of another kind, or that the rules do not allow.
     """
     try:
@@ -45,6 +46,13 @@ def converted(name: str, value: Any, wanted: Any, rules: Mapping[str, Any]) -> A
         raise UsageError(message) from error
 
 
+def choices_in(rules: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values that a setting may have, where only some are; empty for any."""
+    choices = rules["choices"]
+    found: tuple[str, ...] = choices() if callable(choices) else choices
+    return found
+
+
 def _truth(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -54,7 +62,7 @@ def _truth(value: Any) -> bool:
 
 
 def _chosen(name: str, value: str, rules: Mapping[str, Any]) -> str:
-    choices = rules["choices"]
+    choices = choices_in(rules)
     if choices and value not in choices:
         known = f"{', '.join(choices[:-1])} or {choices[-1]}"
         raise UsageError(f"The setting {name} must be {known}, not {value!r}.")

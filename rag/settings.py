@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 from rag.cores import usable_cores
 from rag.errors import UnknownSetting, UsageError
 from rag.ranges import Range
-from rag.setting_values import converted
+from rag.setting_values import choices_in, converted
 
 ENVIRONMENT_PREFIX = "CLOISTER_"
 HOME_VARIABLE = "CLOISTER_HOME"
@@ -27,12 +27,19 @@ HOME_VARIABLE = "CLOISTER_HOME"
 def _setting(
     default: Any,
     text: str,
-    choices: tuple[str, ...] = (),
+    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = (),
     least: float | None = None,
     most: float | None = None,
 ) -> Any:
     rules = {"help": text, "choices": choices, "least": least, "most": most}
     return field(default=default, metadata=rules)
+
+
+def _templates() -> tuple[str, ...]:
+    # asked only where one is named: the file is not read at every start
+    from rag.models.templates import AUTO, templates
+
+    return AUTO, *templates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,7 @@ class Settings:
         "auto",
         "Chat template: auto takes the tokenizer's own, else the one of the model's kind; else a "
         "name of rag/models/templates.toml.",
+        choices=_templates,
     )
     llm_device: str = _setting("auto", "auto, cpu, cuda or cuda:N.")
     llm_precision: str = _setting(
@@ -324,8 +332,7 @@ def load_settings(
 
 def choices_of(name: str) -> tuple[str, ...]:
     """The values that a setting may have, where only some are; `name` as in Python."""
-    choices: tuple[str, ...] = _RULES[name]["choices"]
-    return choices
+    return choices_in(_RULES[name])
 
 
 def setting_rows() -> Iterator[tuple[str, str, str, str]]:

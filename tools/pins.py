@@ -13,7 +13,7 @@ HEAD = """\
 """
 _OWN = {"cloister", "pip", "setuptools", "wheel"}
 # of extras that are seldom installed where pins are made: their lines stay
-_OPTIONAL = ("bitsandbytes",)
+_OPTIONAL = ("bitsandbytes", "xllamacpp")
 _CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 
 

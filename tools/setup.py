@@ -67,7 +67,12 @@ class SetupError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 done, 1 failed, 75 another set-up is running, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m tools.setup", description=__doc__)
-    parser.add_argument("--extra", action="append", default=[], help="further packages: test")
+    parser.add_argument(
+        "--extra",
+        action="append",
+        default=[],
+        help="further packages: test, quantized, server-test",
+    )
     parser.add_argument("--no-models", action="store_true", help="leave the models out")
     given = parser.parse_args(arguments)
     try:

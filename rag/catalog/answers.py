@@ -73,7 +73,10 @@ def read_answer(catalog: Catalog, answer_id: str) -> Mapping[str, Any]:
             select(answers.c.record).where(answers.c.id == answer_id)
         ).scalar()
     if record is None:
-        raise NotFound(f"There is no answer {answer_id[:80]}.")
+        raise NotFound(
+            f"There is no answer {answer_id[:80]}. One goes when a document goes that it holds "
+            "text of. Ask the question again."
+        )
     found: Mapping[str, Any] = json.loads(record)
     return found
 

@@ -267,6 +267,7 @@ def _command(base: str, data: Path | None, licence: str, recipe: Schedule) -> st
 def _told(job: Job[Any], ended: Outcome, settings: Settings) -> Iterator[str]:
     """The scores as a table, and whether the result may be used, and how."""
     from rag.models.adapter import BETTER, NO
+    from rag.tuning.gain import CHOSEN_BY, gain_words
 
     # a folder's name, where it is in the models folder
     name = job.out.name if job.out.parent == settings.models_path else str(job.out.absolute())
@@ -282,6 +283,9 @@ def _told(job: Job[Any], ended: Outcome, settings: Settings) -> Iterator[str]:
         values = [scores[which].get(score) for which in ("base", "tuned")]
         cells = ["–" if value is None else f"{value:.3f}" for value in values]
         yield f"{text:24}{cells[0]:>10}{cells[1]:>10}"
+    if words := gain_words(scores):
+        yield words
+    yield CHOSEN_BY
     if ended.usable == NO:
         yield (
             "It is not better than its base, so it may not be used. Add examples or change the "

@@ -86,7 +86,8 @@ def be_quiet() -> None:
 def not_loaded(what: str, path: Path, error: Exception) -> ModelError:
     """Why a model does not load, without the place where it lies on this machine."""
     reason = str(error).replace(str(path), path.name).replace(str(path.parent), "")
+    reason = reason.strip()[:300].rstrip(" .")  # many end with a full stop of their own
     return ModelError(
-        f"The {what} {path.stem} cannot be loaded: {reason.strip()[:300]}. "
+        f"The {what} {path.stem} cannot be loaded: {reason}. "
         "Fetch it again, or name another one in the settings."
     )

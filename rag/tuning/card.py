@@ -11,6 +11,7 @@ from typing import Any
 from rag.checkpoints import write_text
 from rag.errors import ModelError
 from rag.models.adapter import BETTER, FORCED, RECORD, AdapterRecord
+from rag.tuning.gain import CHOSEN_BY, gain_words
 from rag.tuning.network import ALPHA_OVER_RANK
 
 CARD = "README.md"
@@ -118,14 +119,15 @@ documents), {counts["left_out"]:,} left out as longer than {made["max_tokens"]:,
 
 ## Scores on what was held out
 
-None of these documents was trained on. Completions are greedy, by the model as it is loaded to
-answer questions. The loss is that of the model as it was trained: its adapter neither merged into
+None of these documents was trained on. {CHOSEN_BY}
+Completions are greedy, by the model as it is loaded to answer questions.
+The loss is that of the model as it was trained: its adapter neither merged into
 it nor rounded to bfloat16.
 
 | | {record.base} | with this adapter |
 | --- | --- | --- |
 {rows}
-
+{told_gain(record.scores)}
 `{LOG}` holds the mean loss of every ten steps, and every look at what is held out.
 """
 
@@ -140,6 +142,12 @@ def verdict(usable: str) -> str:
             "was forced by a person (`--force`).**"
         )
     return "**On what was held out it is not better than its base, so it is not used.**"
+
+
+def told_gain(scores: Mapping[str, Any]) -> str:
+    """A card's paragraph on the gain; empty where none was kept."""
+    words = gain_words(scores)
+    return f"\nGain in {words}\n" if words else ""
 
 
 def _shown(scores: Mapping[str, Any], name: str) -> str:

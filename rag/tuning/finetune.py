@@ -160,10 +160,16 @@ def _scores(
     held_out: Sequence[tuple[Example, Encoded]],
     losses: tuple[float, float],
 ) -> dict[str, Any] | None:
-    """The scores of the base and of the tuned model; None where `stop` said so before the end."""
-    from rag.tuning.scoring import completions, score
+    """The scores of the base and of the tuned model, and the gain.
 
-    scores = {}
+    None where `stop` said so before the end.
+    """
+    from rag.tuning.gain import GAIN, gain
+    from rag.tuning.scoring import completions, qualities, score
+
+    examples = [example for example, _ in held_out]
+    scores: dict[str, Any] = {}
+    each = {}
     for name, adapter, loss in zip(("base", "tuned"), (None, job.out), losses, strict=True):
         texts = completions(
             job.base.path,
@@ -177,8 +183,9 @@ def _scores(
         )
         if texts is None:
             return None
-        scores[name] = score([example for example, _ in held_out], texts, loss)
-    return scores
+        scores[name] = score(examples, texts, loss)
+        each[name] = qualities(examples, texts)
+    return scores | {GAIN: gain("quality", each["base"], each["tuned"])}
 
 
 def _recorded(job: Job[Recipe], made_of: dict[str, Any], scores: dict[str, Any], log: Log) -> str:

@@ -69,8 +69,13 @@ def score(examples: Sequence[Example], texts: Sequence[str], loss: float) -> Sco
         "cited_right": mean(float(marks(text) == e.cited) for e, text in answered),
         "declined_answerable": mean(float(is_refusal(text)) for _, text in answerable),
         "declined_unanswerable": mean(float(is_refusal(text)) for text in unanswerable),
-        "quality": mean(_worth(e, text) for e, text in pairs),
+        "quality": mean(qualities(examples, texts)),
     }
+
+
+def qualities(examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
+    """The `quality` of each completion alone."""
+    return [_worth(example, text) for example, text in zip(examples, texts, strict=True)]
 
 
 def is_better(tuned: Scores, base: Scores) -> bool:

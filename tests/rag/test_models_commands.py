@@ -88,6 +88,14 @@ def test_show_says_all_of_a_model(models: Path, tmp_path: Path) -> None:
     ):
         assert words in text
     assert "in use" not in text
+    assert "chat template                            falcon-chat\n" in text
+
+
+def test_show_claims_no_more_of_its_sources_than_is_known(models: Path, tmp_path: Path) -> None:
+    text = " ".join(run(models, tmp_path, "show", "microsoft/phi-4").stdout.split())
+    assert "looked up" not in text
+    assert "Sources, named in 2026-11. Not every one was read: check the licence" in text
+    assert "chat template its tokenizer's own, which auto takes" in text
 
 
 def test_show_for_programs(models: Path, tmp_path: Path) -> None:

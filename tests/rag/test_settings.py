@@ -45,6 +45,7 @@ def test_a_wrong_type_is_told(tmp_path: Path) -> None:
     [
         ("CLOISTER_INGEST_OCR", "on", r"ingest\.ocr must be auto or off, not 'on'"),
         ("CLOISTER_LLM_PRECISION", "int3", r"llm\.precision must be auto, .* or int4"),
+        ("CLOISTER_LLM_TEMPLATE", "llama-2", r"llm\.template must be auto, .*llama2.* or plain"),
         ("CLOISTER_INGEST_PARSERS", "-1", r"ingest\.parsers must be at least 0, not -1"),
         ("CLOISTER_SYNC_REMOVED_SHARE", "50", r"sync\.removed_share must be at most 1, not 50"),
         ("CLOISTER_SYNC_REMOVED_SHARE", "nan", r"sync\.removed_share must be at least 0"),

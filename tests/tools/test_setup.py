@@ -287,6 +287,27 @@ def test_stamp(tmp_path: Path) -> None:
     assert not satisfies(None, "k", [])
 
 
+def test_all_tests_run_with_the_packages_that_some_of_them_need() -> None:
+    targets = (ROOT / "Makefile").read_text()
+    few, every = (
+        targets.partition(f"\n{name}: ")[2].partition("\n\n")[0] for name in ("test", "test-all")
+    )
+    assert "--extra test\n" in few
+    assert "--extra test --extra quantized --extra server-test\n" in every
+    assert {"bitsandbytes", "xllamacpp"} <= set(setup._pins())
+
+
+def test_several_extras_are_installed_and_noted(checkout: Path) -> None:
+    given = ["--extra", "test", "--extra", "quantized", "--extra", "server-test"]
+    assert setup.main(given) == 0
+    stamp = read_stamp(checkout / ".venv")
+    assert stamp is not None
+    assert stamp.extras == ["quantized", "server-test", "test"]
+    done(checkout)
+    assert setup.main(given) == 0
+    assert done(checkout) == ["models"]
+
+
 def test_pins_are_exact_complete_and_without_cuda() -> None:
     from tools.pins import pin_lines
 

@@ -87,6 +87,8 @@ def test_the_page_of_a_model_says_all_of_it(client: FlaskClient) -> None:
         "training data closed",
         "bfloat16 138 GB",
         "models/llama2/MODEL_CARD.md",
+        "chat template llama2",
+        "Named in 2026-11. Not every one was read: check the licence with its own text",
         *PERMISSIONS.values(),
     ):
         assert words in text

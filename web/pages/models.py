@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request
 from rag.comparing.entries import choices
 from rag.errors import ModelError
 from rag.models.catalogue import catalogue, families
-from rag.models.catalogue.records import CRITERIA, GATED
+from rag.models.catalogue.records import CRITERIA, GATED, SOURCES_NOTE, TEMPLATE_WORDS
 from rag.models.footprint import GPU, Machine
 from rag.models.licences import ANSWERS, NOT_ADVICE, PERMISSIONS
 from rag.models.listing import TASKS, Choice, choose
@@ -63,6 +63,8 @@ def model(model_id: str) -> str:
         task_labels=_TASK_LABELS,
         criteria=CRITERIA,
         gated=GATED[found.model.gated],
+        template=TEMPLATE_WORDS.get(found.model.template, found.model.template),
+        sources_note=SOURCES_NOTE,
         permissions=PERMISSIONS,
         answers=ANSWERS,
         memory=_memory(found.machine),

@@ -1,4 +1,4 @@
-"""`cloister models show`: all that is known of a model, each fact with its source."""
+"""`cloister models show`: all that is known of a model, with where its facts are to be found."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show(settings: Settings, name: str, as_json: bool) -> None:
 
 
 def _lines(found: Sheet) -> Iterator[str]:
-    from rag.models.catalogue.records import CRITERIA, GATED
+    from rag.models.catalogue.records import CRITERIA, GATED, SOURCES_NOTE, TEMPLATE_WORDS
     from rag.models.footprint import count_words
     from rag.models.licences import NOT_ADVICE
 
@@ -49,7 +49,7 @@ def _lines(found: Sheet) -> Iterator[str]:
     of_a_token = f", of which a token meets {count_words(active)}" if active else ""
     yield _fact("parameters", count_words(model.parameters) + of_a_token)
     yield _fact("context", f"{model.context:,} tokens")
-    yield _fact("chat template", model.template)
+    yield _fact("chat template", TEMPLATE_WORDS.get(model.template, model.template))
     words = [", ".join(model.languages), model.languages_words]
     yield from _wrapped(_fact("languages", "; ".join(filter(None, words)) or "not known"))
     yield _fact("gated", GATED[model.gated])
@@ -82,7 +82,7 @@ def _lines(found: Sheet) -> Iterator[str]:
     for criterion, name in CRITERIA.items():
         yield _fact(name, model.openness.of(criterion))
     yield ""
-    yield f"Sources, looked up in {model.checked}"
+    yield from _wrapped(f"Sources, named in {model.checked}. {SOURCES_NOTE}", indent=0)
     for group, addresses in model.sources.items():
         for address in addresses:
             yield _fact(group, address)
@@ -115,7 +115,7 @@ def _fact(name: str, value: str) -> str:
     return f"  {name:40} {value}"
 
 
-def _wrapped(line: str) -> list[str]:
+def _wrapped(line: str, indent: int = 43) -> list[str]:
     return textwrap.wrap(
-        line, _WIDTH, subsequent_indent=" " * 43, drop_whitespace=True, break_long_words=False
+        line, _WIDTH, subsequent_indent=" " * indent, drop_whitespace=True, break_long_words=False
     )

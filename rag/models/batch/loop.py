@@ -11,7 +11,7 @@ import torch
 from rag.errors import ModelError
 from rag.models.batch.heads import Heads
 from rag.models.batch.recorder import Recorder
-from rag.models.batch.request import Request
+from rag.models.batch.request import NO_MEMORY, Request
 from rag.models.batch.room import Room
 from rag.models.batch.shortage import empty_cuda_cache, is_shortage
 from rag.models.batch.steps import Steps, highest
@@ -19,10 +19,6 @@ from rag.models.threads import all_cores
 
 # a prompt is read in pieces, and the running completions write a token between two of them
 PIECE = 256
-_NO_MEMORY = (
-    "There was not enough memory for this answer beside the others. Ask again, shorten the "
-    "question, or lower llm.concurrency or llm.cache_mb."
-)
 
 
 class Loop:
@@ -213,7 +209,11 @@ class Loop:
         token, height = best or (int(scores.argmax()), float(scores.max()))
         if height != height:
             self._shelf.wipe(self._rows.index(row))  # 0 · NaN is NaN: no later row may meet it
-            raise ModelError("The LLM could not answer: it computed numbers that are none.")
+            raise ModelError(
+                "The LLM could not answer this question: it computed numbers that are none. Set "
+                "llm.precision to bfloat16 or float32, or fetch the model again, which may be "
+                "damaged."
+            )
         sampler = request.sampler
         request.give(token if sampler.plain else sampler.choose(scores))
         if request.done:
@@ -235,7 +235,7 @@ class Loop:
             self._heads.clear()
             if self._steps.device.type == "cuda":
                 empty_cuda_cache()
-            failure = ModelError(_NO_MEMORY)
+            failure = ModelError(NO_MEMORY)
             failure.__cause__ = error
             error = failure
         request.fail(error)

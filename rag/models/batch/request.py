@@ -12,6 +12,11 @@ from rag.errors import ModelError
 if TYPE_CHECKING:
     from rag.models.batch.sampling import Sampler
 
+NO_MEMORY = (
+    "There was not enough memory for this answer beside the others. Ask again, shorten the "
+    "question, or lower llm.concurrency or llm.cache_mb."
+)
+
 
 class Request:
     """A prompt of token ids that wants up to `sampler.most` further ones, given out as they come.
@@ -77,5 +82,18 @@ class Request:
             if isinstance(event, ModelError):
                 raise event
             if isinstance(event, Exception):
-                raise ModelError(f"The LLM could not answer: {event}") from event
+                raise _failed(event) from event
             yield event
+
+
+def _failed(error: Exception) -> ModelError:
+    """What is told of an error that ended a request, whichever thread wrote it."""
+    from rag.models.batch.shortage import is_shortage  # torch, which the writer has loaded
+
+    if is_shortage(error):
+        return ModelError(NO_MEMORY)
+    reason = str(error).strip().partition("\n")[0][:200].rstrip(" .") or type(error).__name__
+    return ModelError(
+        f"The LLM could not answer this question: {reason}. Ask again; if it stays, start Cloister "
+        "anew or choose another llm.model."
+    )

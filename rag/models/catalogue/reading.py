@@ -14,12 +14,14 @@ from rag.models.catalogue.records import (
     GATED,
     GROUPS,
     LLM,
-    TEMPLATES,
+    NO_TEMPLATE,
+    OWN_TEMPLATE,
     UNKNOWN,
     Model,
     Openness,
 )
 from rag.models.licences import licences
+from rag.models.templates import templates
 
 # what a file says of all its models, in `[common]`, or of one
 _SHARED = {
@@ -82,7 +84,7 @@ def _model(head: Mapping[str, Any], given: Mapping[str, Any], place: str) -> Mod
     _check(sources, dict.fromkeys(GROUPS, list), wanted, f"{place}, sources")
     data_licences = tuple(given.get("data_licences", ()))
     _each(place, "task", (given["task"],), {LLM, EMBEDDER})
-    _each(place, "template", (given["template"],), TEMPLATES)
+    _each(place, "template", (given["template"],), {*templates(), NO_TEMPLATE, OWN_TEMPLATE})
     _each(place, "gated", (given["gated"],), set(GATED))
     _each(place, "openness", openness.values(), {"open", "partly", "closed", UNKNOWN})
     named = (given["weights_licence"], given["code_licence"], *data_licences)

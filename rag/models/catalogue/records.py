@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rag.models.templates import OWN
+
 LLM, EMBEDDER = "llm", "embedder"
 
 OPEN, PARTLY, CLOSED, UNKNOWN = "open", "partly", "closed", "unknown"
@@ -17,16 +19,18 @@ CRITERIA = {
     "evaluation_code": "evaluation code",
     "metrics": "metrics",
 }
-# how a model is told who speaks; `none` is a model that continues a text, or an embedder
-TEMPLATES = frozenset(
-    "alpaca chatml dolly falcon gemma gpt4all granite harmony llama-2 llama-3 mistral none olmo "
-    "open-assistant phi-3 phi-4 vicuna".split()
-)
+# how a model is told who speaks, where that is no name of `llm.template`: a model that continues a
+# text, or an embedder; and a form that only the model's own tokenizer has
+NO_TEMPLATE, OWN_TEMPLATE = "none", OWN
+TEMPLATE_WORDS = {OWN_TEMPLATE: "its tokenizer's own, which auto takes"}
 GATED = {
     "yes": "only after an application or an agreement on the hub",
     "no": "no",
     "unknown": "not known",
 }
+# stands beside the month in which sources were named: an address is where a fact is to be found,
+# and no record tells which of them were read
+SOURCES_NOTE = "Not every one was read: check the licence with its own text before you rely on it."
 # the groups of facts that have sources
 GROUPS = ("facts", "licence", "data", "languages", "openness", "config")
 
@@ -56,12 +60,13 @@ class Model:
     """A model of the catalogue.
 
     `parameters` counts all of them, `active_parameters` those that a token of a mixture of experts
-    meets (None: all). `context` is in tokens, `released` a year and month. `languages` (BCP 47) are
-    those that its makers name; empty where they name none, and `languages_words` says what they
-    say. `weights_licence` and `data_licences` are keys of the licences; `code_licence` is that of
-    the architecture's code in transformers. `config` holds the keys of the hub's config.json that
-    decide how much memory it takes. `sources` has addresses for each group of facts, looked up in
-    the month `checked`.
+    meets (None: all). `context` is in tokens, `released` a year and month. `template` is a name
+    that `llm.template` knows, or `NO_TEMPLATE` or `OWN_TEMPLATE`. `languages` (BCP 47) are those
+    that its makers name; empty where they name none, and `languages_words` says what they say.
+    `weights_licence` and `data_licences` are keys of the licences; `code_licence` is that of the
+    architecture's code in transformers. `config` holds the keys of the hub's config.json that
+    decide how much memory it takes. `sources` has addresses for each group of facts, named in the
+    month `checked`: not each of them was read then.
     """
 
     id: str

@@ -11,7 +11,8 @@ from typing import Any
 from rag.checkpoints import write_text
 from rag.errors import ModelError
 from rag.models.folder import Manifest
-from rag.tuning.card import CARD, verdict
+from rag.tuning.card import CARD, told_gain, verdict
+from rag.tuning.gain import CHOSEN_BY
 
 RECORD = "cloister-tuning.json"
 
@@ -35,7 +36,7 @@ class Tuned:
     base: str
     base_revision: str
     made_of: dict[str, Any]
-    scores: dict[str, dict[str, float | None]]
+    scores: dict[str, dict[str, Any]]
     command: str
     data: str
     licence: str
@@ -104,13 +105,14 @@ others' passages, {made["epochs"]} epochs, seed {made["seed"]} |
 
 ## Scores on what was held out
 
-None of these documents' questions was trained on. Each was asked over all {counts["passages"]:,}
-passages of the data, by the embedder as it is loaded to answer questions.
+None of these documents' questions was trained on. {CHOSEN_BY}
+Each was asked over all {counts["passages"]:,} passages of the data, by the embedder as
+it is loaded to answer questions.
 
 | | {tuned.base} | this embedder |
 | --- | --- | --- |
 {rows}
-
+{told_gain(tuned.scores)}
 `{RECORD}` holds the mean loss of every ten steps, and every look at what is held out.
 """
 

@@ -32,7 +32,6 @@ from rag.tuning.recipe import EmbedderRecipe
 
 if TYPE_CHECKING:
     from rag.tuning.embedder.network import EmbedderNetwork
-    from rag.tuning.embedder.scoring import Scores
     from rag.tuning.training import Training
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers")
@@ -127,8 +126,8 @@ def _trained(
     scores = _scores(job, settings, tell, stop, held_out, every, files)
     if scores is None:
         return outcome
-    for name, one in tuned.scores.items():
-        one |= scores[name]
+    for name, found in scores.items():
+        tuned.scores[name] = tuned.scores.get(name, {}) | found
     return _published(job, tuned, files)
 
 
@@ -159,18 +158,23 @@ def _scores(
     held_out: Sequence[Asked],
     every: Sequence[str],
     files: Path,
-) -> dict[str, Scores] | None:
-    """The scores of the base and of the tuned embedder; None where `stop` said so before."""
-    from rag.tuning.embedder.scoring import score
+) -> dict[str, dict[str, Any]] | None:
+    """The scores of the base and of the tuned embedder, and the gain; None where `stop` said so
+    before.
+    """
+    from rag.tuning.embedder.scoring import means, score
+    from rag.tuning.gain import GAIN, gain
 
-    found = {}
+    rows = {}
     for name, folder in (("base", job.base.path), ("tuned", files)):
         if stop():
             return None
         tell(f"scoring the {name} embedder on what was held out")
         device, precision = settings.embedder_device, settings.embedder_precision
-        found[name] = score(folder, device, precision, held_out, every)
-    return found
+        rows[name] = score(folder, device, precision, held_out, every)
+    each = {name: [row["ndcg@10"] for row in found] for name, found in rows.items()}
+    scores: dict[str, dict[str, Any]] = {name: means(found) for name, found in rows.items()}
+    return scores | {GAIN: gain("nDCG@10", each["base"], each["tuned"])}
 
 
 def _published(job: Job[EmbedderRecipe], tuned: Tuned, files: Path) -> Outcome:

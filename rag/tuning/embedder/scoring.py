@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,8 @@ _DEPTH = 10
 
 def score(
     folder: Path, device: str, precision: str, asked: Sequence[Asked], passages: Sequence[str]
-) -> Scores:
-    """recall@1, recall@5, MRR@10 and nDCG@10 of questions over passages, by the cosine alone.
+) -> list[dict[str, float]]:
+    """recall@1, recall@5, MRR@10 and nDCG@10 of each question over passages, by the cosine alone.
 
     The embedder is loaded as it is to answer questions. Raises ModelError where it does not load.
     """
@@ -37,6 +37,11 @@ def score(
         found = retrieval_scores(ranks, len(wanted))
         first = sum(rank == 1 for rank in ranks) / len(wanted)
         rows.append({"recall@1": first} | found)
+    return rows
+
+
+def means(rows: Sequence[Mapping[str, float]]) -> Scores:
+    """The mean of each score over the questions."""
     names = ("recall@1", "recall@5", "mrr@10", "ndcg@10")
     return {name: mean(row[name] for row in rows) for name in names}
 

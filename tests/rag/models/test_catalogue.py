@@ -13,9 +13,10 @@ import pytest
 from rag.models import catalogue as package
 from rag.models.catalogue import Model, catalogue, entry_of, families, nearest
 from rag.models.catalogue.reading import parse_family, read_catalogue
-from rag.models.catalogue.records import CRITERIA, GROUPS
+from rag.models.catalogue.records import CRITERIA, GROUPS, NO_TEMPLATE, OWN_TEMPLATE
 from rag.models.licences import PERMISSIONS, licences, parse_licences
 from rag.models.starter import STARTERS
+from rag.settings import choices_of, load_settings
 
 FILES = Path(package.__file__).parent
 # the families that people ask about
@@ -101,6 +102,14 @@ def test_weights_are_open_only_under_an_open_licence_and_without_a_gate() -> Non
         else:
             licence = licences()[model.weights_licence]
             assert not licence.open_source or model.gated == "yes", model.id
+
+
+def test_a_template_is_called_as_the_setting_calls_it(tmp_path: Path) -> None:
+    named = {model.template for model in catalogue()} - {NO_TEMPLATE, OWN_TEMPLATE}
+    assert named <= set(choices_of("llm_template"))
+    for name in named:
+        made = load_settings({"home": tmp_path}, {"CLOISTER_LLM_TEMPLATE": name})
+        assert made.llm_template == name
 
 
 def test_the_starter_pair_is_described_as_it_is(models_path: Path) -> None:

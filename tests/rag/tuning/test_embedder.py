@@ -90,6 +90,11 @@ def test_it_learns_what_other_words_mean_and_is_used_by_its_name(home: Path) -> 
     card = (folder / "README.md").read_text("utf-8")
     assert "cloister models finetune tiny --data x.jsonl" in card
     assert "written for this test" in card
+    assert "was decided by the loss on this part too" in card
+    gained = told["scores"]["gain"]
+    assert gained["of"] == "nDCG@10"
+    assert gained["mean"] == pytest.approx(tuned["ndcg@10"] - base["ndcg@10"], abs=1e-3)
+    assert f"Gain in nDCG@10: {gained['mean']:+.3f}" in card
     assert str(home) not in card + (folder / "cloister-tuning.json").read_text("utf-8")
     assert not list((home / "models").glob(f"{TUNING}*"))
     assert embedder_fingerprint(settings(home, "tiny-tuned")) != embedder_fingerprint(

@@ -106,6 +106,13 @@ def test_it_learns_and_says_how_well(trained: tuple[Path, Result]) -> None:
     assert "written for this test" in card
     assert "cloister models finetune tiny --data x.jsonl" in card
     assert str(home) not in card + (folder / "adapter_config.json").read_text("utf-8")
+    assert "was decided by the loss on this part too" in card
+    gained = told["scores"]["gain"]
+    assert (gained["of"], gained["questions"]) == ("quality", 4)
+    assert gained["mean"] == pytest.approx(tuned["quality"] - base["quality"], abs=1e-3)
+    # four differences of one sign are an eighth of all ways of signs
+    assert gained["p"] == 0.125
+    assert "that may be chance" in card
     assert json.loads((folder / "training.json").read_text())["looks"][0]["step"] == 0
     assert "scoring with the adapter: 4 of 4" in result.stderr
     listed = CliRunner().invoke(main, ["--home", str(home), "models", "list"]).stdout
@@ -209,6 +216,8 @@ def test_one_that_is_no_better_may_not_be_used_unless_it_is_forced(home: Path) -
     result = finetune(home, *options)
     assert result.exit_code == 0, result.output
     assert "not better than its base" in result.stdout
+    assert "decided by the loss on this part too" in result.stdout
+    assert "quality: " in result.stdout
     assert "so it is not used" in (out / "README.md").read_text("utf-8")
     with pytest.raises(ModelError, match="may not be used"):
         load_generator(settings(home, llm_adapter="weak"))
