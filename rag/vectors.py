@@ -122,7 +122,7 @@ class VectorIndex:
             if name in near:
                 if distance[near.index(name)] > _SAME:
                     yield name
-            elif distance[-1] > _SAME:
+            elif not distance or distance[-1] > _SAME:  # a broken graph may reach nothing
                 yield name
             else:
                 crowded.append(row)

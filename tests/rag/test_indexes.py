@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import chromadb
 import numpy as np
 import pytest
 
@@ -40,6 +41,18 @@ def test_each_vector_is_found_by_itself_twins_included(tmp_path: Path) -> None:
     altered[3] = vectors[4]
     index.add(ids, altered)
     assert index.missing(ids, vectors) == ["c3"]
+    index.close()
+
+
+def test_where_the_graph_reaches_nothing_all_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, vectors = VectorIndex(tmp_path, "abc"), _vectors(5)
+    ids = [f"c{n}" for n in range(5)]
+    index.add(ids, vectors)
+    nothing = {"ids": [[] for _ in ids], "distances": [[] for _ in ids]}
+    monkeypatch.setattr(chromadb.Collection, "query", lambda *_, **__: nothing)
+    assert index.missing(ids, vectors) == ids
     index.close()
 
 
