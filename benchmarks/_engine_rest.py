@@ -29,7 +29,9 @@ from rag.errors import CloisterError
 from rag.generation import Generator
 from rag.library import Library
 
-_NEW = 64
+_NEW, _PROMPT = 64, 600
+# the longest wait for the passages of all questions
+_GATHER_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -43,11 +45,35 @@ class _Noted:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Seconds that all answers took, with their passages and from the first prompt on.
+
+    `spent` are seconds of processor time.
+    """
+
+    noted: Sequence[_Noted]
+    whole: float
+    spent: float
+
+    @property
+    def writing(self) -> float:
+        return max(one.ended for one in self.noted) - min(one.begun for one in self.noted)
+
+    @property
+    def tokens(self) -> int:
+        return sum(one.tokens for one in self.noted)
+
+
 def measure(clients: int) -> list[Figure]:
     """New tokens a second over REST and by the engine alone, and their ratio."""
     with scratch() as folder:
         settings = bench_settings(
-            folder / "home", llm_concurrency=clients, llm_queue=4 * clients, answer_threshold=0.0
+            folder / "home",
+            llm_concurrency=clients,
+            llm_queue=4 * clients,
+            llm_max_prompt_tokens=_PROMPT,
+            answer_threshold=0.0,
         )
         run_quietly(command("ingest", "sync", str(SAMPLES), "--wait"), environment(settings))
         library = Library(settings)
@@ -65,43 +91,56 @@ def measure(clients: int) -> list[Figure]:
 def _measured(library: Library, generator: Generator, clients: int) -> list[Figure]:
     from answer_latency import ask
 
-    noted: list[_Noted] = []
     texts = [row["question"] for row in questions()][:clients]
-    with _noting(generator, noted), _served(library) as address:
+    with _served(library) as address:
         ask(address, texts[0], {"max_new_tokens": 1})
-        noted.clear()
-        parameters = {"min_new_tokens": _NEW, "max_new_tokens": _NEW}
-        started, spent = time.perf_counter(), time.process_time()
-        _together([lambda text=text: ask(address, text, parameters) for text in texts])
-        whole = time.perf_counter() - started
-        spent = time.process_time() - spent
-    written = sum(one.tokens for one in noted)
-    rest = max(one.ended for one in noted) - min(one.begun for one in noted)
-    say(f"{len(noted)} of {len(texts)} questions asked the LLM, which wrote {written} tokens")
-    _forget(generator)
-    own = time.process_time()
-    alone = _alone(generator, noted)
-    own = time.process_time() - own
-    say(f"alone: {alone:.1f} s; over REST {rest:.1f} s, with retrieval {whole:.1f} s")
+        given = _asked(address, texts, generator, gathered=False)
+        _forget(generator)
+        gathered = _asked(address, texts, generator, gathered=True)
+    figures = []
+    for asked, what, seconds in (
+        (gathered, "all passages found", gathered.writing),
+        (given, "finding passages included", given.whole),
+    ):
+        _forget(generator)
+        alone, own = _alone(generator, asked.noted)
+        say(
+            f"{len(asked.noted)} of {len(texts)} questions asked the LLM, {what}: "
+            f"{seconds:.1f} s over REST, {alone:.1f} s by the engine"
+        )
+        figures += [
+            Figure(f"tokens/s over REST, {what} / engine alone", alone / seconds, "×"),
+            Figure(f"over REST, {what}", asked.tokens / seconds, "tokens/s"),
+            Figure("engine alone, on these prompts", asked.tokens / alone, "tokens/s"),
+        ]
+    processor = own / given.spent
     return [
-        Figure("tokens/s over REST, from the first prompt on / engine alone", alone / rest, "×"),
-        Figure("tokens/s over REST, retrieval included / engine alone", alone / whole, "×"),
-        Figure(
-            "tokens for a second of the processor, retrieval included / engine alone",
-            own / spent,
-            "×",
-        ),
-        Figure("engine alone", written / alone, "tokens/s"),
-        Figure("over REST, from the first prompt on", written / rest, "tokens/s"),
-        Figure("over REST, retrieval included", written / whole, "tokens/s"),
-        Figure("answers that the LLM wrote", len(noted), "answers"),
+        *figures,
+        Figure("tokens for a second of the processor, finding included / engine", processor, "×"),
+        Figure("answers that the LLM wrote", len(given.noted), "answers"),
     ]
 
 
-def _alone(generator: Generator, noted: Sequence[_Noted]) -> float:
-    """The seconds that the engine takes for the same prompts and tokens, begun as they were."""
+def _asked(address: str, texts: Sequence[str], generator: Generator, gathered: bool) -> _Asked:
+    """Ask all at once; where `gathered`, no prompt is read before all have their passages."""
+    from answer_latency import ask
+
+    parameters = {"min_new_tokens": _NEW, "max_new_tokens": _NEW}
+    noted: list[_Noted] = []
+    with _noting(generator, noted, threading.Barrier(len(texts)) if gathered else None):
+        started, spent = time.perf_counter(), time.process_time()
+        _together([lambda text=text: ask(address, text, parameters) for text in texts])
+        whole = time.perf_counter() - started
+        return _Asked(noted, whole, time.process_time() - spent)
+
+
+def _alone(generator: Generator, noted: Sequence[_Noted]) -> tuple[float, float]:
+    """The seconds that the engine takes for the same prompts and tokens, begun as they were.
+
+    By the clock, and of the processor.
+    """
     first = min(one.begun for one in noted)
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
 
     def write(one: _Noted) -> None:
         time.sleep(max(0.0, one.begun - first - (time.perf_counter() - started)))
@@ -111,7 +150,7 @@ def _alone(generator: Generator, noted: Sequence[_Noted]) -> float:
                 pass
 
     _together([lambda one=one: write(one) for one in noted if one.tokens])
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - spent
 
 
 def _forget(generator: Generator) -> None:
@@ -122,11 +161,15 @@ def _forget(generator: Generator) -> None:
 
 
 @contextmanager
-def _noting(generator: Generator, noted: list[_Noted]) -> Iterator[None]:
+def _noting(
+    generator: Generator, noted: list[_Noted], all_there: threading.Barrier | None
+) -> Iterator[None]:
     work = generator.generate
 
     @contextmanager
     def generate(prompt: str, parameters: Any, *others: Any) -> Iterator[Any]:
+        if all_there is not None:
+            all_there.wait(_GATHER_SECONDS)
         one = _Noted(prompt, dict(parameters), begun=time.perf_counter())
         noted.append(one)
 

@@ -161,9 +161,8 @@ def test_what_could_not_go_back_to_the_queue_goes_in_the_next_round(
     for name in fails:
         monkeypatch.setattr(pipeline_module, name, failing(name))
     monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.05)
-    worker.start()
     name = add_text(library, "a.txt", "About giraffes.")
-    worker.wake()
+    worker.start()
     _until(lambda: _state(library, name) == "live")
     assert set(fails.values()) == {0}
 

@@ -122,6 +122,6 @@ def test_a_precision_that_does_not_load_is_not_said_to_be_too_large(
 ) -> None:
     monkeypatch.setattr("rag.models.footprint.loads", lambda name, *_: name != "int4")
     page = text_of(client.get("/models/HuggingFaceTB/SmolLM2-135M-Instruct").text)
-    assert "int4 67 MB does not load here" in page
-    assert "int8 135 MB fits" in page
+    assert re.search(r"int4 \d+ MB does not load here", page)
+    assert re.search(r"int8 \d+ MB fits", page)
     assert "too large" not in page
