@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,19 @@ def be_quiet() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+
+
+@contextmanager
+def told_if_not_loaded(what: str, path: Path, *others: type[Exception]) -> Iterator[None]:
+    """Raises ModelError for what libraries raise of a model that they cannot load."""
+    from safetensors import SafetensorError
+
+    known: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, RuntimeError, *others)
+    known = (*known, SafetensorError)
+    try:
+        yield
+    except known as error:
+        raise not_loaded(what, path, error) from error
 
 
 def not_loaded(what: str, path: Path, error: Exception) -> ModelError:

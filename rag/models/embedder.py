@@ -10,7 +10,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from numpy.typing import NDArray
 
-from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.device import be_quiet, pick_device, pick_precision, told_if_not_loaded
 from rag.models.lanes import Lanes, lanes_for
 from rag.models.question_network import QuestionNetwork, find_network
 from rag.models.threads import settle
@@ -29,19 +29,16 @@ class LocalEmbedding(BaseEmbedding):
     def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
         super().__init__(model_name=folder.name, embed_batch_size=batch)
         be_quiet()
-        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         place = pick_device(device)
-        try:
+        with told_if_not_loaded("embedder", folder):
             self._model = SentenceTransformer(
                 str(folder),
                 device=place,
                 local_files_only=True,
                 model_kwargs={"dtype": pick_precision(precision, place)},
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise not_loaded("embedder", folder, error) from error
         self._model.eval()
         self._lanes = Lanes(lanes_for(place))
         self._network = find_network(self._model, self.query_vector)

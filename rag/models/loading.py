@@ -12,7 +12,7 @@ from typing import Any
 
 from rag.errors import ModelError
 from rag.models.adapter import put_adapter
-from rag.models.device import be_quiet, not_loaded, pick_precision
+from rag.models.device import be_quiet, pick_precision, told_if_not_loaded
 
 log = logging.getLogger("cloister.models")
 
@@ -48,7 +48,6 @@ def load_causal(folder: Path, place: str, precision: str, adapter: Path | None =
     `precision` is what `pick_precision` takes, `int8` or `int4`. Raises ModelError where it does
     not load, is quantized already, or where a package for that is missing.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     be_quiet()
@@ -67,7 +66,7 @@ def load_causal(folder: Path, place: str, precision: str, adapter: Path | None =
         given |= {"quantization_config": _bitsandbytes(bits, compute)}
     if made or (bits and not own):
         given |= {"device_map": {"": place}}
-    try:
+    with told_if_not_loaded("LLM", folder, ImportError):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -82,8 +81,6 @@ def load_causal(folder: Path, place: str, precision: str, adapter: Path | None =
             model = model.to(place)
         elif bits and not _is_held(model):
             own = _without(folder, bits)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise not_loaded("LLM", folder, error) from error
     if adapter:
         model = put_adapter(model, adapter, merge="device_map" not in given)
     if own:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from rag.models.batching import by_length
-from rag.models.device import be_quiet, not_loaded, pick_device, pick_precision
+from rag.models.device import be_quiet, pick_device, pick_precision, told_if_not_loaded
 from rag.models.lanes import Lanes, lanes_for
 from rag.reading.encoding import assemble
 from rag.reading.model import WEIGHTS, ReaderNetwork, Reading, best_span
@@ -45,24 +45,14 @@ class Reader:
     """The trained reader over the starter embedder's folder. Safe to use from several threads."""
 
     def __init__(self, base: Path, device: str, precision: str, weights: Path = WEIGHTS) -> None:
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         place = pick_device(device)
         be_quiet()
-        try:
+        with told_if_not_loaded("reader", weights, TypeError, AttributeError):
             network = ReaderNetwork(base)
             network.load_state_dict(load_file(weights), strict=False)
             self._pairing = Pairing(base)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            TypeError,
-            AttributeError,
-            SafetensorError,
-        ) as error:
-            raise not_loaded("reader", weights, error) from error
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()
         self._lanes = Lanes(lanes_for(place))

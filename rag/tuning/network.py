@@ -13,7 +13,7 @@ from rag.checkpoints import write_text, write_whole
 from rag.errors import ModelError
 from rag.memory import free_memory
 from rag.models.adapter import CONFIG, WEIGHTS, quiet_peft
-from rag.models.device import be_quiet, not_loaded, pick_device
+from rag.models.device import be_quiet, pick_device, told_if_not_loaded
 from rag.models.folder import ModelFolder
 from rag.tuning.batching import Piece, pieces
 from rag.tuning.encoding import Encoded
@@ -47,13 +47,12 @@ class Network:
     def __init__(self, base: ModelFolder, device: str, rank: int, seed: int) -> None:
         import torch
         from peft import LoraConfig, get_peft_model
-        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.device = pick_device(device)
         self._mixed = training_precision(self.device) == "bfloat16"
         be_quiet()
-        try:
+        with told_if_not_loaded("LLM", base.path):
             self.tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(
                 base.path,
@@ -61,8 +60,6 @@ class Network:
                 use_safetensors=True,
                 dtype=torch.bfloat16 if self._mixed else torch.float32,
             ).to(self.device)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise not_loaded("LLM", base.path, error) from error
         self.config = LoraConfig(
             r=rank,
             lora_alpha=ALPHA_OVER_RANK * rank,

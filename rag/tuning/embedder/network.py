@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import ModelError, StorageError
-from rag.models.device import be_quiet, not_loaded, pick_device
+from rag.models.device import be_quiet, pick_device, told_if_not_loaded
 from rag.models.folder import ModelFolder
 from rag.tuning.embedder.batching import Piece, passes, piece_of
 from rag.tuning.embedder.pairs import Pair
@@ -24,20 +24,17 @@ class EmbedderNetwork:
     def __init__(self, base: ModelFolder, device: str, recipe: EmbedderRecipe) -> None:
         be_quiet()
         import torch
-        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
         self.device = pick_device(device)
-        try:
+        with told_if_not_loaded("embedder", base.path):
             self.model: Any = SentenceTransformer(
                 str(base.path),
                 device=self.device,
                 local_files_only=True,
                 model_kwargs={"dtype": torch.float32},
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise not_loaded("embedder", base.path, error) from error
         self._recipe = recipe
         self._loss: Any = MultipleNegativesRankingLoss(self.model)
         self.most_tokens = recipe.batch
