@@ -42,7 +42,6 @@ from _common import (
     shown,
     write_between,
 )
-from _random_llama import copy_bandwidth, random_llama
 
 from rag.models.threads import all_cores, one_core_each
 
@@ -258,77 +257,6 @@ def starter(sizes: Sizes) -> Bench:
     return Bench(llm._model, llm._tokenizer, max(sizes.counts), sizes)
 
 
-def bounded(bench: Bench, counts: Sequence[int]) -> list[Figure]:
-    """Decoding against the bound of the memory's bandwidth, and many at once against one."""
-    import torch
-
-    model, new = bench.model, bench.sizes.new
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    # of the embedding one row is read
-    read = weights - model.get_input_embeddings().weight.nbytes
-    bandwidth = copy_bandwidth(model.device)
-    if model.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(model.device)  # what was copied is none of the engine's
-    bench.stamps(bench.prompts(1, 0), new)
-    rates: dict[int, tuple[float, float]] = {}
-    for count in counts:
-        for number in range(2):  # the first meets shapes that are new
-            stamps = bench.stamps(bench.prompts(count, 10 * count + number), new)
-        rates[count] = _decoding(stamps), count * new / max(times[-1] for times in stamps)
-        say(f"{count} at once: {rates[count][0]:.1f} tokens/s while all write")
-    one = rates[counts[0]]
-    figures = [Figure("one: share of the bandwidth's bound", one[0] * read / bandwidth, "×")]
-    for count in counts[1:]:
-        figures += [
-            Figure(f"{count} at once / one, while all write", rates[count][0] / one[0], "×"),
-            Figure(f"{count} at once / one, with their prompts", rates[count][1] / one[1], "×"),
-        ]
-    figures += [Figure(f"{n} at once, while all write", rates[n][0], "tokens/s") for n in counts]
-    loop = bench.writer.loop
-    recorded = loop is not None and loop._recorder is not None
-    if loop is not None and loop._recorder is not None:
-        say(f"recorded with quicker: {', '.join(loop._recorder.ways) or 'nothing'}")
-    figures += [
-        Figure("weights", weights / 2**30, "GiB"),
-        Figure("copy bandwidth", bandwidth / 1e9, "GB/s"),
-        Figure("steps recorded as CUDA graphs (1: yes)", float(recorded), ""),
-    ]
-    if model.device.type == "cuda" and loop is not None:
-        peak = torch.cuda.max_memory_allocated(model.device)
-        figures += [
-            Figure("peak memory / estimate of `models fit`", peak / estimated(bench), "×"),
-            Figure("peak memory", peak / 2**30, "GiB"),
-        ]
-    return figures
-
-
-def estimated(bench: Bench) -> int:
-    """The bytes that the check before loading asks for, for as many requests of this length.
-
-    It is told of the configuration alone, with the engine's cache bounded as the engine's is.
-    """
-    from rag.models.fit import needed
-
-    model, sizes = bench.model, bench.sizes
-    precision = str(model.dtype).removeprefix("torch.")
-    context = sizes.prompt + sizes.new
-    return needed(
-        model.config.to_dict(),
-        precision,
-        context,
-        bench.rows,
-        model.device.type,
-        cache_bytes=bench.cache_bytes or 0,
-    ).peak
-
-
-def _decoding(stamps: Sequence[Sequence[float]]) -> float:
-    """Tokens a second from the last first token to the first last one."""
-    begin, end = max(times[0] for times in stamps), min(times[-1] for times in stamps)
-    given = sum(begin < at <= end for times in stamps for at in times)
-    return given / (end - begin) if end > begin else 0.0
-
-
 def table(figures: Sequence[Figure], note: str) -> str:
     """The figures in Markdown below a line about the machine."""
     import torch
@@ -367,6 +295,9 @@ def main() -> int:
         mark, figures = "engine rest", measure(clients)
         note = f"Questions over the sample library, streamed, {clients} at once."
     elif options.random_billions:
+        from _engine_bound import bounded
+        from _random_llama import random_llama
+
         tiny = options.small or options.random_billions < 1
         sizes = Sizes(60, 32) if tiny else Sizes(PROMPT, 256)
         counts = (1, 4, 8) if tiny else (1, 32, 64)

@@ -21,7 +21,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import engine as module
 
     yield module
-    for name in ("engine", "_common", "_random_llama"):
+    for name in ("engine", "_common", "_engine_bound", "_random_llama"):
         sys.modules.pop(name, None)
 
 
@@ -45,13 +45,17 @@ def test_prompts_have_no_common_beginning(engine: Any) -> None:
 
 
 def test_decoding_counts_only_while_all_write(engine: Any) -> None:
-    assert engine._decoding([[1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 9.0]]) == pytest.approx(2.0)
+    from _engine_bound import decoding
+
+    assert decoding([[1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 9.0]]) == pytest.approx(2.0)
 
 
 def test_a_random_model_writes_all_tokens_by_their_scores_alone(engine: Any) -> None:
+    from _random_llama import random_llama
+
     from rag.models.batch.sampling import Sampler
 
-    model = engine.random_llama(0.01)
+    model = random_llama(0.01)
     assert Sampler(model, {"min_new_tokens": 9, "max_new_tokens": 9}, [5, 6]).plain
     bench = engine.Bench(model, None, 3, engine.Sizes(20, 9, (3,), 1))
     stamps = bench.stamps(bench.prompts(3, 0), 9)
@@ -59,20 +63,25 @@ def test_a_random_model_writes_all_tokens_by_their_scores_alone(engine: Any) -> 
 
 
 def test_a_random_model_has_about_the_weights_asked_for(engine: Any) -> None:
-    model = engine.random_llama(0.01)
+    from _random_llama import copy_bandwidth, random_llama
+
+    model = random_llama(0.01)
     count = sum(weight.numel() for weight in model.parameters())
     assert 0.5e7 < count < 2e7
-    assert engine.copy_bandwidth(torch.device("cpu")) > 1e8
+    assert copy_bandwidth(torch.device("cpu")) > 1e8
 
 
 def test_the_estimate_is_told_before_the_engine_has_taken_anything(engine: Any) -> None:
+    from _engine_bound import estimated
+    from _random_llama import random_llama
+
     from rag.models.fit import needed
 
-    model = engine.random_llama(0.01)
+    model = random_llama(0.01)
     bench = engine.Bench(model, None, 3, engine.Sizes(20, 9, (3,), 1))
     config, precision = model.config.to_dict(), str(model.dtype).removeprefix("torch.")
-    estimate = engine.estimated(bench)
+    estimate = estimated(bench)
     assert estimate == needed(config, precision, 29, 3, "cpu", cache_bytes=bench.cache_bytes).peak
     bench.stamps(bench.prompts(3, 0), 9)
-    assert engine.estimated(bench) == estimate
+    assert estimated(bench) == estimate
     assert estimate > sum(weight.nbytes for weight in model.parameters())
