@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.conversion import without_converter
-from ingest.formats import is_read, suffix_kind, unread
+from ingest.formats import suffix_kind, unread
 from ingest.patterns import HIDDEN, Selection
-from rag.errors import NotFound, UsageError
+from rag.errors import NotFound, UnsupportedFormat, UsageError
 
 # a file changed this recently may change again within one tick of its clock
 RACY_NANOSECONDS = 2_000_000_000
@@ -165,17 +165,17 @@ def _file(
         if not stat.S_ISREG(facts.st_mode):
             yield Passed(source, "not an ordinary file", False)
             return
-        if not is_read(source):
-            # without the list of the formats: a log holds this for every such file of every sync
-            yield Passed(source, unread(source), False)
-            return
+        kind = suffix_kind(source)
+    except UnsupportedFormat:
+        # without the list of the formats: a log holds this for every such file of every sync
+        yield Passed(source, unread(source), False)
+        return
     except OSError as error:
         yield Passed(source, f"it cannot be read: {why(error)}", True)
         return
     except RuntimeError as error:
         yield Passed(source, f"it cannot be read: {error}", True)
         return
-    kind = suffix_kind(source)
     if kind in chosen.unread:
         yield Passed(source, str(without_converter(source, kind)), False, readable_now=False)
         return

@@ -112,11 +112,6 @@ def suffix_kind(name: str) -> str:
     )
 
 
-def is_read(name: str) -> bool:
-    """Whether a file's suffix is of a kind that is read."""
-    return _suffix(name) in _BY_SUFFIX
-
-
 def unread(name: str) -> str:
     """Why a file is not read whose suffix is of no kind, in a few words."""
     suffix = _suffix(name)

@@ -12,7 +12,8 @@ from rag.current_llm import LOOK_SECONDS
 from rag.errors import Busy
 from rag.generation import Generator
 from rag.llm_room import Need, no_room
-from rag.models.room import free_bytes, give_back
+from rag.models.hardware import free_bytes
+from rag.models.room import give_back
 from rag.settings import Settings
 
 

@@ -19,7 +19,8 @@ from rag.generation import Generator, load_generator
 from rag.llm_shelf import LLMShelf
 from rag.models.adapter import AUTO, NONE, is_shipped
 from rag.models.consent import now
-from rag.models.room import free_bytes, give_back, let_go, needed_bytes
+from rag.models.hardware import free_bytes
+from rag.models.room import give_back, let_go, needed_bytes
 from rag.models.smoke import SECONDS, smoke_test
 from rag.records import ModelInfo
 from rag.settings import Settings

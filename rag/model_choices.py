@@ -14,7 +14,7 @@ from rag.model_pick import NONE, Pick, allowed, name_in_use
 from rag.models.adapter import adapters_of, list_adapters
 from rag.models.fitting import gigabytes
 from rag.models.folder import EMBEDDER, list_models
-from rag.models.room import free_bytes
+from rag.models.hardware import free_bytes
 from rag.settings import Settings
 
 

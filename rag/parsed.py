@@ -8,7 +8,7 @@ page, origin top left.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar, get_args, overload
 
@@ -69,9 +69,6 @@ class Packed(Sequence[_Item]):
             return tuple(self[i] for i in range(*index.indices(len(self))))
         at = self.WIDTH * range(len(self))[index]
         return self._made(self.numbers[at : at + self.WIDTH])
-
-    def __iter__(self) -> Iterator[_Item]:
-        return (self[i] for i in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)

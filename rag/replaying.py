@@ -233,7 +233,8 @@ def _other_precision(recorded: ModelInfo, now: ModelInfo) -> bool:
 def _load_once(library: Library, model: ModelInfo) -> Generator:
     from rag.models.device import pick_device
     from rag.models.folder import find_model
-    from rag.models.room import free_bytes, needed_bytes
+    from rag.models.hardware import free_bytes
+    from rag.models.room import needed_bytes
 
     own = _as_recorded(library.settings, model)
     device = pick_device(own.llm_device)

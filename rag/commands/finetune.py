@@ -177,16 +177,7 @@ def finetune(
     with stop_signals() as asked:
         ended = _tuned(job, settings, asked)
     if as_json:
-        row = {
-            made: job.out.name,
-            "base": folder.name,
-            "finished": ended.finished,
-            "step": ended.done,
-            "steps": ended.steps,
-            "usable": ended.usable,
-            "scores": ended.scores,
-        }
-        click.echo(json_line(row))
+        click.echo(json_line({made: job.out.name, "base": folder.name, **_figures(ended)}))
     elif ended.finished:
         click.echo("\n".join(printable(line) for line in _told(job, ended, settings)))
     if not ended.finished:
@@ -196,6 +187,16 @@ def finetune(
         )
         if asked.is_set():
             sys.exit(INTERRUPTED)
+
+
+def _figures(ended: Outcome) -> dict[str, Any]:
+    return {
+        "finished": ended.finished,
+        "step": ended.done,
+        "steps": ended.steps,
+        "usable": ended.usable,
+        "scores": ended.scores,
+    }
 
 
 def _tuned(job: Job[Any], settings: Settings, asked: threading.Event) -> Outcome:

@@ -94,7 +94,8 @@ def refuse_too_large(library: Library, entry: Entry, freed: int = 0) -> None:
         return
     from rag.models.device import pick_device
     from rag.models.folder import find_model
-    from rag.models.room import free_bytes, needed_bytes
+    from rag.models.hardware import free_bytes
+    from rag.models.room import needed_bytes
 
     own = entry.settings
     device = pick_device(own.llm_device)

@@ -84,15 +84,7 @@ def _take(
     archive = path.name.lower().endswith(SUFFIXES) and path.is_file()
     if archive:
         say(f"{path.name}: unpacking …")
-        root = _root_of(_unpacked(path, files.parent / "unpacked"), path.name)
-    elif path.is_dir():
-        root = _root_of(path, path.name)
-    elif path.suffix.lower() == ".gguf":
-        root = path.parent
-    else:
-        raise UsageError(
-            f"{path.name} is no folder, no archive ({', '.join(SUFFIXES)}) and no GGUF file."
-        )
+    root = _place(path, files.parent / "unpacked" if archive else None)
     if (root / RECORD).is_file() and not (root / "config.json").is_file():
         return _take_adapter(root, files, target, say)
     own = read_manifest(root) if root != path.parent or path.is_dir() else None
@@ -136,6 +128,19 @@ def _take(
         manifest = converted(files, selection, manifest, say)
         manifest = replace(manifest, revision=fingerprint(manifest.files))
     return publish(files, target, manifest)
+
+
+def _place(path: Path, unpacked: Path | None) -> Path:
+    """The folder that holds what was carried in; an archive's is made at `unpacked`."""
+    if unpacked:
+        return _root_of(_unpacked(path, unpacked), path.name)
+    if path.is_dir():
+        return _root_of(path, path.name)
+    if path.suffix.lower() == ".gguf":
+        return path.parent
+    raise UsageError(
+        f"{path.name} is no folder, no archive ({', '.join(SUFFIXES)}) and no GGUF file."
+    )
 
 
 def _take_adapter(root: Path, files: Path, target: Path, say: Callable[[str], None]) -> ModelFolder:

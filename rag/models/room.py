@@ -7,11 +7,9 @@ from pathlib import Path
 
 from rag import heap
 from rag.models.fitting import use_of
-from rag.models.hardware import Memory, empty_cuda, free_bytes
+from rag.models.hardware import Memory, empty_cuda
 from rag.models.shape import read_config
 from rag.settings import Settings
-
-__all__ = ["free_bytes", "give_back", "let_go", "needed_bytes"]
 
 
 def needed_bytes(folder: Path, settings: Settings, device: str) -> int:

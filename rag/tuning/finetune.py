@@ -117,17 +117,11 @@ def _trained(
         f"{len(rows):,} examples to learn from, {len(held_rows):,} held out, {left_out:,} left out "
         f"as longer than {job.recipe.max_tokens:,} tokens; on {network.device}"
     )
+    recipe, encoded = job.recipe, [encoded for _, encoded in rows]
     training = Training(
         network,
-        job.recipe,
-        list(
-            passes(
-                [encoded for _, encoded in rows],
-                job.recipe.batch,
-                job.recipe.epochs,
-                job.recipe.seed,
-            )
-        ),
+        recipe,
+        list(passes(encoded, recipe.batch, recipe.epochs, recipe.seed)),
         [encoded for _, encoded in held_rows],
         job.out / CHECKPOINT,
         made_of,

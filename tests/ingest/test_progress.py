@@ -19,11 +19,30 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+class Clock:
+    """The time of day of a test, in seconds."""
+
+    now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """One in the place of standard error. No fixture: pytest puts its own there after those."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+    return terminal
+
+
+def test_a_terminal_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _terminal(monkeypatch)
     with Progress() as shown:
         for left in (20, 15, 10):
             shown.left(left)
@@ -34,14 +53,10 @@ def test_a_terminal_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPat
     assert "0:00:" in text
 
 
-def test_a_log_has_a_line_an_interval(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+def test_a_log_has_a_line_an_interval(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress() as shown:
         for step in range(101):
-            now = 1000.0 + step / 4
+            clock.now = 1000.0 + step / 4
             shown.left(100 - step)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
@@ -50,17 +65,13 @@ def test_a_log_has_a_line_an_interval(
     ]
 
 
-def test_one_work_after_another(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+def test_one_work_after_another(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress() as shown:
         shown.begin("Comparing files", "files")
-        now += 10
+        clock.now += 10
         shown.at(200, 5000)
         shown.begin("Reading documents", "documents")
-        now += 10
+        clock.now += 10
         shown.left(7)
     assert capsys.readouterr().err.splitlines() == [
         "Comparing files: 200 of 5000 files",
@@ -69,10 +80,7 @@ def test_one_work_after_another(
 
 
 def test_a_terminal_shows_which_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    terminal = _terminal(monkeypatch)
     with Progress() as shown:
         for label, total in (("Comparing files", 40), ("Reading documents", 30)):
             shown.begin(label, "things")

@@ -150,7 +150,7 @@ def test_the_recorded_model_is_loaded_for_it_where_another_one_answers(
         pytest.raises(Busy, match="Another model is being loaded"),
     ):
         replay(tiny, answer["id"])
-    monkeypatch.setattr("rag.models.room.free_bytes", lambda _: 0)
+    monkeypatch.setattr("rag.models.hardware.free_bytes", lambda _: 0)
     found = replay(tiny, answer["id"])
     assert (found.same, found.text) == (False, None)
     assert "cloister models use tiny --adapter none" in found.differences[-1].now
@@ -206,7 +206,7 @@ def test_the_model_in_use_is_loaded_in_the_recorded_precision(
     record = read_answer(tiny.catalog, answer["id"])
     assert replaying.settings_for(tiny.settings, record).llm_precision == before
     # where it does not fit so, it is made by what is there, and that is told
-    monkeypatch.setattr("rag.models.room.free_bytes", lambda _: 0)
+    monkeypatch.setattr("rag.models.hardware.free_bytes", lambda _: 0)
     found = replay(tiny, answer["id"])
     assert found.text is not None
     assert "precision" in whats(found)

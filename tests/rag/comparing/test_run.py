@@ -394,7 +394,7 @@ def test_idle_models_that_questions_chose_make_room(
         assert chosen is not None
     # one fits where two is not
     monkeypatch.setattr("rag.models.room.needed_bytes", lambda *_: 10)
-    monkeypatch.setattr("rag.models.room.free_bytes", lambda _: 0 if shelf.loaded else 10)
+    monkeypatch.setattr("rag.models.hardware.free_bytes", lambda _: 0 if shelf.loaded else 10)
     plan = make_plan(library.settings, library.catalog, ("one", "none"), questions(1), "q.jsonl")
     entry = plan.entries[0]
     with pytest.raises(ModelError, match="does not fit beside"):

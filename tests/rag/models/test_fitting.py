@@ -15,7 +15,7 @@ import pytest
 import rag.models.fitting as fitting
 from rag.errors import ModelError, UsageError
 from rag.generation import load_generator
-from rag.models import quantized, room
+from rag.models import hardware, quantized
 from rag.models.fit import longest, needed
 from rag.models.fitting import loading, refuse_unfit, use_of
 from rag.models.hardware import Memory, may_have_gpu, memory_for
@@ -252,7 +252,7 @@ def test_free_memory_of_a_gpu_is_the_same_wherever_it_is_asked(
     ):
         monkeypatch.setattr(f"torch.cuda.{name}", lambda _, value=value: value)
     monkeypatch.setattr("rag.models.device.pick_device", lambda _: "cuda:0")
-    assert room.free_bytes("cuda:0") == 14
+    assert hardware.free_bytes("cuda:0") == 14
     assert memory_for("cuda:0") == Memory("cuda:0", "memory of the GPU A", 14)
 
 
