@@ -111,7 +111,7 @@ def _measured(library: Library, generator: Generator, clients: int) -> list[Figu
         figures += [
             Figure(f"tokens/s over REST, {what} / engine alone", alone / seconds, "×"),
             Figure(f"over REST, {what}", asked.tokens / seconds, "tokens/s"),
-            Figure("engine alone, on these prompts", asked.tokens / alone, "tokens/s"),
+            Figure(f"engine alone on their prompts, {what}", asked.tokens / alone, "tokens/s"),
         ]
     processor = own / given.spent
     return [
