@@ -34,8 +34,9 @@ _ALL, _ROWS = 10, 9
 _PACKING_COPIES = 3
 # a scale for each 128 packed numbers, or fewer of them, where only the bits are known
 _SCALES = 1.05
-# modules of transformers and the tokenizer's, on a processor; cuBLAS' workspaces on a GPU
-_RUNTIME = {"cpu": 125_000_000, "cuda": 64_000_000}
+# modules of transformers and the tokenizer's, on a processor; on a GPU cuBLAS' workspaces for the
+# streams on which steps are run, warmed up and recorded, of 32 MiB each on a Hopper card
+_RUNTIME = {"cpu": 125_000_000, "cuda": 3 * 2**25}
 _VOCABULARY_ENTRY = 700
 _MOST_TOKENS = 2**31
 

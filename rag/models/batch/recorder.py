@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import NamedTuple
 
@@ -174,7 +175,7 @@ def choose(steps: Steps, record: Record, ways: Sequence[Way]) -> list[Way]:
 def cuda_graph(run: Run) -> tuple[Callable[[], None], torch.Tensor]:
     """Record work on the current CUDA device, whose inputs are tensors that stay where they are."""
     stream = torch.cuda.current_stream()
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side = _side(torch.cuda.current_device())
     side.wait_stream(stream)
     with torch.cuda.stream(side):
         for _ in range(2):  # what is set up at a first run must not be recorded
@@ -187,6 +188,16 @@ def cuda_graph(run: Run) -> tuple[Callable[[], None], torch.Tensor]:
     finally:
         torch.cuda.set_stream(stream)  # torch stays on its own where recording fails
     return graph.replay, scores
+
+
+@cache
+def _side(device: int) -> torch.cuda.Stream:
+    """The stream of a device on which work is run before it is recorded.
+
+    One for all recordings: cuBLAS takes a workspace for each stream, of 32 MiB on a Hopper card,
+    and gives none back.
+    """
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _error(scores: torch.Tensor, right: torch.Tensor) -> float:

@@ -17,6 +17,7 @@ import torch
 import transformers
 
 from rag.errors import ModelError
+from rag.models.batch import recorder
 from rag.models.batch.heads import Heads
 from rag.models.batch.loop import Loop
 from rag.models.batch.recorder import Recorder, cuda_graph, pays
@@ -613,12 +614,20 @@ def test_a_recording_that_is_wrong_or_slow_is_not_used() -> None:
 def test_a_recording_that_fails_leaves_the_stream_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a device's streams stood in for: torch stays on its own one where the end raises."""
+    """With a device's streams stood in for: torch stays on its own one where the end raises.
+
+    And all recordings are warmed up on one, for each takes memory that stays.
+    """
     now = ["first"]
 
     class Stream:
+        def __init__(self, *_: Any) -> None:
+            made.append(self)
+
         def wait_stream(self, _: Any) -> None:
             pass
+
+    made: list[Stream] = []
 
     @contextmanager
     def recording(*_: Any, **__: Any) -> Iterator[None]:
@@ -630,14 +639,19 @@ def test_a_recording_that_fails_leaves_the_stream_as_it_was(
 
     first = Stream()
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: first)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
     monkeypatch.setattr(torch.cuda, "graph", recording)
     monkeypatch.setattr(torch.cuda, "set_stream", lambda one: now.append(one))
-    with pytest.raises(RuntimeError, match="invalidated"):
-        cuda_graph(lambda: torch.zeros(1))
-    assert now[-1] is first
+    recorder._side.cache_clear()
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="invalidated"):
+            cuda_graph(lambda: torch.zeros(1))
+        assert now[-1] is first
+    recorder._side.cache_clear()
+    assert len(made) == 2  # the device's own, and one beside it
 
 
 @torch.inference_mode()
