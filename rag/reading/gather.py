@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,25 @@ from rag.reading.nearest import Embed, by_vectors, by_words
 
 SEED = 20261121
 _HELD_OUT_EVERY = 9
-# of the public articles so many are held out, one of those with people's near misses among them
-_HELD_SQUAD, _HELD_SQUAD2 = 12, 1
+# the public articles that are held out, by name, so that they stay so whatever is added to the sets
+HELD_SQUAD = frozenset(
+    {
+        "Ann_Arbor,_Michigan",
+        "Armenia",
+        "Carnival",
+        "Central_Intelligence_Agency",
+        "Child_labour",
+        "Dell",
+        "Human_Development_Index",
+        "Namibia",
+        "Queen_(band)",
+        "Russian_Soviet_Federative_Socialist_Republic",
+        "Slavs",
+        "Web_browser",
+    }
+)
+# and of those with people's near misses
+HELD_SQUAD2 = frozenset({"Warsaw"})
 
 
 def public_groups(
@@ -49,17 +66,16 @@ def public_groups(
     groups: dict[str, list[Example]] = {}
     more = [squad_pool(path, rng) for path in squad2]
     if squad_train:
-        learned, held = _parted(squad_pool(squad_train, rng), _HELD_SQUAD)
+        learned, held = _parted(squad_pool(squad_train, rng), HELD_SQUAD)
         groups["squad"] = with_distractors(learned, by_words, rng)
         groups["squad near"] = near_misses(learned, rng)
         groups["squad cut"] = cut_passages(learned, rng)
         groups["held squad"] = with_distractors(held, by_words, rng)
         groups["held squad near"] = near_misses(held, rng)
         groups["held squad cut"] = cut_passages(held, rng)
-        more = [_of(pool, set(pool.documents) - set(held.documents)) for pool in more]
     people = squad_pool(data / "squad2" / "dev-v2.0.json.gz", rng)
-    learned, held = _parted(people, _HELD_SQUAD2)
-    more = [_of(pool, set(pool.documents) - set(held.documents)) for pool in more]
+    learned, held = _parted(people, HELD_SQUAD2)
+    more = [_parted(pool, HELD_SQUAD | HELD_SQUAD2)[0] for pool in more]
     groups["held squad2"] = with_distractors(held, by_words, rng)
     for number, pool in enumerate([learned, *more]):
         name = f"squad2 {number}" if number else "squad2"
@@ -100,14 +116,13 @@ def own_libraries_of(held_out: bool, parts: str = PARTS) -> list[list[dict[str, 
     ]
 
 
-def _parted(pool: Pool, held_out: int) -> tuple[Pool, Pool]:
-    """A pool without its last documents, and those alone."""
-    names = list(dict.fromkeys(pool.documents))
-    held = set(names[len(names) - held_out :])
-    return _of(pool, set(names) - held), _of(pool, held)
+def _parted(pool: Pool, held: Set[str]) -> tuple[Pool, Pool]:
+    """A pool without these documents, and those of them that it has alone."""
+    names = set(pool.documents)
+    return _of(pool, names - held), _of(pool, names & held)
 
 
-def _of(pool: Pool, documents: set[str]) -> Pool:
+def _of(pool: Pool, documents: Set[str]) -> Pool:
     """What of a pool is of these documents."""
     kept = [i for i, name in enumerate(pool.documents) if name in documents]
     places = {old: new for new, old in enumerate(kept)}

@@ -35,7 +35,7 @@ from rag.reading.examples import (
     table_rows,
     with_distractors,
 )
-from rag.reading.gather import own_groups, public_groups
+from rag.reading.gather import HELD_SQUAD, HELD_SQUAD2, own_groups, public_groups
 from rag.reading.gathered import read_examples, write_examples
 from rag.reading.model import LONGEST_SPAN, MAX_TOKENS, ReaderNetwork, best_span
 from rag.reading.near_misses import cut_passages, near_misses
@@ -325,11 +325,12 @@ def test_what_is_held_out_is_learned_from_in_no_part() -> None:
 
 
 def public(folder: Path) -> Path:
-    """A folder of public sets, of a few lines each."""
+    """A folder of public sets, of a few lines each, the articles that are held out among them."""
     for name in ("squad2", "nq_oracle", "covid_qa"):
         (folder / name).mkdir()
     text = "{0} has seven parts. They are blue. Nine of them are new in {0}."
     sets: dict[str, list[Any]] = {"Pump": [], "Valve": []}
+    titles = {"Pump": sorted(HELD_SQUAD2), "Valve": sorted(HELD_SQUAD)}
     for kind, number in product(sets, range(20)):
         context = text.format(f"{kind} {number}")
         answers = [{"text": "seven", "answer_start": context.index("seven")}]
@@ -337,7 +338,8 @@ def public(folder: Path) -> Path:
         if kind == "Pump":
             asked.append({"question": "What does it cost?", "answers": []})
         paragraphs = [{"context": context, "qas": asked}]
-        sets[kind].append({"title": f"{kind}_{number}", "paragraphs": paragraphs})
+        title = titles[kind][number] if number < len(titles[kind]) else f"{kind}_{number}"
+        sets[kind].append({"title": title, "paragraphs": paragraphs})
     dev = folder / "squad2" / "dev-v2.0.json.gz"
     dev.write_bytes(gzip.compress(json.dumps({"data": sets["Pump"]}).encode()))
     (folder / "train.json").write_text(json.dumps({"data": sets["Valve"]}))
@@ -379,7 +381,9 @@ def test_what_is_gathered_is_kept_in_a_file_and_learned_from_unless_held_out(
     assert (second.rate, second.passes, second.steps) == (1e-5, 3, 7)
     assert len(second.examples) == 60
     learned = {e.context for stage in (first, second) for e in stage.examples}
-    assert not learned & {e.context for e in (*held["squad"], *held["squad2"])}
+    kept = {e.context.partition("\n")[0] for e in (*held["squad"], *held["squad2"])}
+    assert kept == {name.replace("_", " ") for name in HELD_SQUAD | HELD_SQUAD2}
+    assert not kept & {context.partition("\n")[0] for context in learned}
     assert "Carl" in learned
     assert "Lund" not in learned
 
