@@ -537,12 +537,17 @@ def test_the_command_writes_weights_and_what_they_were_made_of(
 
 
 def test_the_average_of_weights_is_their_mean(tmp_path: Path) -> None:
-    one, other = {"a": torch.tensor([1.0, 2.0])}, {"a": torch.tensor([3.0, 6.0])}
+    one, other = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 6.0])
     paths = [tmp_path / "one", tmp_path / "other", tmp_path / "odd"]
-    for path, weights in zip(paths, (one, other, {"a": torch.ones(3)}), strict=True):
-        save_file({name: value.to(torch.bfloat16) for name, value in weights.items()}, path)
+    for path, value in zip(paths, (one, other, torch.ones(3)), strict=True):
+        save_file({name: value.to(torch.bfloat16) for name in ("a", "head.bias")}, path)
     average(paths[:2], tmp_path / "mean")
-    assert load_file(tmp_path / "mean")["a"].tolist() == [2.0, 4.0]
+    mean = load_file(tmp_path / "mean")
+    assert mean["a"].tolist() == mean["head.bias"].tolist() == [2.0, 4.0]
+    average(paths[:2], tmp_path / "cooler", temperature=2.0)
+    cooler = load_file(tmp_path / "cooler")
+    assert cooler["a"].tolist() == [2.0, 4.0]
+    assert cooler["head.bias"].tolist() == [1.0, 2.0]
     with pytest.raises(ValueError, match="same shapes"):
         average(paths, tmp_path / "none")
 
