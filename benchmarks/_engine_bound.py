@@ -39,13 +39,13 @@ def bounded(bench: Bench, counts: Sequence[int]) -> list[Figure]:
         ]
     figures += [Figure(f"{n} at once, while all write", rates[n][0], "tokens/s") for n in counts]
     loop = bench.writer.loop
-    recorded = loop is not None and loop._recorder is not None
-    if loop is not None and loop._recorder is not None:
-        say(f"recorded with quicker: {', '.join(loop._recorder.ways) or 'nothing'}")
+    recorder = loop._recorder if loop is not None else None
+    if recorder is not None:
+        say(f"recorded with quicker: {', '.join(recorder.ways) or 'nothing'}")
     figures += [
         Figure("weights", weights / 2**30, "GiB"),
         Figure("copy bandwidth", bandwidth / 1e9, "GB/s"),
-        Figure("steps recorded as CUDA graphs (1: yes)", float(recorded), ""),
+        Figure("steps recorded as CUDA graphs (1: yes)", float(recorder is not None), ""),
     ]
     if model.device.type == "cuda" and loop is not None:
         peak = torch.cuda.max_memory_allocated(model.device)
