@@ -16,7 +16,7 @@ Killed between any two, the next start finds the library as before or as after.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,12 +58,15 @@ RECIPE_FACT = "recipe"
 SLICE = 256
 # of each slice the document that waits longest gets so many, so that it comes to its end
 _OLDEST_SHARE = SLICE // 4
-# so many documents are in hand at once: enough to share their commits
-_IN_HAND = 64
+# so many documents are in hand at once, and small ones of so many bytes: enough that the next slice
+# is parsed while one is embedded
+_IN_HAND = 192
+_BYTES_IN_HAND = 16_000_000
 _BYTES_AT_ONCE = 4_000_000
-# a larger file is large: few of them are in hand, and small ones pass them
+# a larger file is large: few of them are in hand, and so many small ones pass them
 _SMALL_BYTES = 500_000
 _LARGE_IN_HAND = 2
+_PASSING = 32
 _WAIT_SECONDS = 0.1
 
 
@@ -190,13 +193,14 @@ class Pipeline:
         held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
         if any(task.attempts for task in self._parsing.values()):
             return False  # it is parsed alone
-        room = _IN_HAND - len(held)
-        large = sum(task.size > _SMALL_BYTES for task in held)
+        small = [task.size for task in held if task.size <= _SMALL_BYTES]
+        large = len(held) - len(small)
+        room = _IN_HAND - len(held) if sum(small) < _BYTES_IN_HAND else 0
         parsing_large = sum(task.size > _SMALL_BYTES for task in self._parsing.values())
         most = None
         if large >= _LARGE_IN_HAND or parsing_large >= max(1, self._settings.parsers - 1):
             most = _SMALL_BYTES
-            room = max(room, _IN_HAND // 2) if len(self._parsing) < _IN_HAND else 0
+            room = max(room, _PASSING) if len(self._parsing) < 2 * _PASSING else 0
         if room <= 0:
             return False
         tasks = claim(
@@ -222,10 +226,14 @@ class Pipeline:
     def _gather(self) -> None:
         """Take over what is parsed."""
         self._drafter.tell()
-        for future in [future for future in self._parsing if future.done()]:
+        done = [future for future in self._parsing if future.done()]
+        drafts = [future.result() for future in done if not future.exception()]
+        # by another document of the same bytes, meanwhile
+        there = indexed(self._catalog, [draft.key for draft in drafts if draft]) if drafts else ()
+        for future in done:
             task = self._parsing.pop(future)
             try:
-                self._take_over(task, future.result())
+                self._take_over(task, future.result(), there)
             except (OSError, CloisterError):
                 self._give_back([task])
                 raise
@@ -234,10 +242,10 @@ class Pipeline:
                 log.exception("document %s could not be read", task.document_id)
                 set_back(self._catalog, [task], self.recipe, _unexpected(error))
 
-    def _take_over(self, task: Task, draft: Draft | None) -> None:
+    def _take_over(self, task: Task, draft: Draft | None, there: Collection[str]) -> None:
         if draft is None or self._joined(draft.tasks, draft.key):
             return
-        if indexed(self._catalog, [draft.key]):  # by another one, meanwhile
+        if draft.key in there:
             self._publish([(task, draft.key)])
         else:
             self._drafts.append(draft)
@@ -278,7 +286,7 @@ class Pipeline:
     def _embed(self, parts: Sequence[_Part], stopping: Callable[[], bool]) -> None:
         """Embed a slice in a thread; here, meanwhile, what the slices before finished is published.
 
-        What this one finishes is for the next round.
+        Then what the next ones need is parsed. What this one finishes is for the next round.
         """
 
         def progress(_done: int) -> None:
@@ -292,10 +300,18 @@ class Pipeline:
         vectors = self._embedding.submit(self._embedder.texts, texts, progress) if texts else None
         try:
             self._try(self._finish, [draft for draft in self._drafts if not draft.left])
+            self._look_ahead(vectors)
         except Exception:
             self._keep(parts, vectors)  # published or not, what was embedded stays
             raise
         self._keep(parts, vectors)
+
+    def _look_ahead(self, vectors: Future[Vectors] | None) -> None:
+        """Have the next documents parsed until the vectors of a slice are there."""
+        claiming = True
+        while vectors and not wait([vectors], _WAIT_SECONDS).done and not self._closing:
+            claiming = claiming and self._claim()
+            self._gather()
 
     def _texts(self, parts: Sequence[_Part]) -> tuple[list[_Part], list[str]]:
         """The parts whose chunks are all there, and their texts; other drafts are set back."""

@@ -38,7 +38,9 @@ def tokenizer_offsets(folder: Path) -> Offsets:
     tokenizer.no_padding()
 
     def offsets(text: str) -> list[tuple[int, int]]:
-        spans: list[tuple[int, int]] = tokenizer.encode(text, add_special_tokens=False).offsets
+        # as one of many: alone, it would hold the interpreter's lock, for which the embedder waits
+        found = tokenizer.encode_batch([text], add_special_tokens=False)
+        spans: list[tuple[int, int]] = found[0].offsets
         return spans
 
     return offsets

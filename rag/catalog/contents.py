@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, Table, delete, exists, select, update
 
 from rag.catalog import Catalog, now
 from rag.catalog.batching import batched
@@ -86,6 +87,7 @@ def insert_contents(
     connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     each = {content.key: content for content in batch}
     _delete(connection, each)
+    rows: dict[Table, list[dict[str, Any]]] = {t: [] for t in (contents, pages, chunks, members)}
     for content in each.values():
         in_order = sorted(content.parsed.pages, key=lambda page: page.number)
         page_rows = [page_row(content.key, page) for page in in_order]
@@ -97,28 +99,31 @@ def insert_contents(
             {"content_key": content.key, "ordinal": i, **asdict(member)}
             for i, member in enumerate(content.parsed.members)
         ]
-        connection.execute(
-            contents.insert().values(
-                key=content.key,
-                bytes_hash=content.task.bytes_hash,
-                kind=content.task.kind,
-                recipe=content.recipe,
-                title=content.parsed.title,
-                language=content.parsed.language,
-                page_count=len(content.parsed.pages),
-                chunk_count=len(content.chunks),
-                indexed=0,
-                checksum=checksum
+        rows[pages] += page_rows
+        rows[chunks] += chunk_rows
+        rows[members] += member_rows
+        rows[contents].append(
+            {
+                "key": content.key,
+                "bytes_hash": content.task.bytes_hash,
+                "kind": content.task.kind,
+                "recipe": content.recipe,
+                "title": content.parsed.title,
+                "language": content.parsed.language,
+                "page_count": len(content.parsed.pages),
+                "chunk_count": len(content.chunks),
+                "indexed": 0,
+                "checksum": checksum
                 or content_checksum(content.parsed.title, page_rows, chunk_rows, member_rows),
-                created_at=now(),
-            )
+                "created_at": now(),
+            }
         )
-        for table, rows in ((pages, page_rows), (chunks, chunk_rows), (members, member_rows)):
-            if rows:
-                connection.execute(table.insert(), rows)
+    for table, those in rows.items():
+        if those:
+            connection.execute(table.insert(), those)
 
 
-def chunk_row(key: str, chunk: Chunk, packed: bytes) -> dict[str, object]:
+def chunk_row(key: str, chunk: Chunk, packed: bytes) -> dict[str, Any]:
     """A chunk of content `key` as a row of the table, with its packed vector."""
     return {
         "id": chunk.id,

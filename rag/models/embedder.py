@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rag.models.device import be_quiet, pick_device, pick_precision, told_if_not_loaded
 from rag.models.lanes import Lanes, lanes_for
-from rag.models.question_network import QuestionNetwork, find_network
+from rag.models.plain_bert import PlainBert, find_plain
 from rag.models.threads import settle
 
 
@@ -24,7 +24,7 @@ class LocalEmbedding(BaseEmbedding):
 
     _model: Any = PrivateAttr()
     _lanes: Lanes = PrivateAttr()
-    _network: QuestionNetwork | None = PrivateAttr(default=None)
+    _plain: PlainBert | None = PrivateAttr(default=None)
 
     def __init__(self, folder: Path, device: str, precision: str, batch: int) -> None:
         super().__init__(model_name=folder.name, embed_batch_size=batch)
@@ -41,7 +41,7 @@ class LocalEmbedding(BaseEmbedding):
             )
         self._model.eval()
         self._lanes = Lanes(lanes_for(place))
-        self._network = find_network(self._model, self.query_vector)
+        self._plain = find_plain(self._model, self.query_vector)
 
     @property
     def lanes(self) -> Lanes:
@@ -74,10 +74,9 @@ class LocalEmbedding(BaseEmbedding):
 
         settle()
         model = self._model
-        prompts, name = model.prompts or {}, model.default_prompt_name
-        prompt = prompts.get("query", prompts.get(name) if name else None)
-        if self._network and not prompt and model.truncate_dim is None:
-            return self._network.vector(query)
+        prompt = self._prompt("query")
+        if self._plain and not prompt and model.truncate_dim is None:
+            return self._plain.vector(query)
         with torch.inference_mode():
             features = model.preprocess([query], prompt=prompt, task="query")
             on_device = {
@@ -98,9 +97,24 @@ class LocalEmbedding(BaseEmbedding):
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
 
+    def _prompt(self, *names: str) -> str | None:
+        """The first of these prompts that the model has, else its own for all texts, if any."""
+        prompts, default = self._model.prompts or {}, self._model.default_prompt_name
+        name = next((name for name in names if name in prompts), default)
+        found: str | None = prompts.get(name) if name else None
+        return found
+
     def _encode(self, texts: list[str]) -> list[list[float]]:
         settle()
-        vectors: list[list[float]] = self._model.encode_document(
+        vectors: list[list[float]]
+        if (
+            self._plain
+            and not self._prompt("document", "passage", "corpus")
+            and self._model.truncate_dim is None
+        ):
+            vectors = self._plain.vectors(texts).tolist()
+            return vectors
+        vectors = self._model.encode_document(
             texts,
             batch_size=self.embed_batch_size,
             normalize_embeddings=True,

@@ -402,6 +402,27 @@ def test_the_next_slice_is_embedded_while_the_last_one_is_published(
     assert _state(library, other) == "live"
 
 
+def test_the_next_documents_are_parsed_while_a_slice_is_embedded(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, later = library.embedder.texts, ""
+
+    def embed(some: list[str], progress: Callable[[int], None] | None = None) -> Any:
+        nonlocal later
+        if any("giraffes" in text for text in some):
+            later = add_text(library, "later.txt", "About zebras.")
+            # said by what gathers it: it is parsed and waits for its vectors
+            _until(lambda: _state(library, later) == "embedding", 20)
+        return texts(some, progress)
+
+    monkeypatch.setattr(library.embedder, "texts", embed)
+    first = add_text(library, "first.txt", "About giraffes.")
+    # claimed after the first one is being embedded, so that its slice has not ended the claiming
+    monkeypatch.setattr(pipeline_module, "_WAIT_SECONDS", 2.0)
+    read_all(library)
+    assert (_state(library, first), _state(library, later)) == ("live", "live")
+
+
 def test_what_was_embedded_is_kept_where_publishing_fails(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
