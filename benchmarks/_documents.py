@@ -73,6 +73,12 @@ def make_estate(folder: Path, count: int, seed: int = 1) -> None:
         _MAKERS[kind](path, writer, min(5000, round(sizes.lognormvariate(4.8, 1.0))))
 
 
+def make_pdf(path: Path, words: int, seed: int = 1) -> None:
+    """Write a PDF of about so many words, some 450 a page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _pdf(path, Writer(seed), words)
+
+
 def make_documents(folder: Path, count: int, words: int, seed: int = 1) -> None:
     """Write `count` documents of about `words` words each, in nine formats, in subfolders."""
     writer = Writer(seed)

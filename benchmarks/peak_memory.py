@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from _common import ROOT, Figure, Options, bench_settings, run_benchmark, say, scratch
-from _documents import Writer
+from _documents import Writer, make_pdf
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from ingest.sync import register
@@ -53,12 +53,17 @@ class FlatEmbedding(BaseEmbedding):
 
 def measure(options: Options) -> Sequence[Figure]:
     """The figures of this benchmark."""
-    counts, sizes = ((10, 50), (1,)) if options.small else ((500, 5000), (1, 10, 40))
+    counts, sizes, words = (500, 5000), (1, 10, 40), (100_000, 1_000_000)
+    if options.small:
+        counts, sizes, words = (10, 50), (1,), (2_000,)
     with scratch() as folder:
         least = _peak(folder, _many(folder / "one", 1), "--ingest")
         figures = [Figure("one tiny file: the process, everything loaded", least, "MiB")]
         cases = [(f"{n:,} small files", _many(folder / f"many{n}", n)) for n in counts]
         cases += [(f"one text of {n} MB", _large(folder / f"large{n}", n)) for n in sizes]
+        for count in words:
+            make_pdf(folder / f"pdf{count}" / "large.pdf", count)
+            cases.append((f"one PDF of {count:,} words", folder / f"pdf{count}"))
         for name, documents in cases:
             peak = _peak(folder, documents, "--ingest")
             opened = _peak(folder, documents, "--open")
