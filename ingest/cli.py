@@ -149,7 +149,8 @@ def status(settings: Settings, as_json: bool) -> None:
         click.echo(json_line({"states": states, "documents": to_json(listed)}))
         return
     for document in listed:
-        note = f"  {document.error}" if document.error else ""
+        notes = [note for note in (document.error, document.unread) if note]
+        note = f"  {'; '.join(notes)}" if notes else ""
         row = f"{document.id}  {document.state:9}  {document.language or '-':3}  {document.source}"
         click.echo(printable(row + note))
     click.echo(", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "empty library")

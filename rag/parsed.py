@@ -141,10 +141,12 @@ class Member:
 class Parsed:
     """What a parser made of a file's bytes. `title` is from inside the file, or empty.
 
-    `language` is a tag (BCP 47), noted after parsing; None where it is not clear.
+    `language` is a tag (BCP 47), noted after parsing; None where it is not clear. `unread` are the
+    numbers of the pages whose text could not be read: damaged ones, and scans where OCR is off.
     """
 
     pages: tuple[Page, ...]
     title: str = ""
     members: tuple[Member, ...] = ()
     language: str | None = None
+    unread: tuple[int, ...] = ()

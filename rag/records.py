@@ -8,7 +8,7 @@ Pages and what is on them are in `rag.parsed`, which also says how offsets and b
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ State = Literal["pending", "parsing", "embedding", "live", "failed", "removed"]
 Support = Literal["supported", "quoted", "unsupported", "catalog"]
 
 DEFAULT_COLLECTION = "default"
+# of the pages that could not be read so many runs are named
+_RUNS = 8
 
 
 def with_context(context: str, text: str) -> str:
@@ -54,6 +56,7 @@ class Document:
 
     `parent` is the id of the document that it is a member of; `members` counts its own.
     `language` is the tag (BCP 47) of its text's language; None where that is not clear.
+    `unread_pages` are the numbers of those that could not be read: what they say is not found.
     """
 
     id: str
@@ -75,6 +78,15 @@ class Document:
     parent: str | None = None
     members: int = 0
     language: str | None = None
+    unread_pages: tuple[int, ...] = ()
+
+    @property
+    def unread(self) -> str:
+        """That pages could not be read, and which; empty where all could."""
+        if not self.unread_pages:
+            return ""
+        pages = "page" if len(self.unread_pages) == 1 else "pages"
+        return f"{pages} {_runs(self.unread_pages)} of {self.pages} could not be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +337,20 @@ class Event:
 
     name: Literal["sources", "evidence", "loading", "token", "sentence", "done", "error"]
     data: Mapping[str, Any]
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Numbers in ascending order as `1, 4–7 and 9`; of many runs, the first ones."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = [f"{first}" if first == last else f"{first}–{last}" for first, last in runs]
+    if len(shown) > _RUNS:
+        shown = [*shown[:_RUNS], "others"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def to_json(record: Any) -> Any:

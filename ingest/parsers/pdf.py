@@ -26,9 +26,9 @@ _PAGE = re.compile(rb"/Type\s*/Page\b|/ObjStm\b")
 def parse(path: Path, name: str) -> Parsed:
     """A PDF's text with the place of each word; scanned pages are read by OCR.
 
-    A page without text is kept, empty. Raises ProtectedDocument when a password is needed,
-    CorruptDocument when it is damaged, EmptyDocument when it has no pages or no text,
-    ParserStopped when more pages are scans than may be read.
+    A page without text is kept, empty; so is one that cannot be read, which is noted. Raises
+    ProtectedDocument when a password is needed, CorruptDocument when it is damaged, EmptyDocument
+    when it has no pages or no text, ParserStopped when more pages are scans than may be read.
     """
     import pypdfium2
 
@@ -51,7 +51,8 @@ def parse(path: Path, name: str) -> Parsed:
         )
     ocr.even_sizes(sheets)
     pages = tuple(lay_out(sheets))
-    return Parsed(pages, properties or _first_heading(pages))
+    unread = tuple(number for number, sheet in enumerate(sheets, 1) if sheet.unread)
+    return Parsed(pages, properties or _first_heading(pages), unread=unread)
 
 
 def _cannot_open(path: Path, name: str, error: Any) -> Exception:
@@ -82,14 +83,20 @@ def _sheets(document: Any, name: str) -> list[Sheet]:
             page = document[index]
         except pypdfium2.PdfiumError:
             failed += 1
-            sheets.append(Sheet([], 0.0, 0.0))
+            sheets.append(Sheet([], 0.0, 0.0, unread=True))
             continue
         try:
             sheet = read_sheet(page)
-            sheets.append(_read_scan(page, reader) or sheet if _is_scan(page, sheet) else sheet)
+            if _is_scan(page, sheet):
+                if ocr.is_on():
+                    sheet = _read_scan(page, reader) or sheet
+                else:
+                    sheet.unread = True
+            sheets.append(sheet)
         except pypdfium2.PdfiumError:
             failed += 1
-            sheets.append(Sheet([], *page.get_size()))
+            width, height = page.get_size()
+            sheets.append(Sheet([], width, height, unread=True))
         finally:
             page.close()
     if failed == len(sheets):
@@ -101,7 +108,7 @@ def _is_scan(page: Any, sheet: Sheet) -> bool:
     """Whether a page shows an image and has next to no text, such as a page number."""
     import pypdfium2.raw as pdfium
 
-    if not ocr.is_on() or sum(len(line.text) for line in sheet.lines) >= _FEWEST_CHARACTERS:
+    if sum(len(line.text) for line in sheet.lines) >= _FEWEST_CHARACTERS:
         return False
     return any(page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=_FORM_DEPTH))
 

@@ -74,12 +74,16 @@ class Line:
 
 @dataclass(slots=True)
 class Sheet:
-    """A page's lines and its size in points; `scanned` where OCR read them."""
+    """A page's lines and its size in points; `scanned` where OCR read them.
+
+    `unread` where the page is damaged, or a scan that nothing reads.
+    """
 
     lines: list[Line]
     width: float
     height: float
     scanned: bool = False
+    unread: bool = False
 
 
 def read_sheet(page: Any) -> Sheet:

@@ -22,7 +22,8 @@ _DEEPEST = 6
 
 def pack(parsed: Parsed) -> bytes:
     """A parsed document as lines of JSON in ASCII, blocks and places as numbers in base64."""
-    lines = ({"title": parsed.title}, *map(_pack_page, parsed.pages))
+    head = {"title": parsed.title, "unread": parsed.unread}
+    lines = (head, *map(_pack_page, parsed.pages))
     return b"\n".join(json.dumps(line, separators=(",", ":")).encode("ascii") for line in lines)
 
 
@@ -30,8 +31,12 @@ def unpack(data: bytes | bytearray) -> Parsed:
     """What `pack` made. Raises ValueError for anything else."""
     try:
         lines = _lines(data)
-        title = _text(next(lines)["title"])
-        return Parsed(tuple(map(_unpack_page, lines)), title)
+        head = next(lines)
+        title, unread = _text(head["title"]), tuple(map(_whole, head["unread"]))
+        pages = tuple(map(_unpack_page, lines))
+        if not {page.number for page in pages}.issuperset(unread):
+            raise ValueError("a page that is not there")
+        return Parsed(pages, title, unread=unread)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a parsed document: {type(error).__name__}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -110,6 +111,7 @@ def insert_contents(
                 "recipe": content.recipe,
                 "title": content.parsed.title,
                 "language": content.parsed.language,
+                "unread": json.dumps(content.parsed.unread),
                 "page_count": len(content.parsed.pages),
                 "chunk_count": len(content.chunks),
                 "indexed": 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -232,6 +233,7 @@ def _listing() -> Select[Any]:
             folders.c.path.label("folder"),
             func.coalesce(contents.c.title, "").label("title"),
             contents.c.language,
+            func.coalesce(contents.c.unread, "[]").label("unread"),
             func.coalesce(contents.c.page_count, 0).label("pages"),
             func.coalesce(contents.c.chunk_count, 0).label("chunks"),
             case((documents.c.content_key.is_(None), 0), else_=1).label("searchable"),
@@ -274,4 +276,5 @@ def _document(row: Row[Any]) -> Document:
         parent=row.parent_id,
         members=row.members,
         language=row.language,
+        unread_pages=tuple(json.loads(row.unread)),
     )

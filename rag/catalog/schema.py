@@ -61,6 +61,8 @@ contents = Table(
     Column("title", String, nullable=False, default=""),
     # of its text, as a tag (BCP 47); NULL where it is not clear
     Column("language", String),
+    # the numbers of the pages that could not be read, as JSON
+    Column("unread", Text, nullable=False, default="[]", server_default="[]"),
     Column("page_count", Integer, nullable=False),
     Column("chunk_count", Integer, nullable=False),
     # 0 until its vectors and words are in their indexes and were read back

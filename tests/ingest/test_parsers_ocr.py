@@ -179,6 +179,15 @@ def test_turned_off(tmp_path: Path) -> None:
         read(scan(tmp_path / "a.pdf", picture(*LETTER)))
 
 
+def test_scans_beside_text_are_noted_where_ocr_is_off(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.pdf", picture(*LETTER), text="The text of the last page.")
+    assert read(path).unread == ()
+    ocr.allow(0, lambda: None)
+    parsed = read(path)
+    assert [bool(page.text) for page in parsed.pages] == [False, True]
+    assert parsed.unread == (1,)
+
+
 def test_more_pages_than_are_allowed(tmp_path: Path) -> None:
     begun: list[int] = []
     ocr.allow(2, lambda: begun.append(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,17 @@ def test_damaged(tmp_path: Path) -> None:
     path.write_bytes(b"%PDF-1.7\nnothing of the kind")
     with pytest.raises(CorruptDocument, match=r"“broken\.pdf” is damaged"):
         read(path)
+
+
+def test_a_page_that_cannot_be_read_is_noted(tmp_path: Path) -> None:
+    path = draw(tmp_path / "a.pdf", *(lines(f"page {n}") for n in range(4)), pageCompression=0)
+    assert read(path).unread == ()
+    data = path.read_bytes()
+    third = [found.start() for found in re.finditer(rb"/Type /Page\b", data)][2]
+    path.write_bytes(data[:third] + b"/Type /Pagx" + data[third + 11 :])
+    parsed = read(path)
+    assert [page.text for page in parsed.pages] == ["page 0", "page 1", "", "page 3"]
+    assert parsed.unread == (3,)
 
 
 def test_no_pages(tmp_path: Path) -> None:

@@ -300,8 +300,12 @@ def test_a_reply_over_the_limit_is_refused_with_the_limit(
 def test_the_wire_keeps_everything() -> None:
     block = Block(0, 4, "row", 0, "Head | 🙂")
     place = Place(0, 4, (0.1, 0.2, 0.30001, 1.0))
-    parsed = Parsed((Page(3, "text\u2028x", (block,), (place,), "Label", 595.3, 842.0),), "Title")
+    page = Page(3, "text\u2028x", (block,), (place,), "Label", 595.3, 842.0)
+    parsed = Parsed((page, Page(4, "")), "Title", unread=(4,))
     assert unpack(pack(parsed)) == parsed
+
+
+_HEAD = {"title": "", "unread": []}
 
 
 def _numbers(*numbers: int) -> str:
@@ -337,13 +341,25 @@ def _numbers(*numbers: int) -> str:
 def test_the_wire_refuses_pages_that_make_no_sense(change: dict[str, Any]) -> None:
     page = {"number": 1, "text": "ab", "label": "", "size": [0, 0], "contexts": [""]}
     page |= {"blocks": _numbers(0, 2, 0, 0, 0), "places": _numbers(0, 2, 0, 0, 1, 1)}
-    lines = [json.dumps(line).encode() for line in ({"title": ""}, page, page | change)]
+    lines = [json.dumps(line).encode() for line in (_HEAD, page, page | change)]
     assert len(unpack(b"\n".join(lines[:2])).pages) == 1
     with pytest.raises(ValueError, match=r"."):
         unpack(b"\n".join(lines))
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"title":""}\n', b'{"title":1}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"title":"","unread":[]}\n',
+        b'{"title":1,"unread":[]}',
+        b'{"title":"","unread":["1"]}',
+        b'{"title":"","unread":1}',
+        b'{"title":"","unread":[1]}',
+    ],
+)
 def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         unpack(data)

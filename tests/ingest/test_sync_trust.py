@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from rag.errors import StorageError, UsageError
 from rag.originals import Incoming
 from tests.ingest.estates import OLD, Estate, counts
 from tests.ingest.packing import zipped
+from tests.ingest.test_parsers_pdf import draw, lines
 
 
 def _edited_while_read(
@@ -260,6 +262,17 @@ def test_the_status_shows_the_language(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--home", str(tmp_path / "home"), "ingest", "status"])
     rows = [line.split(maxsplit=4)[1:] for line in result.stdout.splitlines()]
     assert rows == [["live", "en", "a.txt"], ["live", "de", "b.txt"], ["live"]]
+
+
+def test_the_status_shows_which_pages_could_not_be_read(tmp_path: Path) -> None:
+    path = draw(tmp_path / "torn.pdf", *(lines(f"page {n}") for n in range(4)), pageCompression=0)
+    # as long as before, so that the file's table of objects stays right
+    path.write_bytes(re.sub(rb"/Type /Page\b", b"/Type /Pagx", path.read_bytes(), count=2))
+    (tmp_path / "folder").mkdir()
+    path.rename(tmp_path / "folder" / "torn.pdf")
+    _sync(tmp_path)
+    result = CliRunner().invoke(main, ["--home", str(tmp_path / "home"), "ingest", "status"])
+    assert "torn.pdf  pages 1–2 of 4 could not be read\n" in result.stdout
 
 
 def test_the_log_of_a_sync_shows_how_far_the_comparing_is(

@@ -79,6 +79,7 @@ def go_live(
     title: str = "",
     members: tuple[Member, ...] = (),
     language: str | None = None,
+    unread: tuple[int, ...] = (),
 ) -> None:
     """Finish a claimed document with these pages, a chunk each."""
     key = content_key(task.bytes_hash, task.kind, RECIPE)
@@ -87,7 +88,7 @@ def go_live(
         for i, page in enumerate(pages)
     )
     vectors = np.full((len(chunks), 4), 0.5, dtype=np.float32)
-    parsed = Parsed(pages, title, members, language)
+    parsed = Parsed(pages, title, members, language, unread)
     put_contents(catalog, [Content(key, task, RECIPE, parsed, chunks, vectors)])
     publish(catalog, [(task, key)], RECIPE)
 
@@ -118,6 +119,7 @@ class FakeLibrary(Library):
         title: str = "Staff handbook",
         members: tuple[Member, ...] = (),
         language: str | None = None,
+        unread: tuple[int, ...] = (),
     ) -> str:
         """Put a live document in; returns its id."""
         path = self.settings.home / "incoming"
@@ -127,7 +129,7 @@ class FakeLibrary(Library):
         document_id, _ = add_upload(self.catalog, Upload(name, kind, size, bytes_hash), "default")
         task = next(t for t in claim(self.catalog, 100, 10**9) if t.document_id == document_id)
         pages = (page_of(TEXT),) if pages is None else pages
-        go_live(self.catalog, task, pages, title, members, language)
+        go_live(self.catalog, task, pages, title, members, language, unread)
         return document_id
 
     def readiness(self) -> Mapping[str, str]:

@@ -261,6 +261,39 @@ def test_the_language_is_shown(client: FlaskClient, library: FakeLibrary) -> Non
     assert "urlaub.txt · German" in client.get("/library").text
 
 
+def test_pages_that_could_not_be_read_are_told(client: FlaskClient, library: FakeLibrary) -> None:
+    pages = (page_of("Giraffes"), Page(2, ""), page_of("Zebras", 3), Page(4, ""))
+    torn = library.add("torn.pdf", b"a", "pdf", pages, unread=(2,))
+    whole = library.add("whole.pdf", b"b", "pdf", pages)
+    listed = client.get("/api/v1/documents").get_json()["documents"]
+    assert {one["id"]: one["unread_pages"] for one in listed} == {torn: [2], whole: []}
+    assert client.get("/library").text.count("Page 2 of 4 could not be read") == 1
+    assert "Page 2 of 4 could not be read" in client.get(f"/documents/{torn}?page=1").text
+    assert "This page could not be read." in client.get(f"/documents/{torn}?page=2").text
+    assert "There is no text on this page." in client.get(f"/documents/{torn}?page=4").text
+    assert "could not be read" not in client.get(f"/documents/{whole}?page=2").text
+
+
+@pytest.mark.parametrize(
+    ("unread", "said"),
+    [
+        ((2,), "Page 2 of 60 could not be read"),
+        ((2, 3, 4, 7), "Pages 2–4 and 7 of 60 could not be read"),
+        ((1, 3, 5), "Pages 1, 3 and 5 of 60 could not be read"),
+        (
+            tuple(range(1, 40, 2)),
+            "Pages 1, 3, 5, 7, 9, 11, 13, 15 and others of 60 could not be read",
+        ),
+    ],
+)
+def test_runs_of_pages_that_could_not_be_read_are_told_shortly(
+    client: FlaskClient, library: FakeLibrary, unread: tuple[int, ...], said: str
+) -> None:
+    pages = tuple(Page(number, "") for number in range(1, 61))
+    library.add("torn.pdf", b"a", "pdf", pages, unread=unread)
+    assert said in client.get("/library").text
+
+
 def test_a_document_that_is_not_read_yet_has_a_page(client: FlaskClient) -> None:
     document_id = upload(client, (b"x", "a.txt")).get_json()["documents"][0]["id"]
     assert "still being read" in client.get(f"/documents/{document_id}").text

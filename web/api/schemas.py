@@ -223,6 +223,9 @@ class DocumentOutput(BaseModel):
     language: str | None = Field(
         description="The language of most of its text, as a tag (BCP 47); null where not clear."
     )
+    unread_pages: list[int] = Field(
+        description="Pages that could not be read: damaged ones, and scans where OCR is off."
+    )
     searchable: bool
     progress: float
     created_at: str
