@@ -58,15 +58,14 @@ RECIPE_FACT = "recipe"
 SLICE = 256
 # of each slice the document that waits longest gets so many, so that it comes to its end
 _OLDEST_SHARE = SLICE // 4
-# so many documents are in hand at once, and small ones of so many bytes: enough that the next slice
-# is parsed while one is embedded
+# so many small documents are in hand at once, or of so many bytes: enough that the next slice is
+# parsed while one is embedded
 _IN_HAND = 192
 _BYTES_IN_HAND = 16_000_000
 _BYTES_AT_ONCE = 4_000_000
-# a larger file is large: few of them are in hand, and so many small ones pass them
+# a larger file is large: few of them are in hand beside the small ones, which pass them
 _SMALL_BYTES = 500_000
 _LARGE_IN_HAND = 2
-_PASSING = 32
 _WAIT_SECONDS = 0.1
 
 
@@ -118,7 +117,7 @@ class Pipeline:
             self._give_back()
             claimed = self._claim()
             if not self._parsing and not self._drafts:
-                return claimed  # what was live at once; there may be more behind it
+                return bool(claimed)  # what was live at once; there may be more behind it
             if sum(draft.left for draft in self._drafts) < SLICE:
                 wait(self._parsing, _WAIT_SECONDS)  # small ones share their commits
             self._gather()
@@ -185,42 +184,42 @@ class Pipeline:
             if unfinished(self._catalog):
                 raise
 
-    def _claim(self) -> bool:
+    def _claim(self, alone: bool = True) -> bool | None:
         """Take documents from the queue, small ones past large ones, and have them parsed.
 
-        False where there were none to take.
+        One that did harm before is taken only if `alone`. False where there were none to take, None
+        where as many are in hand as may be.
         """
         held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
         if any(task.attempts for task in self._parsing.values()):
-            return False  # it is parsed alone
+            return None  # it is parsed alone
         small = [task.size for task in held if task.size <= _SMALL_BYTES]
-        large = len(held) - len(small)
-        room = _IN_HAND - len(held) if sum(small) < _BYTES_IN_HAND else 0
-        parsing_large = sum(task.size > _SMALL_BYTES for task in self._parsing.values())
-        most = None
-        if large >= _LARGE_IN_HAND or parsing_large >= max(1, self._settings.parsers - 1):
-            most = _SMALL_BYTES
-            room = max(room, _PASSING) if len(self._parsing) < 2 * _PASSING else 0
+        room = _IN_HAND - len(small) if sum(small) < _BYTES_IN_HAND else 0
         if room <= 0:
-            return False
+            return None
+        parsing_large = sum(task.size > _SMALL_BYTES for task in self._parsing.values())
+        too_many = len(held) - len(small) >= _LARGE_IN_HAND or parsing_large >= max(
+            1, self._settings.parsers - 1
+        )
         tasks = claim(
             self._catalog,
             room,
             _BYTES_AT_ONCE,
-            largest=most,
+            largest=_SMALL_BYTES if too_many else None,
             first=self._folder,
-            alone=not self._parsing,
+            alone=alone and not self._parsing,
         )
-        keys = {task: content_key(task.bytes_hash, task.kind, self.recipe) for task in tasks}
+        rest = {task: content_key(task.bytes_hash, task.kind, self.recipe) for task in tasks}
         try:
-            there = indexed(self._catalog, keys.values())
-            self._publish([(task, key) for task, key in keys.items() if key in there])
-        except (OSError, CloisterError):
-            self._give_back(tasks)
+            there = indexed(self._catalog, rest.values())
+            self._publish([(task, key) for task, key in rest.items() if key in there])
+            for task, key in list(rest.items()):
+                if key not in there and not self._joined([task], key):
+                    self._parsing[self._readers.submit(self._drafter.draft, task, key)] = task
+                del rest[task]
+        except BaseException:
+            self._give_back(list(rest))
             raise
-        for task, key in keys.items():
-            if key not in there and not self._joined([task], key):
-                self._parsing[self._readers.submit(self._drafter.draft, task, key)] = task
         return bool(tasks)
 
     def _gather(self) -> None:
@@ -228,7 +227,7 @@ class Pipeline:
         self._drafter.tell()
         done = [future for future in self._parsing if future.done()]
         drafts = [future.result() for future in done if not future.exception()]
-        # by another document of the same bytes, meanwhile
+        # published by another document of the same bytes, meanwhile
         there = indexed(self._catalog, [draft.key for draft in drafts if draft]) if drafts else ()
         for future in done:
             task = self._parsing.pop(future)
@@ -286,7 +285,7 @@ class Pipeline:
     def _embed(self, parts: Sequence[_Part], stopping: Callable[[], bool]) -> None:
         """Embed a slice in a thread; here, meanwhile, what the slices before finished is published.
 
-        Then what the next ones need is parsed. What this one finishes is for the next round.
+        And more is claimed and gathered. What this one finishes is for the next round.
         """
 
         def progress(_done: int) -> None:
@@ -300,17 +299,17 @@ class Pipeline:
         vectors = self._embedding.submit(self._embedder.texts, texts, progress) if texts else None
         try:
             self._try(self._finish, [draft for draft in self._drafts if not draft.left])
-            self._look_ahead(vectors)
+            self._look_ahead(vectors, stopping)
         except Exception:
             self._keep(parts, vectors)  # published or not, what was embedded stays
             raise
         self._keep(parts, vectors)
 
-    def _look_ahead(self, vectors: Future[Vectors] | None) -> None:
-        """Have the next documents parsed until the vectors of a slice are there."""
-        claiming = True
-        while vectors and not wait([vectors], _WAIT_SECONDS).done and not self._closing:
-            claiming = claiming and self._claim()
+    def _look_ahead(self, vectors: Future[Vectors] | None, stopping: Callable[[], bool]) -> None:
+        """Have what waits parsed until the vectors of a slice are there."""
+        waiting = True
+        while vectors and not wait([vectors], _WAIT_SECONDS).done and not stopping():
+            waiting = waiting and self._claim(alone=False) is not False
             self._gather()
 
     def _texts(self, parts: Sequence[_Part]) -> tuple[list[_Part], list[str]]:

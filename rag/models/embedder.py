@@ -105,6 +105,8 @@ class LocalEmbedding(BaseEmbedding):
         return found
 
     def _encode(self, texts: list[str]) -> list[list[float]]:
+        if not texts:
+            return []
         settle()
         vectors: list[list[float]]
         if (

@@ -1,9 +1,9 @@
 """The vectors of a BERT, without what its modules take for themselves.
 
-A question has a dozen tokens, a batch of chunks some hundred. On a processor the network multiplies
-them in milliseconds, and the checks, hooks and masks of the modules on its way are felt beside
-that; so is the interpreter's lock, for which they wait while documents are parsed and chunked. The
-same operations on the same weights in the same order give a question the same bits; a trial at load
+A question has a dozen tokens, which the network multiplies in milliseconds on a processor: the
+checks, hooks and masks of the modules on its way are felt beside that. A batch of chunks takes
+longer, and there they wait for the interpreter's lock while documents are parsed and cut. The same
+operations on the same weights in the same order give a question the same bits; a trial at load
 makes sure of it.
 """
 
@@ -134,7 +134,7 @@ def find_plain(model: Any, vector: Callable[[str], Vector]) -> PlainBert | None:
         given = [vector(text) for text in _TRIED]
         if any(one.tobytes() != other.tobytes() for one, other in zip(alone, given, strict=True)):
             reason = "it gives another vector"
-        elif (plain.vectors(_TRIED) * _unit(alone)).sum(axis=1).min() < _SAME:
+        elif not (plain.vectors(_TRIED) * _unit(alone)).sum(axis=1).min() >= _SAME:  # or is none
             reason = "it gives other vectors in a batch"
         else:
             return plain

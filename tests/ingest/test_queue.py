@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy import update
 
 from ingest import pipeline as pipeline_module
 from ingest import worker as worker_module
+from ingest.pipeline import Pipeline
 from ingest.uploads import receive
 from ingest.worker import Worker
 from rag.catalog.collections import create_collection
@@ -402,25 +404,127 @@ def test_the_next_slice_is_embedded_while_the_last_one_is_published(
     assert _state(library, other) == "live"
 
 
-def test_the_next_documents_are_parsed_while_a_slice_is_embedded(
-    library: Library, monkeypatch: pytest.MonkeyPatch
+def _embedding(
+    library: Library, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None]
 ) -> None:
-    texts, later = library.embedder.texts, ""
+    """Have something done while the text about giraffes is embedded."""
+    texts = library.embedder.texts
 
     def embed(some: list[str], progress: Callable[[int], None] | None = None) -> Any:
-        nonlocal later
         if any("giraffes" in text for text in some):
-            later = add_text(library, "later.txt", "About zebras.")
-            # said by what gathers it: it is parsed and waits for its vectors
-            _until(lambda: _state(library, later) == "embedding", 20)
+            meanwhile()
         return texts(some, progress)
 
     monkeypatch.setattr(library.embedder, "texts", embed)
+
+
+@contextmanager
+def _parsed(library: Library) -> Iterator[Pipeline]:
+    """A pipeline whose next round embeds all that waits; it claims nothing by itself at first."""
+    with Worker(library)._working() as pipeline:
+        pipeline._claim()
+        _until(lambda: all(future.done() for future in pipeline._parsing))
+        yield pipeline
+
+
+def test_the_next_documents_are_parsed_while_a_slice_is_embedded(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
     first = add_text(library, "first.txt", "About giraffes.")
-    # claimed after the first one is being embedded, so that its slice has not ended the claiming
-    monkeypatch.setattr(pipeline_module, "_WAIT_SECONDS", 2.0)
-    read_all(library)
+    with _parsed(library) as pipeline:
+        later = add_text(library, "later.txt", "About zebras.")
+        claim_next = pipeline._claim
+        monkeypatch.setattr(
+            pipeline, "_claim", lambda alone=True: claim_next(alone) if begun.is_set() else False
+        )
+
+        def parsed() -> None:
+            begun.set()
+            _until(lambda: any(draft.key for draft in pipeline._drafts[1:]), 20)
+
+        _embedding(library, monkeypatch, parsed)
+        assert pipeline.run(lambda: False)
+        while pipeline.run(lambda: False):
+            pass
     assert (_state(library, first), _state(library, later)) == ("live", "live")
+
+
+def test_what_is_embedded_is_kept_where_looking_ahead_fails(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+    calls: list[int] = []
+    first = add_text(library, "first.txt", "About giraffes.")
+    with _parsed(library) as pipeline:
+        gather = pipeline._gather
+
+        def busy() -> None:
+            if calls and not failed.is_set():
+                failed.set()
+                raise Busy("written by another")
+            gather()
+
+        def wait() -> None:
+            calls.append(1)
+            assert failed.wait(20)
+
+        monkeypatch.setattr(pipeline, "_gather", busy)
+        _embedding(library, monkeypatch, wait)
+        with pytest.raises(Busy):
+            pipeline.run(lambda: False)
+        while pipeline.run(lambda: False):
+            pass
+    assert _state(library, first) == "live"
+    assert calls == [1]
+
+
+def test_small_documents_that_pass_large_ones_are_not_all_in_hand(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "_IN_HAND", 6)
+    monkeypatch.setattr(pipeline_module, "_SMALL_BYTES", 1000)
+    add_text(library, "large.txt", "About giraffes. " * 100)
+    add_text(library, "other.txt", "About lions. " * 100)
+    names = [add_text(library, f"{n}.txt", f"About zebra {n}.") for n in range(20)]
+    most = 0
+    with _parsed(library) as pipeline:
+
+        def look() -> None:
+            nonlocal most
+            deadline = time.monotonic() + 1.5
+            while time.monotonic() < deadline:
+                held = [
+                    *pipeline._parsing.values(),
+                    *(t for d in pipeline._drafts for t in d.tasks),
+                ]
+                most = max(most, sum(task.size <= 1000 for task in held))
+                time.sleep(0.01)
+
+        _embedding(library, monkeypatch, look)
+        while pipeline.run(lambda: False):
+            pass
+    assert all(_state(library, name) == "live" for name in names)
+    assert 3 < most <= 6
+
+
+def test_what_cannot_be_given_to_a_parser_goes_back(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [add_text(library, f"{n}.txt", f"About zebra {n}.") for n in range(3)]
+
+    def full(*_given: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    with Worker(library)._working() as pipeline:
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline._readers, "submit", full)
+            with pytest.raises(RuntimeError):
+                pipeline._claim()
+        assert {_state(library, name) for name in names} == {"pending"}
+        while pipeline.run(lambda: False):
+            pass
+    assert {_state(library, name) for name in names} == {"live"}
 
 
 def test_what_was_embedded_is_kept_where_publishing_fails(

@@ -121,11 +121,26 @@ def test_a_text_has_the_same_vector_beside_longer_ones(model: Any) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_batch_that_reads_its_padding_is_not_taken(
-    models_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+    models_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    precision: str,
 ) -> None:
     states = PlainBert._states
     monkeypatch.setattr(PlainBert, "_states", lambda self, ids, _there: states(self, ids, None))
+    caplog.set_level("INFO")
     assert LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", precision, 8)._plain is None
+    assert "it gives other vectors in a batch" in caplog.text
+
+
+def test_a_batch_of_no_numbers_is_not_taken(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.full((4, 32), np.nan, dtype=np.float32)
+    monkeypatch.setattr(PlainBert, "vectors", lambda _self, _texts: nothing)
+    assert find_plain(model, lambda text: by_modules(model, text)) is None
+
+
+def test_no_text_has_no_vector(folder: Path) -> None:
+    assert LocalEmbedding(folder, "cpu", "float32", 8)._get_text_embeddings([]) == []
 
 
 def test_texts_with_a_prompt_go_through_the_modules(folder: Path) -> None:
