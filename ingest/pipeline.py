@@ -117,7 +117,7 @@ class Pipeline:
             self._give_back()
             claimed = self._claim()
             if not self._parsing and not self._drafts:
-                return bool(claimed)  # what was live at once; there may be more behind it
+                return claimed  # what was live at once; there may be more behind it
             if sum(draft.left for draft in self._drafts) < SLICE:
                 wait(self._parsing, _WAIT_SECONDS)  # small ones share their commits
             self._gather()
@@ -162,7 +162,7 @@ class Pipeline:
         self._drafter.close()
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._embedding.shutdown(wait=True, cancel_futures=True)
-        held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
+        held = self._held()
         self._parsing, self._drafts = {}, []
         try:
             self._give_back(held)
@@ -184,28 +184,32 @@ class Pipeline:
             if unfinished(self._catalog):
                 raise
 
-    def _claim(self, alone: bool = True) -> bool | None:
+    def _held(self) -> list[Task]:
+        """All that is in hand."""
+        return [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
+
+    def _room(self) -> int:
+        """How many more documents may be in hand, the large ones not counted."""
+        if any(task.attempts for task in self._parsing.values()):
+            return 0  # it is parsed alone
+        small = [task.size for task in self._held() if task.size <= _SMALL_BYTES]
+        return max(0, _IN_HAND - len(small)) if sum(small) < _BYTES_IN_HAND else 0
+
+    def _claim(self, alone: bool = True) -> bool:
         """Take documents from the queue, small ones past large ones, and have them parsed.
 
-        One that did harm before is taken only if `alone`. False where there were none to take, None
-        where as many are in hand as may be.
+        One that did harm before is taken only if `alone`. False where none was taken.
         """
-        held = [*self._parsing.values(), *(task for d in self._drafts for task in d.tasks)]
-        if any(task.attempts for task in self._parsing.values()):
-            return None  # it is parsed alone
-        small = [task.size for task in held if task.size <= _SMALL_BYTES]
-        room = _IN_HAND - len(small) if sum(small) < _BYTES_IN_HAND else 0
-        if room <= 0:
-            return None
+        if not (room := self._room()):
+            return False
+        large = sum(task.size > _SMALL_BYTES for task in self._held())
         parsing_large = sum(task.size > _SMALL_BYTES for task in self._parsing.values())
-        too_many = len(held) - len(small) >= _LARGE_IN_HAND or parsing_large >= max(
-            1, self._settings.parsers - 1
-        )
+        enough = large >= _LARGE_IN_HAND or parsing_large >= max(1, self._settings.parsers - 1)
         tasks = claim(
             self._catalog,
             room,
             _BYTES_AT_ONCE,
-            largest=_SMALL_BYTES if too_many else None,
+            largest=_SMALL_BYTES if enough else None,
             first=self._folder,
             alone=alone and not self._parsing,
         )
@@ -309,7 +313,8 @@ class Pipeline:
         """Have what waits parsed until the vectors of a slice are there."""
         waiting = True
         while vectors and not wait([vectors], _WAIT_SECONDS).done and not stopping():
-            waiting = waiting and self._claim(alone=False) is not False
+            if waiting and self._room():
+                waiting = self._claim(alone=False)
             self._gather()
 
     def _texts(self, parts: Sequence[_Part]) -> tuple[list[_Part], list[str]]:

@@ -134,7 +134,9 @@ def find_plain(model: Any, vector: Callable[[str], Vector]) -> PlainBert | None:
         given = [vector(text) for text in _TRIED]
         if any(one.tobytes() != other.tobytes() for one, other in zip(alone, given, strict=True)):
             reason = "it gives another vector"
-        elif not (plain.vectors(_TRIED) * _unit(alone)).sum(axis=1).min() >= _SAME:  # or is none
+        elif (
+            not _cosines(plain.vectors(_TRIED), np.stack(alone)).min() >= _SAME
+        ):  # nor if it is NaN
             reason = "it gives other vectors in a batch"
         else:
             return plain
@@ -144,11 +146,9 @@ def find_plain(model: Any, vector: Callable[[str], Vector]) -> PlainBert | None:
     return None
 
 
-def _unit(vectors: Sequence[Vector]) -> Vector:
-    """In one matrix and of length 1, which rounding to bfloat16 may have changed."""
-    stacked = np.stack(vectors)
-    unit: Vector = stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
-    return unit
+def _cosines(some: Vector, others: Vector) -> Tensor:
+    """Of each row with the other one's, whose length may not quite be 1, rounded to bfloat16."""
+    return functional.cosine_similarity(torch.from_numpy(some), torch.from_numpy(others))
 
 
 def _is_known(model: Any) -> bool:
