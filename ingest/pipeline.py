@@ -21,11 +21,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ingest.chunking import CHUNKER_VERSION
 from ingest.drafter import PARSED, Drafter, Stopped
 from ingest.drafts import Draft, LongDraft, ShortDraft
-from ingest.parsers import PARSER_VERSION
 from ingest.reading import nesting
+from ingest.recipe import recipe
 from rag.catalog import Catalog
 from rag.catalog.attempts import set_back
 from rag.catalog.contents import (
@@ -52,8 +51,6 @@ from rag.settings import Settings
 
 log = logging.getLogger("cloister.ingest")
 
-# the catalog notes here by which recipe its worker reads
-RECIPE_FACT = "recipe"
 # so many chunks are embedded before what is new is looked at: seconds, on two cores
 SLICE = 256
 # of each slice the document that waits longest gets so many, so that it comes to its end
@@ -392,13 +389,3 @@ def _unexpected(error: Exception) -> str:
         f"Cloister failed at this file ({type(error).__name__}); the log says more. It is left "
         "alone until it changes or is retried."
     )
-
-
-def recipe(settings: Settings, fingerprint: str) -> str:
-    """What makes a content: parsers, chunker with its sizes, embedder (its fingerprint last).
-
-    Parsers without OCR give other pages: turned on, it reads again what it was off for.
-    """
-    sizes = f"{settings.chunk_tokens}-{settings.chunk_overlap}"
-    ocr = "" if settings.ingest_ocr == "auto" else "-no-ocr"
-    return f"p{PARSER_VERSION}{ocr}.c{CHUNKER_VERSION}-{sizes}.{fingerprint}"

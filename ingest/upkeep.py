@@ -10,7 +10,7 @@ from typing import Any
 from ingest.check import Steps, findings, survey
 from ingest.following import ended_in_order, try_library_lock
 from ingest.patience import POLL_SECONDS, Patience
-from ingest.pipeline import RECIPE_FACT, recipe
+from ingest.recipe import RECIPE_FACT, recipe
 from ingest.worker import Worker
 from rag.catalog import Catalog
 from rag.catalog.audit import mark_lost_originals

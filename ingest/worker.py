@@ -20,7 +20,8 @@ from ingest.check import Steps
 from ingest.conversion import LEGACY_KINDS, find_converter
 from ingest.erasing import erase, is_due
 from ingest.jobs import perform, run_job
-from ingest.pipeline import RECIPE_FACT, Pipeline
+from ingest.pipeline import Pipeline
+from ingest.recipe import RECIPE_FACT
 from rag.catalog.attempts import queue_unconverted, recover
 from rag.catalog.folders import unfinished
 from rag.catalog.index_rows import count_chunks

@@ -494,11 +494,7 @@ def test_small_documents_that_pass_large_ones_are_not_all_in_hand(
             nonlocal most
             deadline = time.monotonic() + 1.5
             while time.monotonic() < deadline:
-                held = [
-                    *pipeline._parsing.values(),
-                    *(t for d in pipeline._drafts for t in d.tasks),
-                ]
-                most = max(most, sum(task.size <= 1000 for task in held))
+                most = max(most, sum(task.size <= 1000 for task in pipeline._held()))
                 time.sleep(0.01)
 
         _embedding(library, monkeypatch, look)

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from ingest.pipeline import RECIPE_FACT, Pipeline
+from ingest.pipeline import Pipeline
+from ingest.recipe import RECIPE_FACT
 from ingest.worker import Worker
 from rag.catalog.documents import list_documents
 from rag.catalog.jobs import Job

@@ -1,0 +1,20 @@
+"""The recipe by which contents are made: one of another recipe is made anew."""
+
+from __future__ import annotations
+
+from ingest.chunking import CHUNKER_VERSION
+from ingest.parsers import PARSER_VERSION
+from rag.settings import Settings
+
+# the catalog notes here by which recipe its worker reads
+RECIPE_FACT = "recipe"
+
+
+def recipe(settings: Settings, fingerprint: str) -> str:
+    """What makes a content: parsers, chunker with its sizes, embedder (its fingerprint last).
+
+    Parsers without OCR give other pages: turned on, it reads again what it was off for.
+    """
+    sizes = f"{settings.chunk_tokens}-{settings.chunk_overlap}"
+    ocr = "" if settings.ingest_ocr == "auto" else "-no-ocr"
+    return f"p{PARSER_VERSION}{ocr}.c{CHUNKER_VERSION}-{sizes}.{fingerprint}"
