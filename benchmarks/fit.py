@@ -26,6 +26,7 @@ from _architectures import ARCHITECTURES, make_adapter, make_model
 from _common import ROOT, Figure, Options, run_benchmark, say, scratch, write_between
 
 from rag.errors import CloisterError
+from rag.models.adapter import adapter_bytes
 from rag.models.fit import Needed, needed
 from rag.models.shape import read_config
 from rag.settings import Settings
@@ -58,12 +59,15 @@ class Taken:
     answering: int
     kept: int
     seconds: float
+    adapter: int = 0
 
     @property
     def need(self) -> Needed:
         """The estimate, from the configuration alone."""
         context = _PROMPT + _NEW
-        return needed(self.config, self.precision, context, self.at_once, self.device)
+        return needed(
+            self.config, self.precision, context, self.at_once, self.device, adapter=self.adapter
+        )
 
     @property
     def ratio(self) -> float:
@@ -156,7 +160,10 @@ def _taken(
         raise CloisterError(f"{name} could not be measured:\n{done.stderr[-1500:]}")
     took: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
-    row = Taken(name=name, config=read_config(path), file=size, at_once=at_once, **took)
+    more = adapter_bytes(path.parent, str(adapter or ""), path)
+    row = Taken(
+        name=name, config=read_config(path), file=size, at_once=at_once, adapter=more, **took
+    )
     need = row.need
     say(
         f"{name}, {row.precision}: {row.ratio:.2f}; weights {need.weights / _MB:.0f}, cache "
@@ -276,24 +283,33 @@ def _anonymous() -> int:
 
 
 def _mapped(folder: Path) -> int:
-    """The bytes of the weights that are in the model's file, mapped into memory."""
+    """The bytes of the weights that are in the model's file, mapped into memory.
+
+    What was written to since, as by an adapter, is a copy, and anonymous memory.
+    """
     import torch
 
-    places = []
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if line.endswith(".safetensors") and str(folder) in line:
-            start, end = line.split()[0].split("-")
-            places.append((int(start, 16), int(end, 16)))
+    places, copied, within = [], 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, _, size = line.partition(":")
+        if name == "Anonymous":
+            copied += int(size.split()[0]) * 1024 if within else 0
+        elif "-" in line.split()[0]:
+            within = line.endswith(".safetensors") and str(folder) in line
+            if within:
+                start, end = line.split()[0].split("-")
+                places.append((int(start, 16), int(end, 16)))
     weights = {
         one.data_ptr(): one.numel() * one.element_size()
         for one in gc.get_objects()
         if isinstance(one, torch.nn.Parameter)
     }
-    return sum(
+    mapped = sum(
         size
         for address, size in weights.items()
         if any(start <= address < end for start, end in places)
     )
+    return mapped - copied
 
 
 if __name__ == "__main__":

@@ -128,6 +128,23 @@ def shipped_for(base: ModelFolder) -> Adapter | None:
     return None
 
 
+def adapter_bytes(models_path: Path, wanted: str, base: Path) -> int:
+    """The bytes of the weights that `pick_adapter` would put into the model in `base`; 0 for none.
+
+    Nothing is hashed, and nothing said where something is wrong: loading it will.
+    """
+    if wanted in ("", NONE):
+        return 0
+    paths = [models_path / wanted, SHIPPED / wanted, Path(wanted)]
+    try:
+        if wanted == AUTO:
+            shipped = shipped_for(ModelFolder(base, base.name, "", "", ""))
+            paths = [shipped.path] if shipped else []
+        return next((p / WEIGHTS).stat().st_size for p in paths if p.is_dir())
+    except (OSError, StopIteration, ModelError):
+        return 0
+
+
 def is_shipped(name: str) -> bool:
     """Whether an adapter of this name comes with Cloister."""
     return any(path.name == name for path, _ in _shipped())

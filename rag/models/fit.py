@@ -30,8 +30,9 @@ _NAMES = {2: "bfloat16", 4: "float32"}
 PIECE_TOKENS = 256
 # a tenth of the cache's tokens are those of common beginnings
 _ALL, _ROWS = 10, 9
-# what packing a layer's weights takes beside them, in copies of float32
-_PACKING_COPIES = 3
+# what packing a layer's weights takes beside them, and adding an adapter's to them, in copies of
+# float32; the adapter is there twice meanwhile, as its file has it and in its layers
+_PACKING_COPIES, _MERGING_COPIES, _ADAPTER_COPIES = 3, 5, 2
 # a scale for each 128 packed numbers, or fewer of them, where only the bits are known
 _SCALES = 1.05
 # modules of transformers and the tokenizer's, on a processor; on a GPU cuBLAS' workspaces for the
@@ -75,6 +76,7 @@ def needed(
     *,
     cache_bytes: int = 0,
     stored: int = 0,
+    adapter: int = 0,
 ) -> Needed:
     """The memory for a model of a `config.json` that answers `concurrency` questions at once.
 
@@ -82,6 +84,8 @@ def needed(
     was made for is not looked at. `device` is a torch device, as `cpu` or `cuda:0`. `cache_bytes`
     bounds the cache, though never below what one question takes; 0 is no bound. `stored` are the
     bytes of the files of a checkpoint that its makers quantized, 0 where they are not here.
+    `adapter` are those of a LoRA adapter's weights, which are put into the model's while it is
+    loaded, and stay beside packed ones.
     Raises ModelError for a configuration of no causal language model, UsageError for another
     precision or numbers below 1.
     """
@@ -100,7 +104,10 @@ def needed(
     if not packed and (bits := packed_bits(config)):
         weights = stored + shape.buffers if stored else _made(shape, bits, width)
     loading = loading_of(shape, precision, width, place, weights)
-    unpacked = shape.hidden * shape.inner * width if packed else 0
+    if adapter:
+        merging = 0 if packed else _MERGING_COPIES * 4 * shape.hidden * shape.inner
+        loading += _ADAPTER_COPIES * adapter + merging
+    unpacked = shape.hidden * shape.inner * width + adapter if packed else 0
     return Needed(
         precision=precision,
         parameters=shape.parameters,
@@ -127,13 +134,21 @@ def longest(
     *,
     cache_bytes: int = 0,
     stored: int = 0,
+    adapter: int = 0,
 ) -> int:
     """The longest context, up to `most` tokens, with which a model fits into `free` bytes; or 0."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
         need = needed(
-            config, precision, middle, concurrency, device, cache_bytes=cache_bytes, stored=stored
+            config,
+            precision,
+            middle,
+            concurrency,
+            device,
+            cache_bytes=cache_bytes,
+            stored=stored,
+            adapter=adapter,
         )
         if need.peak <= free:
             low = middle

@@ -15,6 +15,7 @@ from typing import Any
 
 from rag.errors import ModelError
 from rag.heap import give_back
+from rag.models.adapter import adapter_bytes
 from rag.models.fit import PRECISIONS, WIDTHS, Needed, longest, needed
 from rag.models.folder import EMBEDDER, list_models, model_paths
 from rag.models.hardware import Memory, empty_cuda, memory_for
@@ -35,7 +36,8 @@ _ONE_BY_ONE = "HF_DEACTIVATE_ASYNC_LOAD"
 class Use:
     """How a model is to be used: in which precision, on how many tokens, by how many at once.
 
-    `cache_bytes` bounds its cache, 0 does not; `stored` is that of `rag.models.fit.needed`.
+    `cache_bytes` bounds its cache, 0 does not; `stored` and `adapter` are those of
+    `rag.models.fit.needed`.
     """
 
     precision: str
@@ -43,6 +45,7 @@ class Use:
     concurrency: int
     cache_bytes: int = 0
     stored: int = 0
+    adapter: int = 0
 
     def needed(self, config: Mapping[str, Any], memory: Memory) -> Needed:
         """The memory for a model that is used so. Raises ModelError, UsageError."""
@@ -54,6 +57,7 @@ class Use:
             memory.device,
             cache_bytes=self.cache_bytes,
             stored=self.stored,
+            adapter=self.adapter,
         )
 
 
@@ -125,6 +129,7 @@ def use_of(
         settings.llm_concurrency,
         settings.llm_cache_mb * 2**20,
         stored_bytes(folder) if folder else 0,
+        adapter_bytes(settings.models_path, settings.llm_adapter, folder) if folder else 0,
     )
 
 
@@ -215,6 +220,7 @@ def _changes(
         use.context,
         cache_bytes=use.cache_bytes,
         stored=use.stored,
+        adapter=use.adapter,
     )
     prompt = (tokens - settings.llm_max_new_tokens) // 64 * 64
     if prompt >= _LEAST_PROMPT:
@@ -240,7 +246,7 @@ def _models(
         except ModelError:
             continue
     fitting: list[str] = []
-    use = replace(use, stored=0)
+    use = replace(use, stored=0, adapter=0)
     for parameters, other, config in sorted(sized, key=lambda row: (-row[0], row[1])):
         smaller = other != name and other not in fitting and parameters < need.parameters
         if smaller and use.needed(config, memory).peak <= memory.free:

@@ -16,7 +16,8 @@ import rag.models.fitting as fitting
 from rag.errors import ModelError, UsageError
 from rag.generation import load_generator
 from rag.models import hardware, quantized
-from rag.models.fit import longest, needed
+from rag.models.adapter import WEIGHTS
+from rag.models.fit import Needed, longest, needed
 from rag.models.fitting import loading, refuse_unfit, use_of
 from rag.models.hardware import Memory, may_have_gpu, memory_for
 from rag.models.writer import Writer
@@ -131,6 +132,22 @@ def test_weights_that_their_makers_packed(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(bytes(12_345))
     assert 12_345 <= weights({"quant_method": "gptq", "bits": 4}, folder) < 20_000
     assert use_of(settings, _LLAMA, memory(1), folder).needed(_LLAMA, memory(1)).weights == plain
+
+
+def test_an_adapter_is_counted(tmp_path: Path) -> None:
+    folder = model(tmp_path, "big", _LLAMA)
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / WEIGHTS).write_bytes(bytes(1_000_000))
+
+    def need(adapter: str, precision: str = "bfloat16") -> Needed:
+        settings = Settings(models=tmp_path, llm_precision=precision, llm_adapter=adapter)
+        return use_of(settings, _LLAMA, memory(1), folder).needed(_LLAMA, memory(1))
+
+    none, tuned = need("none"), need("tuned")
+    assert tuned.total == none.total  # it is part of the weights then
+    assert tuned.loading - none.loading >= 2_000_000 + 4096 * 11008 * 4
+    assert need("tuned", "int4").total - need("none", "int4").total == 1_000_000
+    assert need("none") == need("auto") == need("not there")
 
 
 def test_the_engine_s_bound_is_counted(tmp_path: Path) -> None:
