@@ -35,7 +35,6 @@ from rag.condensing import condense
 from rag.errors import CloisterError, NotFound
 from rag.evaluation.metrics import gold_ranks, retrieval_scores
 from rag.evaluation.questions import Item, read_questions
-from rag.evidence import TermWeights
 from rag.records import Passage, to_json
 from rag.reranking import Reranker
 from rag.retrieval import Retriever
@@ -229,9 +228,7 @@ def _widening(held: Indexed, search: Search, around: int) -> Search:
 def _whole(held: Indexed, around: int) -> Search:
     library = held.library
     settings = replace(library.settings, retrieval_around=around)
-    reranker = Reranker(
-        library.reader, TermWeights(library.indexes.words), settings.retrieval_rerank
-    )
+    reranker = Reranker(library.reader, settings.retrieval_rerank)
     embedder: Any = held.embedder
     retriever = Retriever(settings, library.catalog, embedder, library.indexes, reranker)
     return lambda question: retriever.passages(question, None, 10)

@@ -39,7 +39,6 @@ from _synthetic import Vectors, fill
 
 from rag.cores import usable_cores
 from rag.errors import CloisterError
-from rag.evidence import TermWeights
 from rag.library import Library
 from rag.reranking import Reranker
 
@@ -170,8 +169,7 @@ def _compare(
     def raw(text: str) -> None:
         collection.query(query_embeddings=embed(text), n_results=n, include=["distances"])
 
-    weights = TermWeights(library.indexes.words)
-    reranker = Reranker(library.reader, weights, bench_settings(folder).retrieval_rerank)
+    reranker = Reranker(library.reader, bench_settings(folder).retrieval_rerank)
     found = {text: library.search(text, limit=50) for text in texts}
 
     def rerank(text: str) -> None:

@@ -33,7 +33,6 @@ from rag.errors import CloisterError
 from rag.evaluation.intervals import interval
 from rag.evaluation.metrics import ndcg
 from rag.evaluation.sets import SETS, Asked, QuestionSet, read_set
-from rag.evidence import TermWeights
 from rag.reranking import Reranker
 from rag.retrieval import Retriever
 from rag.settings import Settings
@@ -164,7 +163,7 @@ def _cloister(held: Indexed, reader: Any) -> Search:
     library = held.library
     settings = library.settings
     embedder: Any = held.embedder
-    reranker = Reranker(reader, TermWeights(library.indexes.words), settings.retrieval_rerank)
+    reranker = Reranker(reader, settings.retrieval_rerank)
     retriever = Retriever(settings, library.catalog, embedder, library.indexes, reranker)
     limit = settings.retrieval_candidates
     return lambda question: [p.source for p in retriever.passages(question, None, limit)]

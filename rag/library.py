@@ -295,12 +295,10 @@ class Library:
         return Indexes(self.settings, self.catalog, self.embedder.fingerprint, log.warning, mend)
 
     def _make_retriever(self) -> Retriever:
-        from rag.evidence import TermWeights
         from rag.reranking import Reranker
         from rag.retrieval import Retriever
 
-        weights = TermWeights(self.indexes.words)
-        reranker = Reranker(self.reader, weights, self.settings.retrieval_rerank)
+        reranker = Reranker(self.reader, self.settings.retrieval_rerank)
         return Retriever(self.settings, self.catalog, self.embedder, self.indexes, reranker)
 
     def _load_answerer(self) -> Answerer:

@@ -1,7 +1,4 @@
-"""Reranking: the first passages by the question's words in all of their text, and by the reader.
-
-A passage is found by its chunk; what stands around it may hold what the chunk leaves out.
-"""
+"""Reranking: the first passages by whether the reader finds an answer in them."""
 
 from __future__ import annotations
 
@@ -12,32 +9,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.evidence import TermWeights, coverage, held_terms
 from rag.records import Passage
 
 if TYPE_CHECKING:
     from rag.reading.reader import Reader
 
-# what the share of the question's words and the reader's word count beside the fused score, and
-# how many logits it takes the reader to be sure; chosen on the dev questions and the dev parts of
-# public sets (docs/quality.md)
-_WORDS = 0.3
-_READER = 1.0
+# what the reader's word counts beside the fused score, and how many logits it takes the reader to
+# be sure; chosen on the dev questions and the dev parts of public sets (docs/quality.md)
+_READER = 0.55
 _LOGITS = 4.0
 
 
 class Reranker:
-    """Orders passages by fused score, the question's words, and whether the reader finds an answer.
+    """Orders passages by fused score and whether the reader finds an answer.
 
     `reader` gives the reader, or None where the settings name none: the order then stays. `first`
     is how many passages are looked at.
     """
 
-    def __init__(
-        self, reader: Callable[[], Reader | None], weights: TermWeights, first: int
-    ) -> None:
+    def __init__(self, reader: Callable[[], Reader | None], first: int) -> None:
         self._reader = reader
-        self._weights = weights
         self._first = first
 
     def order(self, query: str, passages: Sequence[Passage]) -> list[Passage]:
@@ -46,10 +37,8 @@ class Reranker:
         if reader is None:
             return list(passages)
         few, rest = passages[: self._first], passages[self._first :]
-        weights = self._weights.weights(query)
-        held = np.array([coverage(weights, held_terms(p.text, p)) for p in few])
-        gained = _WORDS * held + _READER * self._sure(reader, query, few)
-        whole = 1.0 + _WORDS + _READER
+        gained = _READER * self._sure(reader, query, few)
+        whole = 1.0 + _READER
         scored = [
             replace(p, score=(p.score + float(gain)) / whole)
             for p, gain in zip(few, gained, strict=True)

@@ -15,6 +15,7 @@ from rag.catalog.passages import live_candidates, live_chunks, live_size
 from rag.cores import usable_cores
 from rag.embedding import Embedder, Vectors
 from rag.errors import StorageError
+from rag.fusion import document_matches, fuse, ranked
 from rag.indexes import Indexes
 from rag.records import NO_FILTERS, Filters, Passage
 from rag.reranking import Reranker
@@ -98,7 +99,8 @@ class Retriever:
         vector = self._embedder.query(query)
         found = self._candidates(_Sought(query, vector, wanted, collections, filters), first)
         similarity = _similarities(vector, found)
-        fused = fuse(similarity, found.matches, self._settings.retrieval_dense_weight)
+        documents = self._documents(query, found.passages)
+        fused = fuse(similarity, found.matches, documents, self._settings.retrieval_dense_weight)
         dense_rank = {name: rank for rank, (name, _) in enumerate(found.dense, 1)}
         lexical_rank = {name: rank for rank, (name, _) in enumerate(found.lexical, 1)}
         firsts = [half[0][0] for half in (found.dense, found.lexical) if half]
@@ -186,6 +188,12 @@ class Retriever:
         passages = {name: live[name] for name in named}
         return _Found(dense, lexical, {name: matches[name] for name in named}, passages, vectors)
 
+    def _documents(self, query: str, passages: Mapping[str, Passage]) -> Mapping[str, float]:
+        """How much of the question's words each candidate's document has."""
+        texts = [f"{p.title}\n{p.context}\n{p.text}" for p in passages.values()]
+        held = dict(zip(passages, self._indexes.words.held(query, texts), strict=True))
+        return document_matches(held, {name: p.document_id for name, p in passages.items()})
+
     def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:
         """What the index finds, and of how many; nothing where it cannot be read just now."""
         vectors = self._indexes.vectors
@@ -221,35 +229,3 @@ def _similarities(vector: Vectors, found: _Found) -> dict[str, float]:
         if name not in near
     }
     return near | others
-
-
-def ranked(fused: Mapping[str, float], firsts: Sequence[str], most: int) -> list[str]:
-    """The ids of `fused`, best first, but each of `firsts` among the first `most`, if that is more
-    than there are of them.
-
-    Where the other half finds many nearly alike, the one passage that has a rare word would
-    else stand behind them all. The best of all stays the first.
-    """
-    order = sorted(fused, key=lambda name: (-fused[name], name))
-    late = [name for name in order[most:] if name in firsts]
-    early = [name for name in order if name not in late]
-    at = max(1, most - len(late))
-    return [*early[:at], *late, *early[at:]]
-
-
-def fuse(
-    similarity: Mapping[str, float], matches: Mapping[str, float], dense_weight: float
-) -> Mapping[str, float]:
-    """Weighted sum of cosine similarity and BM25 score, for each candidate of either half.
-
-    Similarity is min-max normalised to 0..1 over the candidates, BM25 by the best of them. (Lee
-    1997, CombSUM; each candidate has both of its scores, whichever half found it, since counting
-    what a half did not find as 0 there was worse on every set of docs/quality.md.)
-    """
-    low, high = min(similarity.values(), default=0.0), max(similarity.values(), default=0.0)
-    best = max(matches.values(), default=0.0)
-    return {
-        name: dense_weight * ((near - low) / (high - low) if high > low else 1.0)
-        + (1.0 - dense_weight) * (matches[name] / best if best > 0 else 0.0)
-        for name, near in similarity.items()
-    }

@@ -188,7 +188,8 @@ class Settings:
     )
     retrieval_dense_weight: float = _setting(
         0.7,
-        "Weight of the dense half in the fused score, from 0 to 1; the lexical half has the rest.",
+        "Weight of the dense half in the fused score, from 0 to 1; the words of chunk and document "
+        "have the rest.",
         least=0,
         most=1,
     )

@@ -19,6 +19,7 @@ from rag.errors import StorageError, store_error
 from rag.stemming import CUT, SNOWBALL, primary, segmented, stem, stems
 
 _FIELD, _ID, _STEMS, _LANGUAGE = "words", "id", "stems", "language"
+_Form = tuple[str, str]
 _HEAP_BYTES = 50_000_000
 _LONGEST_QUERY = 200
 # languages whose stems are indexed; scripts without spaces need none
@@ -56,6 +57,30 @@ def _surface(text: str) -> list[str]:
     """The words of a text as they stand, in lower case."""
     found: list[str] = _spaced(lower=True).analyze(segmented(text))
     return found
+
+
+@lru_cache(50_000)
+def _term(surface: str) -> str:
+    """One word as `terms` has it."""
+    return "".join(terms(surface)[:1])
+
+
+def _forms_of(surface: str, languages: Sequence[str]) -> Iterator[_Form]:
+    """How a word is indexed: by its English stem, and by those of these languages."""
+    yield _FIELD, _term(surface)
+    for language in languages:
+        if found := stem(surface, language):
+            yield _STEMS, found
+
+
+def _forms(text: str, languages: Sequence[str]) -> dict[str, set[_Form]]:
+    """The content words of a text, each with how it is indexed."""
+    forms = {word: {(_FIELD, word)} for word in content_terms(text)}
+    for surface in dict.fromkeys(_surface(text)) if languages else ():
+        for form in _forms_of(surface, languages):
+            if form[0] == _STEMS:
+                forms.setdefault(_term(surface), set()).add(form)
+    return forms
 
 
 @lru_cache
@@ -193,16 +218,28 @@ class WordIndex:
         found = dict(self.query(text, len(ids), ids))
         return {name: found.get(name, 0.0) for name in ids}
 
+    def held(self, text: str, others: Sequence[str]) -> list[set[str]]:
+        """Of each other text, which content words of `text` it holds, in one form or another.
+
+        Here a word may have its form in any language of which the index has stems.
+        """
+        languages = self._languages(self._searcher())
+        word_of = {form: word for word, forms in _forms(text, languages).items() for form in forms}
+        return [
+            {
+                word
+                for surface in set(_surface(other))
+                for form in _forms_of(surface, languages)
+                if (word := word_of.get(form))
+            }
+            for other in others
+        ]
+
     def _clauses(
         self, text: str, languages: Sequence[str], occur: tantivy.Occur
     ) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """One clause a content word: the best of its forms counts."""
-        forms = {word: {(_FIELD, word)} for word in content_terms(text)}
-        for surface in dict.fromkeys(_surface(text)) if languages else ():
-            key = "".join(terms(surface)[:1])
-            for language in languages:
-                if found := stem(surface, language):
-                    forms.setdefault(key, set()).add((_STEMS, found))
+        forms = _forms(text, languages)
         return [
             (
                 occur,

@@ -1,4 +1,4 @@
-"""The reranker puts forward what has the question's words and an answer, and only reorders."""
+"""The reranker puts forward what has an answer, and only reorders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from rag.reading.model import Reading
 from rag.records import Passage
 from rag.reranking import Reranker
-from rag.words import content_terms
 
 
 class Pages:
@@ -34,15 +33,8 @@ class Pages:
         return Found()
 
 
-class Weights:
-    """Every word of a question tells as much."""
-
-    def weights(self, text: str) -> dict[str, float]:
-        return dict.fromkeys(content_terms(text), 1.0)
-
-
 def reranker(reader: Pages | None, first: int) -> Reranker:
-    return Reranker(lambda: reader, Weights(), first)  # type: ignore[arg-type,return-value]
+    return Reranker(lambda: reader, first)  # type: ignore[arg-type,return-value]
 
 
 def passage(name: str, text: str, score: float, context: str = "") -> Passage:
@@ -65,16 +57,6 @@ def test_the_passage_that_answers_comes_first() -> None:
     scores = [p.score for p in ordered]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
-
-
-def test_the_words_around_a_chunk_and_above_it_count() -> None:
-    near = [passage("a", "the general limit", 0.9), passage("b", "Oslo has a limit", 0.8)]
-    above = [near[0], passage("b", "it has a limit", 0.8, context="Oslo")]
-    for passages in (near, above):
-        ordered = reranker(Pages("nothing"), 2).order("limit in Oslo", passages)
-        assert [p.chunk_id for p in ordered] == ["b", "a"]
-    ordered = reranker(Pages("nothing"), 2).order("limit", near)
-    assert [p.chunk_id for p in ordered] == ["a", "b"]
 
 
 @pytest.mark.parametrize(("reader", "first"), [(None, 3), (Pages("180"), 0)])

@@ -18,7 +18,6 @@ from rag.catalog.documents import remove
 from rag.catalog.schema import chunks
 from rag.errors import StorageError, TooLarge, UnknownCollection, UsageError
 from rag.library import Library
-from rag.retrieval import fuse, ranked
 from rag.testing import FakeEmbedding, fake_library
 from rag.vectors import VectorIndex, Vectors
 from rag.words import WordIndex
@@ -30,16 +29,6 @@ def library(tmp_path: Path) -> Iterator[Library]:
     library = fake_library(tmp_path)
     yield library
     library.close()
-
-
-def test_fusion_weighs_similarity_and_words_of_each_candidate() -> None:
-    similarity = {"a": 0.9, "b": 0.5, "c": 0.1}
-    matches = {"a": 3.0, "b": 12.0, "c": 0.0}
-    assert fuse(similarity, matches, 0.6) == pytest.approx({"a": 0.7, "b": 0.7, "c": 0.0})
-    # no word matches; one candidate alone is as near as any
-    assert fuse(similarity, dict.fromkeys("abc", 0.0), 0.6)["a"] == pytest.approx(0.6)
-    assert fuse({"a": 0.3}, {"a": 2.0}, 0.6) == pytest.approx({"a": 1.0})
-    assert fuse({}, {}, 0.6) == {}
 
 
 def test_a_candidate_of_one_half_has_its_score_of_the_other(tmp_path: Path) -> None:
@@ -83,12 +72,20 @@ def test_a_torn_vector_costs_no_answer(
     assert found["leave.txt"] == 0.0
 
 
-def test_the_best_of_each_half_is_never_behind_many_of_the_other() -> None:
-    fused = {name: 0.9 - number / 100 for number, name in enumerate("abcdef")} | {"rare": 0.4}
-    assert ranked(fused, ["a", "rare"], 4) == ["a", "b", "c", "rare", "d", "e", "f"]
-    assert ranked(fused, ["a", "b"], 4) == [*"abcdef", "rare"]
-    assert ranked(fused, ["rare"], 1)[:2] == ["a", "rare"]
-    assert ranked({}, [], 4) == []
+@pytest.mark.parametrize("asked", ["Pearwood", "Appletree", "Quincehill"])
+def test_a_document_s_name_counts_for_all_of_it(tmp_path: Path, asked: str) -> None:
+    library = fake_library(tmp_path, retrieval_around=0)
+    for number, name in enumerate(("Pearwood", "Appletree", "Quincehill")):
+        report = "This was told to the board and to the auditor in May. " * 20
+        text = f"This is the report of {name}. {report} The sales were {number} million."
+        add_text(library, f"{number}.txt", text)
+    read_all(library)
+    found = library.search(f"How high were the sales of {asked}?", limit=20)
+    sales = [p for p in found if "sales" in p.text and asked not in p.text]
+    named = next(p for p in found if asked in p.text)
+    assert sales[0].source == named.source
+    assert len({p.source for p in sales}) == 3
+    library.close()
 
 
 def test_a_word_that_stands_once_is_found_among_much_that_is_alike(library: Library) -> None:

@@ -129,3 +129,21 @@ def test_the_score_of_an_id_is_the_one_it_is_found_with_and_0_where_no_word_is_i
         assert any(index.scores(text, ids).values())
     assert index.scores("leave", []) == {}
     assert index.scores("?", ["c1"]) == {"c1": 0.0}
+
+
+def test_the_words_of_a_question_that_a_text_holds_in_one_form_or_another(
+    index: WordIndex,
+) -> None:
+    index.add([OTHER])
+    index.commit()
+    texts = ["The policies of 2024", "Many a POLICY, and some tea", "", "Die Mäuse"]
+    assert index.held("Which policy is on tea and mice?", texts) == [
+        {"polici"},
+        {"polici", "tea"},
+        set(),
+        set(),
+    ]
+    index.add([Words("de", "Die Häuser sind groß.", "de")])
+    index.commit()
+    assert index.held("Welches Haus?", ["Die Häuser sind groß.", "Die Maus"]) == [{"haus"}, set()]
+    assert index.held("", texts) == [set()] * 4
