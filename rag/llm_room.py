@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def adapter_need(settings: Settings, pick: Pick) -> Need:
     if not settings.llm_check_fit or pick.folder is None or pick.adapter is None:
         return Need(0, device)
     config, place = read_config(pick.folder.path), Memory(device, "", 0)
-    needed = use_of(settings, config, place, pick.folder.path).needed(config, place)
+    use = replace(use_of(settings, config, place, pick.folder.path), adapter=0)
+    needed = use.needed(config, place)
     own = _COPIES * (pick.adapter.path / WEIGHTS).stat().st_size
     return Need(needed.cache + needed.overhead + own, device)
 

@@ -112,7 +112,7 @@ def group_lines(sheet: Sheet, edge: set[int]) -> list[Group]:
             groups.append(Group([line], "row"))
         elif (
             last
-            and last.kind == "paragraph"
+            and last.kind in ("paragraph", "list")  # a list here is a footnote
             and id(last.lines[-1]) not in edge
             and _joins(last, line, usual, margins)
         ):
@@ -184,7 +184,7 @@ def _joins(group: Group, line: Line, usual: float, margins: dict[int, float]) ->
     size = last.size
     gap = line.box[1] - last.box[3]
     return (
-        abs(size - line.size) <= 0.12 * max(size, line.size)
+        _alike(last, line)
         and -0.8 * size < gap <= usual + 0.35 * size
         and line.box[1] > last.box[1] - 0.3 * size
         and line.box[0] < group.box[2]
@@ -193,6 +193,11 @@ def _joins(group: Group, line: Line, usual: float, margins: dict[int, float]) ->
         and not MARKER.match(line.words[0].text)
         and not (ended_early(last, line, margins) and last.text.endswith(ENDS))
     )
+
+
+def _alike(line: Line, other: Line) -> bool:
+    """Whether two lines are of about the same size."""
+    return abs(line.size - other.size) <= 0.12 * max(line.size, other.size)
 
 
 def ended_early(line: Line, following: Line, margins: dict[int, float]) -> bool:
@@ -218,6 +223,7 @@ def _row(lines: Sequence[Line], i: int, edge: set[int]) -> tuple[int, int]:
         above, here = lines[start - 1], lines[start]
         level = above.box[1] >= line.box[1] - 0.9 * line.size
         same_cell = abs(above.box[0] - here.box[0]) < 2 and -2 < here.box[1] - above.box[3] < 2
+        same_cell = same_cell and _alike(above, here)  # a footnote's raised number begins another
         if not (level or same_cell) or _beside(above, here):
             break
         start -= 1

@@ -49,6 +49,22 @@ def test_paragraphs_are_joined_and_kept_apart(tmp_path: Path) -> None:
     assert (parsed.pages[0].width, parsed.pages[0].height) == (WIDTH, HEIGHT)
 
 
+def test_a_footnote_goes_on_in_its_next_line(tmp_path: Path) -> None:
+    page = [
+        *lines("A member buys one share, which is paid back at the end.", "It bears no interest."),
+        (45, 503, "1", 6),
+        (51, 507, "If the accounts show a loss, the repayment is reduced, but never by more", 7.5),
+        (45, 516, "than one third of the share.", 7.5),
+        (45, 524, "2", 6),
+        (51, 528, "Paid in March.", 7.5),
+    ]
+    assert [text for _, text in blocks(read(draw(tmp_path / "a.pdf", page)).pages[0])][1:] == [
+        "1 If the accounts show a loss, the repayment is reduced, but never by more "
+        "than one third of the share.",
+        "2 Paid in March.",
+    ]
+
+
 def test_each_word_has_its_place(tmp_path: Path) -> None:
     page = read(draw(tmp_path / "a.pdf", [(60, 100, "Alpha beta"), (300, 700, "Omega")])).pages[0]
     found = {page.text[p.start : p.end]: p.box for p in page.places}

@@ -177,7 +177,9 @@ def test_what_an_adapter_needs_is_told_as_it_is_compared_when_it_is_loaded(
     assert library.other_llms.loaded == ("tiny",)
     assert "does not fit" in problem(more - 1)  # tiny's own bytes are not freed for it
     assert not problem(more)
-    packed = needed_bytes(models / "tiny", replace(own, llm_precision="int8"), "cpu")
+    # packed weights are loaded once more, with the adapter beside them
+    whole = replace(own, llm_precision="int8", llm_adapter="x")
+    packed = needed_bytes(models / "tiny", whole, "cpu")
     held = library.other_llms.freeable()
     assert "does not fit" in problem(packed - held - 1, llm_precision="int8")
     assert not problem(packed - held, llm_precision="int8")
