@@ -10,7 +10,7 @@ from typing import Any
 from ingest.check import Steps, findings, survey
 from ingest.following import ended_in_order, try_library_lock
 from ingest.patience import POLL_SECONDS, Patience
-from ingest.recipe import RECIPE_FACT, recipe
+from ingest.recipe import differs
 from ingest.worker import Worker
 from rag.catalog import Catalog
 from rag.catalog.audit import mark_lost_originals
@@ -103,9 +103,7 @@ def _followed(
 def refuse_other_recipe(settings: Settings, catalog: Catalog) -> None:
     """Raises UsageError where a running server reads documents by other settings than these."""
     holder = find_holder(settings)
-    reads_by = catalog.fact(RECIPE_FACT)
-    wanted = recipe(settings, embedder_fingerprint(settings))
-    if holder is not None and holder.address and reads_by not in (None, wanted):
+    if holder is not None and holder.address and differs(settings, catalog):
         raise UsageError(
             "The running server was started with another embedder or other chunk sizes than are "
             "set now. Restart it: it then reads every document again, and the old text answers "

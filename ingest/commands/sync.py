@@ -127,6 +127,7 @@ def sync_folder(
     has the library, the summary says so under `busy`, and how many documents are `pending`.
     """
     from ingest.erasing import is_due
+    from ingest.recipe import differs
     from ingest.sync import register
     from rag.catalog.failures import folder_failures
     from rag.catalog.folders import retry_files, unfinished
@@ -150,7 +151,8 @@ def sync_folder(
         if retry:
             retry_files(catalog, key)
         progress.left(unfinished(catalog, key))
-        if unfinished(catalog, key) or report.removed or is_due(settings, catalog):
+        due = is_due(settings, catalog) or differs(settings, catalog)
+        if unfinished(catalog, key) or report.removed or due:
             try:
                 finish_queue(settings, catalog, what, progress, wait, key)
             except Busy as error:

@@ -198,3 +198,36 @@ def test_a_running_server_does_it(home: Path) -> None:
         assert library.catalog.fact(RECIPE_FACT)
         worker.stop()
         library.close()
+
+
+def test_a_sync_after_an_upgrade_reads_what_is_unchanged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, home = tmp_path / "folder", tmp_path / "home"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(f"About giraffe {number}.")
+    given = {"CLOISTER_EMBEDDER_MODEL": "rag.testing:FakeEmbedding"}
+    drained: list[Worker] = []
+    drain = Worker.drain
+    monkeypatch.setattr(
+        Worker, "drain", lambda self, *a, **k: (drained.append(self), drain(self, *a, **k))[1]
+    )
+
+    def sync() -> set[str]:
+        arguments = ["--home", str(home), "ingest", "sync", str(folder), "--json"]
+        result = CliRunner(env=given).invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        library = fake_library(home)
+        try:
+            assert len(library.search("giraffe")) == 3
+            return _recipes(library)
+        finally:
+            library.close()
+
+    (old,) = sync()
+    assert (sync(), len(drained)) == ({old}, 1)
+    monkeypatch.setattr("ingest.recipe.PARSER_VERSION", "another")
+    (new,) = sync()
+    assert (new != old, len(drained)) == (True, 2)
+    assert (sync(), len(drained)) == ({new}, 2)
