@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag.errors import ModelError
 from rag.model_pick import Pick
-from rag.models.adapter import WEIGHTS
+from rag.models.adapter import NONE, WEIGHTS
 from rag.models.fitting import gigabytes, use_of
 from rag.models.folder import EMBEDDER, list_models
 from rag.models.hardware import Memory
@@ -72,6 +72,7 @@ def no_room(settings: Settings, name: str, need: Need, free: int) -> ModelError:
 def _fitting(settings: Settings, device: str, free: int) -> Iterator[str]:
     """The models that are here and fit into so many bytes, the largest first."""
     sized = []
+    settings = replace(settings, llm_adapter=NONE)
     for folder in list_models(settings.models_path, lambda _: None):
         if folder.task == EMBEDDER or folder.path.name == settings.llm_model:
             continue

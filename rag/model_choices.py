@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from rag.errors import ModelError
 from rag.llm_room import adapter_need, known_need
 from rag.llm_shelf import LLMShelf, packed, settings_for
 from rag.model_pick import NONE, Pick, allowed, name_in_use
+from rag.models.adapter import NONE as NO_ADAPTER
 from rag.models.adapter import adapters_of, list_adapters
 from rag.models.fitting import gigabytes
 from rag.models.folder import EMBEDDER, list_models
@@ -99,8 +100,10 @@ def _problem(settings: Settings, shelf: LLMShelf, pick: Pick) -> str:
     own, device = settings_for(settings, pick), pick_device(settings.llm_device)
     base = pick.folder.name if pick.adapter and shelf.holds(pick.folder.name) else ""
     try:
-        need = 0 if base else known_need(pick.folder.path, own, device)
-        if pick.adapter and not packed(settings):
+        beside = bool(pick.adapter) and not packed(settings)  # the adapter's own is told apart then
+        whole = replace(own, llm_adapter=NO_ADAPTER) if beside else own
+        need = 0 if base else known_need(pick.folder.path, whole, device)
+        if beside:
             need += adapter_need(own, pick).bytes
     except (ModelError, OSError):
         return "cannot be understood"

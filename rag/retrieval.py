@@ -22,6 +22,7 @@ from rag.reranking import Reranker
 from rag.settings import Settings
 from rag.twins import distinct, with_similar
 from rag.widening import widened
+from rag.words import content_terms, terms
 
 log = logging.getLogger("cloister.library")
 T = TypeVar("T")
@@ -190,8 +191,11 @@ class Retriever:
 
     def _documents(self, query: str, passages: Mapping[str, Passage]) -> Mapping[str, float]:
         """How much of the question's words each candidate's document has."""
-        texts = [f"{p.title}\n{p.context}\n{p.text}" for p in passages.values()]
-        held = dict(zip(passages, self._indexes.words.held(query, texts), strict=True))
+        held = self._indexes.words.held(query, list(passages))
+        asked = set(content_terms(query))
+        titles = {p.title for p in passages.values()}
+        named = {title: asked.intersection(terms(title)) for title in titles}
+        held = {name: held[name] | named[p.title] for name, p in passages.items()}
         return document_matches(held, {name: p.document_id for name, p in passages.items()})
 
     def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:

@@ -59,27 +59,14 @@ def _surface(text: str) -> list[str]:
     return found
 
 
-@lru_cache(50_000)
-def _term(surface: str) -> str:
-    """One word as `terms` has it."""
-    return "".join(terms(surface)[:1])
-
-
-def _forms_of(surface: str, languages: Sequence[str]) -> Iterator[_Form]:
-    """How a word is indexed: by its English stem, and by those of these languages."""
-    yield _FIELD, _term(surface)
-    for language in languages:
-        if found := stem(surface, language):
-            yield _STEMS, found
-
-
 def _forms(text: str, languages: Sequence[str]) -> dict[str, set[_Form]]:
     """The content words of a text, each with how it is indexed."""
     forms = {word: {(_FIELD, word)} for word in content_terms(text)}
     for surface in dict.fromkeys(_surface(text)) if languages else ():
-        for form in _forms_of(surface, languages):
-            if form[0] == _STEMS:
-                forms.setdefault(_term(surface), set()).add(form)
+        key = "".join(terms(surface)[:1])
+        for language in languages:
+            if found := stem(surface, language):
+                forms.setdefault(key, set()).add((_STEMS, found))
     return forms
 
 
@@ -218,37 +205,33 @@ class WordIndex:
         found = dict(self.query(text, len(ids), ids))
         return {name: found.get(name, 0.0) for name in ids}
 
-    def held(self, text: str, others: Sequence[str]) -> list[set[str]]:
-        """Of each other text, which content words of `text` it holds, in one form or another.
-
-        Here a word may have its form in any language of which the index has stems.
-        """
-        languages = self._languages(self._searcher())
-        word_of = {form: word for word, forms in _forms(text, languages).items() for form in forms}
-        return [
-            {
-                word
-                for surface in set(_surface(other))
-                for form in _forms_of(surface, languages)
-                if (word := word_of.get(form))
-            }
-            for other in others
-        ]
+    def held(self, text: str, ids: Sequence[str]) -> dict[str, set[str]]:
+        """Which content words of a text each of these ids holds, in one form or another."""
+        searcher = self._searcher()
+        held: dict[str, set[str]] = {name: set() for name in ids}
+        if not held:
+            return held
+        among = tantivy.Query.const_score_query(self._one_of(ids), 0.0)
+        for word, forms in _forms(text, self._languages(searcher)).items():
+            query = tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, self._any_of(forms)), (tantivy.Occur.Must, among)]
+            )
+            for _, address in searcher.search(query, len(ids), count=False).hits:
+                held[searcher.doc(address)[_ID][0]].add(word)
+        return held
 
     def _clauses(
         self, text: str, languages: Sequence[str], occur: tantivy.Occur
     ) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """One clause a content word: the best of its forms counts."""
         forms = _forms(text, languages)
-        return [
-            (
-                occur,
-                tantivy.Query.disjunction_max_query(
-                    [tantivy.Query.term_query(self._schema, *form) for form in sorted(alternatives)]
-                ),
-            )
-            for alternatives in list(forms.values())[:_LONGEST_QUERY]
-        ]
+        return [(occur, self._any_of(each)) for each in list(forms.values())[:_LONGEST_QUERY]]
+
+    def _any_of(self, forms: Iterable[_Form]) -> tantivy.Query:
+        """What has one of these forms; the best of them counts."""
+        return tantivy.Query.disjunction_max_query(
+            [tantivy.Query.term_query(self._schema, *form) for form in sorted(forms)]
+        )
 
     def _languages(self, searcher: tantivy.Searcher) -> list[str]:
         """The languages of which some chunk has stems."""

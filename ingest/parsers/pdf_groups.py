@@ -112,7 +112,7 @@ def group_lines(sheet: Sheet, edge: set[int]) -> list[Group]:
             groups.append(Group([line], "row"))
         elif (
             last
-            and last.kind in ("paragraph", "list")  # a list here is a footnote
+            and (last.kind == "paragraph" or _is_of_note(last, line))
             and id(last.lines[-1]) not in edge
             and _joins(last, line, usual, margins)
         ):
@@ -193,6 +193,11 @@ def _joins(group: Group, line: Line, usual: float, margins: dict[int, float]) ->
         and not MARKER.match(line.words[0].text)
         and not (ended_early(last, line, margins) and last.text.endswith(ENDS))
     )
+
+
+def _is_of_note(group: Group, line: Line) -> bool:
+    """Whether a line may be a footnote's next, and is not the next note."""
+    return group.kind == "list" and not DIGITS.fullmatch(line.words[0].text)
 
 
 def _alike(line: Line, other: Line) -> bool:

@@ -129,9 +129,10 @@ def shipped_for(base: ModelFolder) -> Adapter | None:
 
 
 def adapter_bytes(models_path: Path, wanted: str, base: Path) -> int:
-    """The bytes of the weights that `pick_adapter` would put into the model in `base`; 0 for none.
+    """The bytes of the weights of the adapter that `wanted` names; 0 for none.
 
-    Nothing is hashed, and nothing said where something is wrong: loading it will.
+    Nothing is hashed, and nothing said where it is of another model than `base` or else wrong:
+    loading it will.
     """
     if wanted in ("", NONE):
         return 0

@@ -57,11 +57,13 @@ def test_a_footnote_goes_on_in_its_next_line(tmp_path: Path) -> None:
         (45, 516, "than one third of the share.", 7.5),
         (45, 524, "2", 6),
         (51, 528, "Paid in March.", 7.5),
+        (45, 537, "3 Paid in May.", 7.5),
     ]
     assert [text for _, text in blocks(read(draw(tmp_path / "a.pdf", page)).pages[0])][1:] == [
         "1 If the accounts show a loss, the repayment is reduced, but never by more "
         "than one third of the share.",
         "2 Paid in March.",
+        "3 Paid in May.",
     ]
 
 

@@ -131,19 +131,30 @@ def test_the_score_of_an_id_is_the_one_it_is_found_with_and_0_where_no_word_is_i
     assert index.scores("?", ["c1"]) == {"c1": 0.0}
 
 
-def test_the_words_of_a_question_that_a_text_holds_in_one_form_or_another(
+def test_the_words_of_a_question_that_a_chunk_holds_in_one_form_or_another(
     index: WordIndex,
 ) -> None:
-    index.add([OTHER])
+    index.add(
+        [
+            Words("a", "The policies of 2024"),
+            Words("b", "Many a POLICY, and some tea"),
+            Words("c", "When one does mix the contrast agent"),
+        ]
+    )
     index.commit()
-    texts = ["The policies of 2024", "Many a POLICY, and some tea", "", "Die Mäuse"]
-    assert index.held("Which policy is on tea and mice?", texts) == [
-        {"polici"},
-        {"polici", "tea"},
-        set(),
-        set(),
-    ]
-    index.add([Words("de", "Die Häuser sind groß.", "de")])
+    ids = ["a", "b", "c", "gone"]
+    asked = "When does the policy on tea and the contract end?"
+    english = {"a": {"polici"}, "b": {"polici", "tea"}, "c": set(), "gone": set()}
+    assert index.held(asked, ids) == english
+    # a chunk in another language changes nothing for those in English
+    index.add(
+        [
+            Words("de", "Die Häuser sind groß.", "de"),
+            Words("cs", "Smlouva platí od května.", "cs"),
+        ]
+    )
     index.commit()
-    assert index.held("Welches Haus?", ["Die Häuser sind groß.", "Die Maus"]) == [{"haus"}, set()]
-    assert index.held("", texts) == [set()] * 4
+    assert index.held(asked, ids) == english
+    assert index.held("Welches Haus?", ["de", "a"]) == {"de": {"haus"}, "a": set()}
+    assert index.held("", ["a"]) == {"a": set()}
+    assert index.held(asked, []) == {}

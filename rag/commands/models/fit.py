@@ -49,6 +49,7 @@ def fit(
     MODEL is a name in the models folder, a model's folder, a config.json, or a model of the
     catalogue; no weights are needed.
     """
+    from rag.models.adapter import NONE
     from rag.models.fitting import precision_for, use_of
     from rag.models.hardware import memory_for
     from rag.models.quantized import loads
@@ -57,6 +58,8 @@ def fit(
     name, config, folder = _config(settings, model)
     shape = shape_of(config)
     memory = memory_for(settings.llm_device)
+    if name != settings.llm_model:
+        settings = replace(settings, llm_adapter=NONE)
     use = use_of(settings, config, memory, folder)
     context, concurrency = context or use.context, concurrency or use.concurrency
     chosen = [precision] if precision else list(_PRECISIONS)
