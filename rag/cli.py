@@ -100,7 +100,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog='Example: cloister ask "How many unused days of leave may I carry over?"',
+    epilog='Example: cloister ask "How many days of leave may I carry over?"',
 )
 @click.option(
     "--home",

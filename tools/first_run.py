@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = "sample_docs/library"
 # a sync's exit code for files that could not be read: no reason not to serve the others
 _SOME_FAILED = 1
-QUESTION = "How many unused days of annual leave may I carry over?"
+QUESTION = "How many days of annual leave may I carry over?"
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ from rag.settings import Settings
 _LABELS = {"supported": "", "quoted": " (quoted)", "unsupported": " (unsupported)", "catalog": ""}
 
 
-@click.command(epilog='Example: cloister ask "How many unused days of leave may I carry over?"')
+@click.command(epilog='Example: cloister ask "How many days of leave may I carry over?"')
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Ask only this collection.")
 @click.option(
