@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,14 @@ def _surface(text: str) -> list[str]:
 
 
 def _forms(text: str, languages: Sequence[str]) -> dict[str, set[_Form]]:
-    """The content words of a text, each with how it is indexed."""
+    """The first content words of a text, as many as are looked for, each with how it is indexed."""
     forms = {word: {(_FIELD, word)} for word in content_terms(text)}
     for surface in dict.fromkeys(_surface(text)) if languages else ():
         key = "".join(terms(surface)[:1])
         for language in languages:
             if found := stem(surface, language):
                 forms.setdefault(key, set()).add((_STEMS, found))
-    return forms
+    return dict(islice(forms.items(), _LONGEST_QUERY))
 
 
 @lru_cache
@@ -224,8 +225,7 @@ class WordIndex:
         self, text: str, languages: Sequence[str], occur: tantivy.Occur
     ) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """One clause a content word: the best of its forms counts."""
-        forms = _forms(text, languages)
-        return [(occur, self._any_of(each)) for each in list(forms.values())[:_LONGEST_QUERY]]
+        return [(occur, self._any_of(forms)) for forms in _forms(text, languages).values()]
 
     def _any_of(self, forms: Iterable[_Form]) -> tantivy.Query:
         """What has one of these forms; the best of them counts."""

@@ -227,8 +227,11 @@ def _row(lines: Sequence[Line], i: int, edge: set[int]) -> tuple[int, int]:
     while start > 0 and i - start <= _CELL_LINES and id(lines[start - 1]) not in edge:
         above, here = lines[start - 1], lines[start]
         level = above.box[1] >= line.box[1] - 0.9 * line.size
-        same_cell = abs(above.box[0] - here.box[0]) < 2 and -2 < here.box[1] - above.box[3] < 2
-        same_cell = same_cell and _alike(above, here)  # a footnote's raised number begins another
+        same_cell = (
+            abs(above.box[0] - here.box[0]) < 2
+            and -2 < here.box[1] - above.box[3] < 2
+            and _alike(above, here)  # a footnote's raised number begins another
+        )
         if not (level or same_cell) or _beside(above, here):
             break
         start -= 1
