@@ -72,7 +72,7 @@ class Taken:
     @property
     def ratio(self) -> float:
         """The estimate of the largest memory over the largest that was measured."""
-        return self.need.peak / max(self.loading, self.answering)
+        return self.need.most / max(self.loading, self.answering)
 
 
 def measure(options: Options) -> Sequence[Figure]:
@@ -136,7 +136,8 @@ def table(rows: Sequence[Taken]) -> str:
     ]
     for row in rows:
         need = row.need
-        sizes = (need.weights, need.cache, need.overhead, need.peak, row.loading, row.answering)
+        cache = need.cache + need.spare
+        sizes = (need.weights, cache, need.overhead, need.most, row.loading, row.answering)
         lines.append(
             f"| {row.name} | {row.file / _MB:,.0f} | {row.precision} | {row.at_once} | "
             f"{' | '.join(f'{size / _MB:,.0f}' for size in sizes)} | {row.ratio:.2f} |"
@@ -167,7 +168,7 @@ def _taken(
     need = row.need
     say(
         f"{name}, {row.precision}: {row.ratio:.2f}; weights {need.weights / _MB:.0f}, cache "
-        f"{need.cache / _MB:.0f}, besides {need.overhead / _MB:.0f}, loading "
+        f"{(need.cache + need.spare) / _MB:.0f}, besides {need.overhead / _MB:.0f}, loading "
         f"{row.loading / _MB:.0f}, answering {row.answering / _MB:.0f} MB; {row.seconds} s"
     )
     return row
@@ -241,7 +242,8 @@ def _child(folder: str, precision: str, at_once: str, adapter: str) -> None:
     generator = load_generator(settings)
     if generator is None:
         raise CloisterError("No model was loaded.")
-    loading, loaded, mapped = watch.most(), watch.now(), _mapped(path)
+    loading, loaded = watch.most(), watch.now()
+    mapped = 0 if place.startswith("cuda") else _mapped(path)
 
     def ask(number: int) -> None:
         given = {"max_new_tokens": _NEW, "min_new_tokens": _NEW}
@@ -302,7 +304,7 @@ def _mapped(folder: Path) -> int:
     weights = {
         one.data_ptr(): one.numel() * one.element_size()
         for one in gc.get_objects()
-        if isinstance(one, torch.nn.Parameter)
+        if issubclass(type(one), torch.nn.Parameter)  # what is weakly held cannot be asked
     }
     mapped = sum(
         size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ WAIT_SECONDS = 120.0
 _SETTING = "llm.model"
 # what `llm.adapter` is where it names none
 _NO_NAME = ("", "auto", "none")
+_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) 
     from rag.models.threads import with_all_cores
 
     adapter = pick_adapter(settings.models_path, settings.llm_adapter, folder)
+    # programs that torch makes are kept where no other account can put its own
+    os.environ.setdefault(_COMPILED, str(settings.home.resolve() / "compiled"))
     load = partial(
         LocalLLM,
         folder.path,
@@ -178,7 +182,7 @@ def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) 
         settings.llm_template,
         rows=settings.llm_concurrency,
         cache_bytes=settings.llm_cache_mb * 2**20 or None,
-        graphs=settings.llm_graphs == "auto",
+        graphs=settings.llm_graphs,
         question_tokens=settings.llm_max_prompt_tokens + settings.llm_max_new_tokens,
         base=base.llm if base else None,
     )

@@ -151,8 +151,9 @@ class Settings:
     )
     llm_graphs: str = _setting(
         "auto",
-        "auto: CUDA graphs on a GPU where a probe finds them right and faster; off: never.",
-        choices=("auto", "off"),
+        "auto: CUDA graphs of compiled layers on a GPU where a probe finds them right and faster; "
+        "uncompiled: of the layers as they are; off: none.",
+        choices=("auto", "uncompiled", "off"),
     )
     llm_max_prompt_tokens: int = _setting(
         1536, "Token budget of a prompt, passages included.", least=1

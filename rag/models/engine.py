@@ -46,7 +46,7 @@ class LocalLLM(CustomLLM):
     `adapter` is the folder of a LoRA adapter, checked before; `precision` is that of `load_causal`;
     `template` names a chat template as `llm.template` does. `cache_bytes` is the memory for keys
     and values, None: as `cache_for` has it for questions of `question_tokens`, their answers
-    included; `graphs` False records no steps on a GPU. With `base`, a loaded model of the same
+    included; `graphs` is as of `Writer`. With `base`, a loaded model of the same
     folder without an adapter, the adapter is computed beside its weights, which both have then.
     """
 
@@ -70,7 +70,7 @@ class LocalLLM(CustomLLM):
         template: str = AUTO,
         rows: int = 8,
         cache_bytes: int | None = None,
-        graphs: bool = True,
+        graphs: str = "auto",
         question_tokens: int = 0,
         base: Any = None,
     ) -> None:

@@ -35,11 +35,15 @@ _ALL, _ROWS = 10, 9
 _PACKING_COPIES, _MERGING_COPIES, _ADAPTER_COPIES = 3, 5, 2
 # a scale for each 128 packed numbers, or fewer of them, where only the bits are known
 _SCALES = 1.05
-# modules of transformers and the tokenizer's, on a processor; on a GPU cuBLAS' workspaces for the
-# streams on which steps are run, warmed up and recorded, of 32 MiB each on a Hopper card
-_RUNTIME = {"cpu": 135_000_000, "cuda": 3 * 2**25}
+# modules of transformers and the tokenizer's, on a processor; on a GPU, once the weights are there,
+# cuBLAS' workspaces for the threads and streams on which steps are run, warmed up and recorded, of
+# 32 MiB each on a Hopper card
+_RUNTIME = {"cpu": 135_000_000, "cuda": 5 * 2**25}
 _VOCABULARY_ENTRY = 700
 _MOST_TOKENS = 2**31
+# on a GPU the engine's cache has room for so many tokens where there is memory for them, since an
+# answer may be longer than the settings' own
+GPU_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Needed:
     """The memory that a model takes, in bytes, at one precision.
 
     `loading` is the most that is in use while it is loaded, before it has answered anything.
+    `spare` is what its cache takes more on a GPU where that is free.
     """
 
     precision: str
@@ -55,6 +60,7 @@ class Needed:
     cache: int
     overhead: int
     loading: int
+    spare: int = 0
 
     @property
     def total(self) -> int:
@@ -65,6 +71,11 @@ class Needed:
     def peak(self) -> int:
         """What has to be free for it to be loaded and to answer."""
         return max(self.total, self.loading)
+
+    @property
+    def most(self) -> int:
+        """What it takes where there is enough."""
+        return max(self.total + self.spare, self.loading)
 
 
 def needed(
@@ -108,13 +119,16 @@ def needed(
         merging = 0 if packed else _MERGING_COPIES * 4 * shape.hidden * shape.inner
         loading += _ADAPTER_COPIES * adapter + merging
     unpacked = shape.hidden * shape.inner * width + adapter if packed else 0
+    cache = _cache(shape, width, context, concurrency, cache_bytes)
+    bounded = place != "cuda" or cache_bytes
     return Needed(
         precision=precision,
         parameters=shape.parameters,
         weights=weights,
-        cache=_cache(shape, width, context, concurrency, cache_bytes),
+        cache=cache,
         overhead=runtime + unpacked + _activations(shape, width, context, concurrency),
-        loading=loading + runtime,
+        loading=loading + (0 if place == "cuda" else runtime),
+        spare=0 if bounded else _spare(shape, width, concurrency, cache),
     )
 
 
@@ -196,13 +210,24 @@ def _made(shape: Shape, bits: int, width: int) -> int:
 
 def _cache(shape: Shape, width: int, context: int, concurrency: int, bound: int) -> int:
     """Bytes of the engine's cache, which keeps every token in every layer, whatever its window."""
-    token = sum(layers.count * layers.each * width for layers in shape.cache)
+    token = _token(shape, width)
     fixed = sum(layers.count * layers.fixed for layers in shape.cache)
     wanted = cache_tokens(context, concurrency) * token + concurrency * fixed
     if not bound:
         return wanted
     one = _with_heads(context) * token + fixed
     return min(wanted, max(bound, one))
+
+
+def _spare(shape: Shape, width: int, concurrency: int, cache: int) -> int:
+    """Bytes by which a cache of `GPU_TOKENS` is larger; no row is longer than the window."""
+    columns = GPU_TOKENS * _ROWS // _ALL // concurrency
+    rows = concurrency * (min(columns, shape.window) if shape.window else columns)
+    return max(0, rows * _token(shape, width) - cache * _ROWS // _ALL)
+
+
+def _token(shape: Shape, width: int) -> int:
+    return sum(layers.count * layers.each * width for layers in shape.cache)
 
 
 def _with_heads(tokens: int) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 from rag.errors import ModelError
 
+_MARK = "cloister_shares_tensors"
+
 
 def on_same_tensors(model: Any) -> Any:
     """A model with modules and a configuration of its own on the parameters and buffers of another.
@@ -29,4 +31,10 @@ def on_same_tensors(model: Any) -> Any:
     with in_force(()):
         found = copy.deepcopy(model, known)
     found.__dict__.pop("forward", None)
+    setattr(found, _MARK, True)
     return found
+
+
+def shares_tensors(model: Any) -> bool:
+    """Whether a model, or what an adapter was put on, came from `on_same_tensors`."""
+    return any(_MARK in vars(module) for module in model.modules())

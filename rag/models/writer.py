@@ -22,11 +22,11 @@ from rag.models.batch.room import Room
 from rag.models.batch.shortage import empty_cuda_cache
 from rag.models.batch.steps import Steps
 from rag.models.batch.trial import find_attention
+from rag.models.fit import GPU_TOKENS
 
 _log = logging.getLogger("cloister")
 # of the memory that is free once the model is loaded, keys and values may take this share
 _CPU_SHARE, _MOST_SHARE = 0.25, 0.85
-_GPU_TOKENS = 8192
 # of the tokens that fit, those of common beginnings
 _HEADS_SHARE = 0.1
 # rotary positions that change for the whole batch when one row is long
@@ -38,7 +38,8 @@ class Writer:
 
     `rows` run at once in the batch; `cache_bytes` is the memory for their keys and values, None: a
     share of what is free, or what `rows` questions of `question_tokens` need; see `cache_for`. With
-    `graphs` steps on a CUDA GPU are recorded where that is faster.
+    `graphs` steps on a CUDA GPU are recorded where that is faster, and their layers compiled unless
+    it is `uncompiled`; `off`: neither.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class Writer:
         model: Any,
         rows: int,
         cache_bytes: int | None = None,
-        graphs: bool = True,
+        graphs: str = "auto",
         question_tokens: int = 0,
     ) -> None:
         changing, original = _changing_positions(model.config.get_text_config(decoder=True))
         if changing:
             _one_at_a_time(model)
-            graphs = False  # whether they change is asked of the device, which no recording may
+            graphs = "off"  # whether they change is asked of the device, which no recording may
         self._longest = original if changing else None
         self._alone: Alone | None = Alone(model)
         self.loop: Loop | None = None
@@ -90,7 +91,7 @@ class Writer:
 
 @torch.inference_mode()
 def _loop(
-    steps: Steps, rows: int, cache_bytes: int | None, graphs: bool, question_tokens: int
+    steps: Steps, rows: int, cache_bytes: int | None, graphs: str, question_tokens: int
 ) -> Loop:
     shelf = steps.shelf
     shelf.reserve(1, 1)
@@ -105,8 +106,8 @@ def _loop(
     heads = min(int(tokens * _HEADS_SHARE), max(0, tokens - question))
     room = Room(tokens - heads, rows)
     recorder = None
-    if graphs and steps.device.type == "cuda":
-        recorder = _recorder(steps, room)
+    if graphs != "off" and steps.device.type == "cuda":
+        recorder = _recorder(steps, room, compiles=graphs == "auto")
     return Loop(steps, room, Heads(heads), recorder)
 
 
@@ -121,17 +122,17 @@ def cache_for(free: int, token_bytes: int, rows: int, question: int, gpu: bool) 
     needed = int(rows * question / (1 - _HEADS_SHARE) + 1) * token_bytes
     if not gpu:
         return min(most, max(int(free * _CPU_SHARE), needed))
-    return min(most, max(_GPU_TOKENS * token_bytes, needed)) if question else most
+    return min(most, max(GPU_TOKENS * token_bytes, needed)) if question else most
 
 
-def _recorder(steps: Steps, room: Room) -> Recorder | None:
+def _recorder(steps: Steps, room: Room, compiles: bool) -> Recorder | None:
     """What records steps, with all of the room's memory taken; None where it does not pay."""
     context = getattr(steps.model.config, "max_position_embeddings", None) or room.tokens
     try:
         steps.shelf.reserve(room.rows, min(room.tokens // room.rows, context))
         with torch.cuda.device(steps.device):
             if pays(steps, cuda_graph):
-                return quickened(steps, cuda_graph)
+                return quickened(steps, cuda_graph, compiles)
     except Exception as error:  # noqa: BLE001 - whatever it raises, steps can be run as they are
         _log.info("The LLM's steps are not recorded as CUDA graphs: %s", error)
     steps.shelf.clear()

@@ -5,40 +5,59 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from rag.models.batch.compiled import compiled_layers
 from rag.models.batch.grouped import grouped
 from rag.models.batch.norms import fused_norms
-from rag.models.batch.recorder import Record, Recorder, choose, probe
+from rag.models.batch.products import joined_products
+from rag.models.batch.recorder import Choice, Record, Recorder, probe
 from rag.models.batch.rotary import joined_rotary
 from rag.models.batch.steps import Steps
-from rag.models.batch.ways import Way
+from rag.models.batch.ways import Way, in_force
 
 _log = logging.getLogger("cloister")
 
 
-def quickened(steps: Steps, record: Record) -> Recorder:
+def quickened(steps: Steps, record: Record, compiles: bool = True) -> Recorder:
     """A recorder whose ways a probe chose; without any where none is found or the probe fails.
 
-    The shelf's first row is spent, and nothing else may run on the model meanwhile. Attention is
-    tried for each number of rows and columns, since many rows are another matter than one.
+    The shelf's first row is spent, and nothing else may run on the model meanwhile. Attention, and
+    with `compiles` layers that are compiled, are tried for each number of rows and columns, since
+    many rows are another matter than one.
     """
     try:
-        found, attention = _found(steps)
-        chosen = choose(steps, record, [*found, *attention])
+        recorder = _chosen(steps, record, compiles)
     except Exception as error:  # noqa: BLE001 - whatever it raises, the model's own ways are there
         _log.info("The LLM's steps are recorded as they are: %s", error)
         return Recorder(steps, record)
     finally:
         steps.shelf.wipe(0)  # a way that was wrong may have left numbers that are none
-    _log.info("The LLM's steps are recorded with quicker: %s", [way.name for way in chosen])
-    always = [way for way in chosen if way not in attention]
-    return Recorder(steps, record, always, [way for way in chosen if way in attention])
+    _log.info("The LLM's steps are recorded with quicker: %s", recorder.ways)
+    return recorder
 
 
-def _found(steps: Steps) -> tuple[list[Way], list[Way]]:
+def _chosen(steps: Steps, record: Record, compiles: bool) -> Recorder:
     model, step = steps.model, probe(steps)
-    ways = (_without_harm(fused_norms, model), _without_harm(joined_rotary, model, step))
+    products = _without_harm(joined_products, model, step)
     attention = _without_harm(grouped, model, step)
-    return [way for way in ways if way], [attention] if attention else []
+    ways = [_without_harm(fused_norms, model), _without_harm(joined_rotary, model, step)]
+    choice = Choice(steps, record)
+    chosen, seconds = choice.best([way for way in (*ways, products, attention) if way])
+    always = [way for way in chosen if way is not attention]
+    tried = [chosen] if attention in chosen else []
+    layers = _compiled(steps, [w for w in chosen if w in (products, attention)]) if compiles else []
+    if layers and choice.betters(layers, seconds):
+        tried.append(layers)
+    recorder = Recorder(steps, record, always, tried)
+    recorder.prepare(choice.columns)
+    return recorder
+
+
+def _compiled(steps: Steps, beside: list[Way]) -> list[Way]:
+    """The ways of which one is that layers are compiled, with those `beside` it in force."""
+    step = probe(steps)
+    with in_force(beside):
+        layers = _without_harm(compiled_layers, steps.model, steps.shelf, step)
+    return [*beside, layers] if layers else []
 
 
 def _without_harm(find: Callable[..., Way | None], *given: object) -> Way | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,12 +44,13 @@ class Written(NamedTuple):
 class _Recorded:
     """A recorded step of so many rows and columns, and the tensors that it reads and writes.
 
-    `given` are the tokens and the lengths, `[2, rows]`.
+    `given` are the tokens and the lengths, `[2, rows]`; `ways` are those in which it was made.
     """
 
     given: torch.Tensor
     written: Written
     replay: Callable[[], None]
+    ways: tuple[Way, ...]
 
 
 class Recorder:
@@ -55,36 +58,34 @@ class Recorder:
 
     Rows that fill up to the power of two write to the shelf's last column, which no request uses:
     the last token that one may have is never read. Recordings name the shelf's memory, so new
-    memory ends them. All are made in `ways`, and in each of `tried` where that is right and
-    faster for so many rows and columns.
+    memory ends them. All are made in `ways`, and in the ways of each of `tried` instead where that
+    is right and faster for so many rows and columns.
     """
 
     def __init__(
-        self, steps: Steps, record: Record, ways: Sequence[Way] = (), tried: Sequence[Way] = ()
+        self,
+        steps: Steps,
+        record: Record,
+        ways: Sequence[Way] = (),
+        tried: Sequence[Sequence[Way]] = (),
     ) -> None:
         self._steps = steps
         self._record = record
-        self._ways, self._tried = tuple(ways), tuple(tried)
+        self._ways, self._tried = tuple(ways), tuple(map(tuple, tried))
         self._recorded: dict[tuple[int, int], _Recorded | None] = {}
         self._memory: tuple[tuple[int, ...], ...] = ()
 
     @property
     def ways(self) -> list[str]:
         """The names of the ways, and of those that are tried."""
-        return [way.name for way in (*self._ways, *self._tried)]
+        every = itertools.chain(self._ways, *self._tried)
+        return list(dict.fromkeys(way.name for way in every))
 
     def write(self, tokens: Sequence[int], lengths: Sequence[int]) -> Written:
         """See `Steps.write`; what cannot be recorded is run as it is."""
         shelf = self._steps.shelf
-        if shelf.memory != self._memory:
-            self._recorded.clear()
-            self._memory = shelf.memory
         rows = min(_power(len(tokens), 1), shelf.rows)
-        end = min(_power(max(lengths) + 1, _LEAST_COLUMNS), shelf.columns)
-        shape = rows, end
-        if shape not in self._recorded:
-            self._recorded[shape] = self._begun(rows, end)
-        recorded = self._recorded[shape]
+        recorded = self.of(rows, max(lengths) + 1)
         if recorded is None:
             scores = self._steps.write(tokens, lengths)
             return Written(scores, highest(scores))
@@ -96,12 +97,34 @@ class Recorder:
         scores, best = recorded.written
         return Written(scores[: len(tokens)], best[:, : len(tokens)])
 
+    def prepare(self, columns: int) -> None:
+        """Record steps of one row and of two that look at so many columns, so that nobody waits.
+
+        What is compiled for two serves more.
+        """
+        for rows in range(1, min(2, self._steps.shelf.rows) + 1):
+            self.of(rows, columns)
+
+    def of(self, rows: int, columns: int) -> _Recorded | None:
+        """The recording of a step of so many rows that looks at so many columns, made if need be.
+
+        None where it cannot be recorded.
+        """
+        shelf = self._steps.shelf
+        if shelf.memory != self._memory:
+            self._recorded.clear()
+            self._memory = shelf.memory
+        shape = rows, min(_power(columns, _LEAST_COLUMNS), shelf.columns)
+        if shape not in self._recorded:
+            self._recorded[shape] = self._begun(*shape)
+        return self._recorded[shape]
+
     def _begun(self, rows: int, end: int) -> _Recorded | None:
         first = self._made(rows, end, self._ways)
         if first is None:
             return self._made(rows, end, ()) if self._ways else None
-        for way in self._tried:
-            other = self._made(rows, end, (*self._ways, way))
+        for ways in self._tried:
+            other = self._made(rows, end, ways)
             if other and _betters(other, first):
                 first = other
         return first
@@ -121,7 +144,7 @@ class Recorder:
                 replay, scores = self._record(run)
         except Exception:  # noqa: BLE001 - whatever it raises, the step can be run as it is
             return None
-        return _Recorded(given, Written(scores, best), replay)
+        return _Recorded(given, Written(scores, best), replay, tuple(ways))
 
 
 def pays(steps: Steps, record: Record) -> bool:
@@ -149,27 +172,39 @@ def probe(steps: Steps) -> Run:
     return lambda: steps.write([1], [length])
 
 
-def choose(steps: Steps, record: Record, ways: Sequence[Way]) -> list[Way]:
-    """Those ways that leave a recorded step right and make it faster, each beside those before.
+class Choice:
+    """Judges ways by recorded steps of one row with a long text; the shelf's first row is spent."""
 
-    The shelf's first row is spent.
-    """
-    right = probe(steps)()
-    length = max(1, min(_PROBE, steps.shelf.columns - 2))
+    def __init__(self, steps: Steps, record: Record) -> None:
+        self._steps, self._record = steps, record
+        self.columns = max(1, min(_PROBE, steps.shelf.columns - 2)) + 1
+        self._right = probe(steps)()
 
-    def tried(chosen: Sequence[Way]) -> tuple[float, float]:
-        recorder = Recorder(steps, record, chosen)
-        error = _error(recorder.write([1], [length]).scores, right)
-        return error, _seconds(lambda: recorder.write([1], [length]).scores)
+    def seconds(self, ways: Sequence[Way]) -> float:
+        """How long a step takes in these ways; infinity where it is wrong or not recorded."""
+        recorder = Recorder(self._steps, self._record, ways)
+        recorded = recorder.of(1, self.columns)
+        if recorded is None or recorded.ways != tuple(ways):
+            return math.inf
 
-    chosen: list[Way] = []
-    least = tried(chosen)[1]
-    for way in ways:
-        error, seconds = tried([*chosen, way])
-        if error <= _ERROR and seconds < least * (1 - _QUICKER):
-            chosen.append(way)
-            least = seconds
-    return chosen
+        def step() -> torch.Tensor:
+            return recorder.write([1], [self.columns - 1]).scores
+
+        return _seconds(step) if _error(step(), self._right) <= _ERROR else math.inf
+
+    def best(self, ways: Sequence[Way]) -> tuple[list[Way], float]:
+        """Those ways that make a step faster, each beside those before, and what it then takes."""
+        chosen: list[Way] = []
+        least = self.seconds(chosen)
+        for way in ways:
+            if (seconds := self.seconds([*chosen, way])) < least * (1 - _QUICKER):
+                chosen.append(way)
+                least = seconds
+        return chosen, least
+
+    def betters(self, ways: Sequence[Way], least: float) -> bool:
+        """Whether a step in these ways is faster than one that takes so long."""
+        return self.seconds(ways) < least * (1 - _QUICKER)
 
 
 def cuda_graph(run: Run) -> tuple[Callable[[], None], torch.Tensor]:

@@ -14,6 +14,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 # for each layer the keys and values of a text's beginning, `[heads, length, dimensions]` each
 Head = list[tuple[torch.Tensor, torch.Tensor] | None]
+Cell = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class Layer(CacheLayerMixin):  # type: ignore[misc]
@@ -158,6 +159,13 @@ class Shelf(Cache):  # type: ignore[misc]
         if count not in self._aim.of_rows:
             self._aim.of_rows[count] = torch.arange(count, device=positions.device)
         self._aim.numbers = self._aim.of_rows[count]
+
+    def cell(self, layer: int) -> Cell | None:
+        """A layer's keys and values, and each row's number and position; None for a prompt."""
+        aim, cells = self._aim, self.layers[layer]
+        if aim.positions is None or aim.numbers is None:
+            return None
+        return cells.keys, cells.values, aim.numbers, aim.positions
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first columns of one row to another."""

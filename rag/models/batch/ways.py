@@ -1,7 +1,8 @@
 """Quicker ways to compute the same, in force only while a step is recorded.
 
 The model itself stays as it is: what `generate` runs, an adapter is put on or a file is made of is
-transformers' own. Each way was found right on the model that is there before it is offered.
+transformers' own. Each way was found right on the model that is there before it is offered. No
+other thread may run the model while a step of it is recorded.
 """
 
 from __future__ import annotations

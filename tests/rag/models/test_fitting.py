@@ -175,6 +175,26 @@ def test_what_is_counted_is_enough_for_the_engine(name: str, rows: int, context:
     assert one._room.ever(context)
 
 
+def test_on_a_gpu_a_small_use_takes_more_where_there_is_more() -> None:
+    """A cache of 8,192 tokens, a tenth of them common beginnings'; none is refused for it."""
+    token = 4 * 2 * 512 * 2  # layers, keys and values, numbers, bytes
+    need = needed(_SMALL, "bfloat16", 624, 2, "cuda:0")
+    assert need.cache == 1707 * token
+    assert need.spare == pytest.approx((2 * 3686 - 1536) * token, abs=token)
+    assert need.most == need.total + need.spare
+    assert need.peak == need.total
+    short = {**_SMALL, "max_position_embeddings": 1024}
+    spare = needed(short, "bfloat16", 624, 2, "cuda:0").spare
+    assert spare == pytest.approx((2 * 1024 - 1536) * token, abs=token)
+    for other in (
+        needed(_SMALL, "bfloat16", 624, 2, "cpu"),
+        needed(_SMALL, "bfloat16", 1664, 8, "cuda:0"),  # it needs more than that
+        needed(_SMALL, "bfloat16", 624, 2, "cuda:0", cache_bytes=10**9),
+    ):
+        assert other.spare == 0
+        assert other.most == other.peak
+
+
 def test_other_models_that_fit_are_named_the_largest_first(tmp_path: Path) -> None:
     model(tmp_path, "org--small", _SMALL)
     model(tmp_path, "broken", {"model_type": "made-up"})

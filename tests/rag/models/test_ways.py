@@ -24,7 +24,7 @@ from rag.models.batch.heads import Heads
 from rag.models.batch.loop import Loop
 from rag.models.batch.norms import fused_norms
 from rag.models.batch.quickened import quickened
-from rag.models.batch.recorder import Recorder, choose, probe
+from rag.models.batch.recorder import Choice, Recorder, probe
 from rag.models.batch.request import Request
 from rag.models.batch.room import Room
 from rag.models.batch.rotary import joined_rotary
@@ -289,7 +289,10 @@ def test_ways_are_chosen_that_are_right_and_faster(monkeypatch: pytest.MonkeyPat
         return replay, scores
 
     monkeypatch.setattr(recording, "_seconds", lambda work: took[work().data_ptr()])
-    assert choose(ready(), made, [one.way for one in marked]) == [quick.way]
+    choice = Choice(ready(), made)
+    assert choice.best([one.way for one in marked]) == ([quick.way], 0.8)
+    assert choice.betters([quick.way], 0.9)
+    assert not choice.betters([wrong.way], 0.9)
 
 
 @torch.inference_mode()
@@ -311,7 +314,7 @@ def test_what_is_tried_is_taken_for_the_rows_that_it_is_faster_for(
         return 0.5 if fast == (rows == 1) else 1.0
 
     monkeypatch.setattr(recording, "_replayed", replayed)
-    recorder = Recorder(ready(), noted, [always.way], [tried.way])
+    recorder = Recorder(ready(), noted, [always.way], [[always.way, tried.way]])
     assert recorder.ways == ["always", "tried"]
     for rows in (1, 2):
         recorder.write([1] * rows, [3] * rows)
@@ -340,7 +343,7 @@ def test_what_is_tried_is_left_for_the_rows_that_it_is_wrong_for(
     steps = ready()
     steps.read(0, [1, 2, 3], 0)
     right = steps.write([1], [3])
-    found = Recorder(steps, kept, (), [wrong.way]).write([1], [3])
+    found = Recorder(steps, kept, (), [[wrong.way]]).write([1], [3])
     assert made == [False, True]
     torch.testing.assert_close(found.scores, right)
 
@@ -355,10 +358,13 @@ def test_a_way_that_cannot_be_recorded_is_left() -> None:
         return record(run)
 
     steps = ready()
-    for recorder in (Recorder(steps, refuses, [way.way]), Recorder(steps, refuses, (), [way.way])):
+    always, tried = [way.way], [[way.way]]
+    for recorder in (Recorder(steps, refuses, always), Recorder(steps, refuses, (), tried)):
         recorder.write([1], [3])
         assert None not in recorder._recorded.values()
-    assert choose(steps, refuses, []) == []
+    choice = Choice(steps, refuses)
+    assert choice.best([])[0] == []
+    assert choice.best([way.way])[0] == []
 
 
 @torch.inference_mode()
@@ -368,26 +374,32 @@ def test_no_failure_of_a_way_fails_a_load(monkeypatch: pytest.MonkeyPatch) -> No
 
     each_faster(monkeypatch)
     monkeypatch.setattr(quickening, "fused_norms", fails)
-    assert quickened(ready(), record).ways == ["rotary", "attention"]
-    for name in ("joined_rotary", "grouped"):
+    monkeypatch.setattr(quickening, "compiled_layers", fails)
+    assert quickened(ready(), record).ways == ["rotary", "products", "attention"]
+    for name in ("joined_rotary", "joined_products", "grouped"):
         monkeypatch.setattr(quickening, name, fails)
     assert quickened(ready(), record).ways == []
-    monkeypatch.setattr(quickening, "choose", fails)
+    monkeypatch.setattr(quickening, "Choice", fails)
     steps = ready()
     assert quickened(steps, record).ways == []
     assert not any(bool(cell[0].any()) for cell in steps.shelf._cells())
 
 
-def test_steps_recorded_in_all_ways_write_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [0, 1])
+def test_steps_recorded_in_all_ways_write_the_same(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a recording stood in for that runs in the ways in which it was made."""
     each_faster(monkeypatch)
+    own = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda run, **given: own(run, backend="eager", **given))
     forced: list[str] = []
 
     def again(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
         scores = run().clone()
 
         def replay() -> None:
-            with in_force(recorder._ways + recorder._tried) if made else in_force(()):
+            with in_force(recorder._tried[number]) if made else in_force(()):
                 forced.append(steps.model.config._attn_implementation)
                 scores.copy_(run())
 
@@ -399,18 +411,25 @@ def test_steps_recorded_in_all_ways_write_the_same(monkeypatch: pytest.MonkeyPat
     with torch.inference_mode():
         recorder = quickened(steps, again)
     made = True
-    assert recorder.ways == ["norms", "rotary", "attention"]
+    names = [[way.name for way in ways] for ways in recorder._tried]
+    assert names == [
+        ["norms", "rotary", "products", "attention"],
+        ["products", "attention", "compiled"],
+    ]
+    assert list(recorder._recorded) == [(1, columns), (2, columns)]
     batch = Loop(steps, Room(3 * columns, 3), Heads(0), recorder)
     prompts = [random.Random(size).choices(range(3, VOCABULARY), k=size) for size in (9, 250, 31)]
     asked = [Request(ids, Sampler(model, {"max_new_tokens": 9}, ids), None) for ids in prompts]
-    for one in asked:
-        batch.submit(one)
-    for one, ids in zip(asked, prompts, strict=True):
+    right = []
+    for ids in prompts:
         given = torch.tensor([ids])
-        right = model.generate(
+        whole = model.generate(
             given, attention_mask=torch.ones_like(given), do_sample=False, max_new_tokens=9
         )
-        assert list(one.tokens()) == right[0, len(ids) :].tolist()
+        right.append(whole[0, len(ids) :].tolist())
+    for one in asked:
+        batch.submit(one)
+    assert [list(one.tokens()) for one in asked] == right
     assert "cloister_grouped" in forced
     assert model.config._attn_implementation == "sdpa"
     assert not any("forward" in vars(module) for module in model.modules())

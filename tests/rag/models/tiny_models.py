@@ -86,6 +86,7 @@ def make_tiny(name: str) -> Any:
     config = getattr(transformers, kind)(**(SIZES | own))
     state = torch.random.get_rng_state()
     torch.manual_seed(7)
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    with torch.inference_mode(False):  # as a model is loaded
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     torch.random.set_rng_state(state)
     return model
