@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ WAIT_SECONDS = 120.0
 _SETTING = "llm.model"
 # what `llm.adapter` is where it names none
 _NO_NAME = ("", "auto", "none")
-_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +166,10 @@ def load_beside(settings: Settings, base: Generator) -> Generator:
 def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) -> Generator:
     from rag.models.adapter import pick_adapter
     from rag.models.engine import LocalLLM
+    from rag.models.programs import graphs_of
     from rag.models.threads import with_all_cores
 
     adapter = pick_adapter(settings.models_path, settings.llm_adapter, folder)
-    # programs that torch makes are kept where no other account can put its own
-    os.environ.setdefault(_COMPILED, str(settings.home.resolve() / "compiled"))
     load = partial(
         LocalLLM,
         folder.path,
@@ -182,7 +179,7 @@ def _of_folder(settings: Settings, folder: ModelFolder, base: Generator | None) 
         settings.llm_template,
         rows=settings.llm_concurrency,
         cache_bytes=settings.llm_cache_mb * 2**20 or None,
-        graphs=settings.llm_graphs,
+        graphs=graphs_of(settings),
         question_tokens=settings.llm_max_prompt_tokens + settings.llm_max_new_tokens,
         base=base.llm if base else None,
     )

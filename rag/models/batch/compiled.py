@@ -8,7 +8,6 @@ the number by which each finds its keys and values, is the same in all while it 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -56,8 +55,6 @@ def compiled_layers(model: Any, shelf: Shelf, step: Callable[[], object]) -> Way
     All layers are compared within `step`, which runs the model for one token a row. What was
     compiled of other models before is compiled anew where it is needed again.
     """
-    # within this process: no others are left that wait for work
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     with in_force(()):
         torch.compiler.reset()  # how often it may compile one function anew is limited
     run = torch.compile(_run, fullgraph=True)
@@ -68,6 +65,13 @@ def compiled_layers(model: Any, shelf: Shelf, step: Callable[[], object]) -> Way
         return None
     changes = [Change(one.layer, "forward", one.forward) for one in layers]
     return Way("compiled", lambda: changed(changes))
+
+
+def end_workers() -> None:
+    """End the processes that compile, which else wait for more work until this one ends."""
+    from torch._inductor.async_compile import shutdown_compile_workers
+
+    shutdown_compile_workers()
 
 
 class _Layer:
@@ -108,7 +112,9 @@ class _Layer:
             or not mask.is_floating_point()
         ):
             return None
-        torch._dynamo.maybe_mark_dynamic(mask, 3)
+        # it serves any number of columns, and a shelf of another shape
+        for tensor, dimensions in ((mask, (3,)), (cell[0], (0, 2)), (cell[1], (0, 2))):
+            torch._dynamo.maybe_mark_dynamic(tensor, dimensions)
         rest = {name: value for name, value in named.items() if name != cache}
         with changed(self._numbered):
             return self._run(self.layer, hidden, cache, cell, mask, given, rest)

@@ -6,8 +6,9 @@ that nothing is held twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import torch
@@ -27,26 +28,29 @@ _Group = tuple[list[nn.Linear], torch.Tensor]
 def joined_products(model: Any, step: Callable[[], object]) -> Way | None:
     """The way for those linear layers that read the same in a `step`; None without any.
 
-    Layers that are quantized, or carry an adapter, keep their own. A model whose tensors another
-    one has too keeps them where they are, since that one's recorded steps name their place.
+    Layers that are quantized, or have a weight that another one has too, keep their own. So do all
+    of a model whose tensors another one has too, since that one's recorded steps name their place.
     """
     if shares_tensors(model):
         return None
     changes: list[Change] = []
     for layers, given in _groups(model, step):
-        joined = _Joined(layers)
-        if joined.is_right(layers, given):
-            changes += joined.changes(layers)
+        with suppress(RuntimeError):  # of a lack of memory, say: these keep their own
+            joined = _Joined(layers)
+            if joined.is_right(layers, given):
+                changes += joined.changes(layers)
     return Way("products", lambda: changed(changes)) if changes else None
 
 
 def _groups(model: Any, step: Callable[[], object]) -> list[_Group]:
     read: dict[int, _Group] = {}
-    calls: dict[nn.Module, int] = {}
+    calls: Counter[nn.Module] = Counter()
+    owners = Counter(id(own) for one in model.modules() for own in one.parameters(recurse=False))
 
     def note(layer: nn.Module, given: tuple[Any, ...]) -> None:
-        calls[layer] = calls.get(layer, 0) + 1
-        if isinstance(layer, nn.Linear) and len(given) == 1 and _joins(layer, given[0]):
+        calls[layer] += 1
+        alone = all(owners[id(own)] == 1 for own in layer.parameters(recurse=False))
+        if alone and isinstance(layer, nn.Linear) and len(given) == 1 and _joins(layer, given[0]):
             read.setdefault(id(given[0]), ([], given[0]))[0].append(layer)
 
     with ExitStack() as hooks:

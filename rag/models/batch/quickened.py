@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
-from rag.models.batch.compiled import compiled_layers
+from rag.models.batch.compiled import compiled_layers, end_workers
 from rag.models.batch.grouped import grouped
 from rag.models.batch.norms import fused_norms
 from rag.models.batch.products import joined_products
-from rag.models.batch.recorder import Choice, Record, Recorder, probe
+from rag.models.batch.recorder import Choice, Record, Recorder, fill, probe
 from rag.models.batch.rotary import joined_rotary
 from rag.models.batch.steps import Steps
 from rag.models.batch.ways import Way, in_force
@@ -20,9 +21,9 @@ _log = logging.getLogger("cloister")
 def quickened(steps: Steps, record: Record, compiles: bool = True) -> Recorder:
     """A recorder whose ways a probe chose; without any where none is found or the probe fails.
 
-    The shelf's first row is spent, and nothing else may run on the model meanwhile. Attention, and
-    with `compiles` layers that are compiled, are tried for each number of rows and columns, since
-    many rows are another matter than one.
+    The shelf's first two rows are spent, and nothing else may run on the model meanwhile.
+    Attention, and with `compiles` layers that are compiled, are tried for each number of rows and
+    columns, since many rows are another matter than one.
     """
     try:
         recorder = _chosen(steps, record, compiles)
@@ -30,7 +31,11 @@ def quickened(steps: Steps, record: Record, compiles: bool = True) -> Recorder:
         _log.info("The LLM's steps are recorded as they are: %s", error)
         return Recorder(steps, record)
     finally:
-        steps.shelf.wipe(0)  # a way that was wrong may have left numbers that are none
+        for row in range(min(2, steps.shelf.rows)):
+            steps.shelf.wipe(row)  # a way that was wrong may have left numbers that are none
+        if compiles:
+            with suppress(Exception):  # torch names it otherwise; they end with this process
+                end_workers()
     _log.info("The LLM's steps are recorded with quicker: %s", recorder.ways)
     return recorder
 
@@ -48,7 +53,10 @@ def _chosen(steps: Steps, record: Record, compiles: bool) -> Recorder:
     if layers and choice.betters(layers, seconds):
         tried.append(layers)
     recorder = Recorder(steps, record, always, tried)
-    recorder.prepare(choice.columns)
+    # so that nobody waits for them; what is compiled for two rows serves more
+    recorder.made([1], [choice.length])
+    if steps.shelf.rows > 1:
+        recorder.made([1, 2], [choice.length, fill(steps, 1, -(-choice.length // 3))])
     return recorder
 
 

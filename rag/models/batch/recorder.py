@@ -27,6 +27,8 @@ _ROUNDS = 10
 _SAVED = 0.05
 # the root of the mean square of the scores' errors in their standard deviations, as of the trial
 _ERROR = 0.1
+# a single row may be as many times as wrong
+_WORST = 3
 # a way of computing must save this share of a replay's time
 _QUICKER = 0.01
 # tokens of the row by which ways are judged: about those of a question with its passages
@@ -51,6 +53,11 @@ class _Recorded:
     written: Written
     replay: Callable[[], None]
     ways: tuple[Way, ...]
+
+    def give(self, filled: list[list[int]]) -> None:
+        """Say which tokens and lengths the next replay has."""
+        # memory that is not pinned is copied before the call returns, without waiting for the GPU
+        self.given.copy_(torch.tensor(filled), non_blocking=True)
 
 
 class Recorder:
@@ -83,49 +90,43 @@ class Recorder:
 
     def write(self, tokens: Sequence[int], lengths: Sequence[int]) -> Written:
         """See `Steps.write`; what cannot be recorded is run as it is."""
-        shelf = self._steps.shelf
-        rows = min(_power(len(tokens), 1), shelf.rows)
-        recorded = self.of(rows, max(lengths) + 1)
+        recorded = self.made(tokens, lengths)
         if recorded is None:
             scores = self._steps.write(tokens, lengths)
             return Written(scores, highest(scores))
-        fill = rows - len(tokens)
-        given = [[*tokens, *[0] * fill], [*lengths, *[shelf.columns - 1] * fill]]
-        # memory that is not pinned is copied before the call returns, without waiting for the GPU
-        recorded.given.copy_(torch.tensor(given), non_blocking=True)
+        recorded.give(self._filled(tokens, lengths))
         recorded.replay()
         scores, best = recorded.written
         return Written(scores[: len(tokens)], best[:, : len(tokens)])
 
-    def prepare(self, columns: int) -> None:
-        """Record steps of one row and of two that look at so many columns, so that nobody waits.
+    def made(self, tokens: Sequence[int], lengths: Sequence[int]) -> _Recorded | None:
+        """The recording for such a step, made and judged by it if there is none; None: it cannot.
 
-        What is compiled for two serves more.
-        """
-        for rows in range(1, min(2, self._steps.shelf.rows) + 1):
-            self.of(rows, columns)
-
-    def of(self, rows: int, columns: int) -> _Recorded | None:
-        """The recording of a step of so many rows that looks at so many columns, made if need be.
-
-        None where it cannot be recorded.
+        The step may be written afterwards: what was written for a trial is written over.
         """
         shelf = self._steps.shelf
         if shelf.memory != self._memory:
             self._recorded.clear()
             self._memory = shelf.memory
-        shape = rows, min(_power(columns, _LEAST_COLUMNS), shelf.columns)
+        filled = self._filled(tokens, lengths)
+        end = min(_power(max(lengths) + 1, _LEAST_COLUMNS), shelf.columns)
+        shape = len(filled[0]), end
         if shape not in self._recorded:
-            self._recorded[shape] = self._begun(*shape)
+            self._recorded[shape] = self._begun(*shape, filled)
         return self._recorded[shape]
 
-    def _begun(self, rows: int, end: int) -> _Recorded | None:
+    def _filled(self, tokens: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+        shelf = self._steps.shelf
+        fill = min(_power(len(tokens), 1), shelf.rows) - len(tokens)
+        return [[*tokens, *[0] * fill], [*lengths, *[shelf.columns - 1] * fill]]
+
+    def _begun(self, rows: int, end: int, filled: list[list[int]]) -> _Recorded | None:
         first = self._made(rows, end, self._ways)
         if first is None:
             return self._made(rows, end, ()) if self._ways else None
         for ways in self._tried:
             other = self._made(rows, end, ways)
-            if other and _betters(other, first):
+            if other and _betters(other, first, filled):
                 first = other
         return first
 
@@ -163,13 +164,22 @@ def pays(steps: Steps, record: Record) -> bool:
 
 def probe(steps: Steps) -> Run:
     """A step of one row with a long text, which this reads; the shelf's first row is spent."""
-    length = max(1, min(_PROBE, steps.shelf.columns - 2))
+    length = fill(steps, 0, _probed(steps))
+    return lambda: steps.write([1], [length])
+
+
+def fill(steps: Steps, row: int, length: int) -> int:
+    """Read a text of so many tokens into a row, another one for each row; returns its length."""
     vocabulary = steps.model.config.get_text_config(decoder=True).vocab_size
-    random = torch.Generator().manual_seed(20)
+    random = torch.Generator().manual_seed(20 + row)
     ids = torch.randint(vocabulary, (length,), generator=random).tolist()
     for begin in range(0, length, _PIECE):
-        steps.read(0, ids[begin : begin + _PIECE], begin)
-    return lambda: steps.write([1], [length])
+        steps.read(row, ids[begin : begin + _PIECE], begin)
+    return length
+
+
+def _probed(steps: Steps) -> int:
+    return max(1, min(_PROBE, steps.shelf.columns - 2))
 
 
 class Choice:
@@ -177,18 +187,18 @@ class Choice:
 
     def __init__(self, steps: Steps, record: Record) -> None:
         self._steps, self._record = steps, record
-        self.columns = max(1, min(_PROBE, steps.shelf.columns - 2)) + 1
+        self.length = _probed(steps)
         self._right = probe(steps)()
 
     def seconds(self, ways: Sequence[Way]) -> float:
         """How long a step takes in these ways; infinity where it is wrong or not recorded."""
-        recorder = Recorder(self._steps, self._record, ways)
-        recorded = recorder.of(1, self.columns)
+        recorder, given = Recorder(self._steps, self._record, ways), ([1], [self.length])
+        recorded = recorder.made(*given)
         if recorded is None or recorded.ways != tuple(ways):
             return math.inf
 
         def step() -> torch.Tensor:
-            return recorder.write([1], [self.columns - 1]).scores
+            return recorder.write(*given).scores
 
         return _seconds(step) if _error(step(), self._right) <= _ERROR else math.inf
 
@@ -236,15 +246,19 @@ def _side(device: int) -> torch.cuda.Stream:
 
 
 def _error(scores: torch.Tensor, right: torch.Tensor) -> float:
-    right = right.float()
-    return float((scores.float() - right).square().mean().sqrt() / right.std())
+    """The error of all rows together, or a third of the worst row's where that is more."""
+    found, right = scores.float(), right.float()
+    errors = (found - right).square().mean(dim=-1).sqrt() / right.std(dim=-1)
+    return max(float(errors.square().mean().sqrt()), float(errors.max()) / _WORST)
 
 
-def _betters(other: _Recorded, first: _Recorded) -> bool:
-    """Whether a recording gives what the first one gives, and sooner.
+def _betters(other: _Recorded, first: _Recorded, filled: list[list[int]]) -> bool:
+    """Whether a recording gives what the first one gives for such a step, and sooner.
 
     The first one runs last, so that the shelf keeps what it wrote there.
     """
+    for recorded in (other, first):
+        recorded.give(filled)
     seconds = _replayed(other), _replayed(first)
     right = _error(other.written.scores, first.written.scores) <= _ERROR
     return right and seconds[0] < seconds[1] * (1 - _QUICKER)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import shutil
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch._inductor import async_compile
 
 from rag.models.batch import quickened as quickening
-from rag.models.batch.compiled import compiled_layers
+from rag.models.batch.compiled import compiled_layers, end_workers
+from rag.models.batch.grouped import grouped
+from rag.models.batch.products import joined_products
 from rag.models.batch.quickened import quickened
-from rag.models.batch.recorder import Choice
+from rag.models.batch.recorder import Choice, probe
 from rag.models.batch.steps import Steps
 from rag.models.batch.trial import find_attention
 from rag.models.batch.ways import Way, in_force
-from tests.rag.models.tiny_models import CONFIGS, VOCABULARY, make_tiny
+from tests.rag.models.tiny_models import CONFIGS, SIZES, VOCABULARY, make_tiny
 
 _LENGTHS = [40, 7, 63]
 Call = Callable[..., Any]
@@ -68,16 +73,26 @@ def test_traced_layers_write_the_same(name: str) -> None:
 
 @pytest.mark.usefixtures("uncompiled")
 @torch.inference_mode()
-def test_all_layers_rows_and_columns_share_two_compilations() -> None:
+def test_all_layers_rows_columns_and_shelves_share_two_compilations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With products and attention in force, and more layers than may be compiled each."""
+    monkeypatch.setitem(SIZES, "num_hidden_layers", 12)
     steps = ready("llama")
+    beside = [joined_products(steps.model, probe(steps)), grouped(steps.model, probe(steps))]
+    ways = [way for way in beside if way]
     counters.clear()
-    way = layers_of(steps)
+    with in_force(ways):
+        way = layers_of(steps)
     assert way
+    assert len(ways) == 2
     assert counters["stats"]["unique_graphs"] == 1
-    with in_force([way]):
-        for rows in (2, 1, 3):
-            for length in (10, 100, 250):
-                steps.write([1] * rows, [length] * rows)
+    with in_force([*ways, way]):
+        for shape in ((3, 300), (2, 450), (4, 333)):
+            steps.shelf.reserve(*shape)
+            for rows in (2, 1):
+                for length in (10, 100, 250):
+                    steps.write([1] * rows, [length] * rows)
     assert counters["stats"]["unique_graphs"] == 2
 
 
@@ -148,3 +163,21 @@ def test_compiled_layers_write_the_same(name: str) -> None:
     with in_force([way]):
         found = steps.write(*given)
     torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
+    end_workers()
+    assert not async_compile._pool_set  # no process is left that waits for more
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch uses what it deprecates
+@pytest.mark.skipif(not shutil.which("g++"), reason="there is no C++ compiler")
+def test_a_model_that_was_compiled_can_go() -> None:
+    with torch.inference_mode():
+        steps = ready("llama")
+        recorder = quickened(steps, lambda run: (lambda: None, run()))
+        with in_force([way for ways in recorder._tried for way in ways]):
+            steps.write([1, 2, 3], _LENGTHS)
+    kept = [weakref.ref(steps.model), *map(weakref.ref, steps.model.parameters())]
+    kept.append(weakref.ref(steps.shelf.layers[0]))
+    del steps, recorder
+    gc.collect()
+    assert not any(one() is not None for one in kept)

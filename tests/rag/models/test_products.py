@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from rag.models.batch import products as products_of
 from rag.models.batch.products import joined_products
 from rag.models.batch.recorder import probe
 from rag.models.batch.steps import Attention, Steps
@@ -125,20 +126,47 @@ def test_a_layer_that_is_called_alone_computes_itself() -> None:
 
 
 class Forked(nn.Module):
-    """Two layers of one input, of which one is called twice; one has a bias."""
+    """Layers that read the same: the first of them `calls` times, the last one with a bias."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: int, bias: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(4, 3, bias=number == 2) for number in range(3)])
+        self.calls = calls
+        self.first, self.last = nn.Linear(4, 3, bias=False), nn.Linear(4, 3, bias=bias)
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
-        first, second, third = self.layers
-        once = first(given) + first(given) + third(given)
-        twice: torch.Tensor = once + second(given)
-        return twice
+        called = [self.first(given) for _ in range(self.calls)]
+        found: torch.Tensor = sum(called) + self.last(given)
+        return found
+
+
+@pytest.mark.parametrize(("calls", "bias"), [(2, False), (1, True)])
+@torch.inference_mode()
+def test_layers_that_are_called_again_or_have_another_bias_keep_their_own(
+    calls: int, bias: bool
+) -> None:
+    with torch.inference_mode(False):
+        model, plain = Forked(calls, bias), Forked(1, False)
+    assert joined_products(plain, lambda: plain(torch.ones(1, 4)))
+    assert joined_products(model, lambda: model(torch.ones(1, 4))) is None
 
 
 @torch.inference_mode()
-def test_layers_that_are_called_again_or_have_another_bias_keep_their_own() -> None:
-    model = Forked()
-    assert joined_products(model, lambda: model(torch.ones(1, 4))) is None
+def test_a_weight_of_two_layers_is_not_held_twice() -> None:
+    model = make_tiny("llama")
+    first, second = (layer.self_attn for layer in model.model.layers)
+    second.k_proj.weight = first.k_proj.weight
+    kept = first.k_proj.weight.data_ptr()
+    assert joined_products(model, probe(ready(model)))
+    assert first.k_proj.weight.data_ptr() == second.k_proj.weight.data_ptr() == kept
+
+
+@torch.inference_mode()
+def test_layers_for_which_there_is_no_memory_keep_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuses(_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = make_tiny("llama")
+    monkeypatch.setattr(products_of, "_beside", refuses)
+    assert joined_products(model, probe(ready(model))) is None

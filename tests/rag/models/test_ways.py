@@ -349,6 +349,50 @@ def test_what_is_tried_is_left_for_the_rows_that_it_is_wrong_for(
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("wrong", [{"seen": True}, {"mixed": True}, {}])
+def test_what_is_tried_is_judged_by_rows_that_differ(
+    wrong: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that looks beyond a row's end, or takes another row's text, is wrong for several rows."""
+    steps, times = ready(rows=2), itertools.cycle([0.5, 1.0])
+    own = type(steps)._masks
+
+    def masks(self: Steps, lengths: torch.Tensor, end: int) -> Any:
+        lengths = lengths.flip(0) if wrong.get("mixed") else lengths
+        return own(self, torch.full_like(lengths, end) if wrong.get("seen") else lengths, end)
+
+    def kept(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        forced, scores = list(ways), run().clone()
+
+        def replay() -> None:
+            with in_force(forced):
+                scores.copy_(run())
+
+        return replay, scores
+
+    ways: list[Way] = []
+
+    @contextmanager
+    def force() -> Iterator[None]:
+        ways.append(way)
+        with changed([Change(type(steps), "_masks", masks)]):
+            yield
+        ways.clear()
+
+    way = Way("masks", force)
+    monkeypatch.setattr(recording, "_seconds", lambda work: (work(), next(times))[1])
+    for row, length in enumerate((30, 9)):
+        recording.fill(steps, row, length)
+    right = steps.write([5, 6], [30, 9])
+    recorder = Recorder(steps, kept, (), [[way]])
+    found = recorder.write([5, 6], [30, 9])
+    recorded = recorder.made([5, 6], [30, 9])
+    assert recorded
+    assert [one.name for one in recorded.ways] == ([] if wrong else ["masks"])
+    torch.testing.assert_close(found.scores, right, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
 def test_a_way_that_cannot_be_recorded_is_left() -> None:
     way = Marked("refuses")
 
@@ -417,6 +461,7 @@ def test_steps_recorded_in_all_ways_write_the_same(
         ["products", "attention", "compiled"],
     ]
     assert list(recorder._recorded) == [(1, columns), (2, columns)]
+    assert not any(bool(cell.any()) for cell in steps.shelf._cells())
     batch = Loop(steps, Room(3 * columns, 3), Heads(0), recorder)
     prompts = [random.Random(size).choices(range(3, VOCABULARY), k=size) for size in (9, 250, 31)]
     asked = [Request(ids, Sampler(model, {"max_new_tokens": 9}, ids), None) for ids in prompts]

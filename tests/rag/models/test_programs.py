@@ -1,0 +1,66 @@
+"""What torch compiles is kept in the data directory, or nothing is compiled."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from rag.models import programs
+from rag.models.programs import graphs_of
+from rag.settings import Settings
+
+_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+@pytest.fixture(autouse=True)
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with a GPU, of which nobody named a folder."""
+    monkeypatch.setattr(programs, "pick_device", lambda _: "cuda:0")
+    monkeypatch.setenv(_VARIABLE, "")
+
+
+def test_torch_keeps_them_in_the_data_directory_once_the_engine_is_there(tmp_path: Path) -> None:
+    """Torch names its own folder when it is imported, which is before."""
+    script = (
+        "import sys; from pathlib import Path; import rag.models.engine\n"
+        "from rag.models import programs; from rag.settings import Settings\n"
+        "programs.pick_device = lambda _: 'cuda:0'\n"
+        "assert programs.graphs_of(Settings(home=Path(sys.argv[1]))) == 'auto'\n"
+        "from torch._inductor.runtime.cache_dir_utils import cache_dir; print(cache_dir())"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != _VARIABLE}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout.strip() == str(tmp_path / "compiled")
+    assert stat.S_IMODE((tmp_path / "compiled").stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_made_leaves_all_uncompiled(tmp_path: Path) -> None:
+    (tmp_path / "compiled").write_text("in the way")
+    assert graphs_of(Settings(home=tmp_path)) == "uncompiled"
+    assert os.environ[_VARIABLE] == ""
+
+
+def test_the_operators_own_folder_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(_VARIABLE, "/srv/programs")
+    assert graphs_of(Settings(home=tmp_path)) == "auto"
+    assert os.environ[_VARIABLE] == "/srv/programs"
+    monkeypatch.setenv(_VARIABLE, f"{tempfile.gettempdir()}/torchinductor_me")  # torch's own
+    graphs_of(Settings(home=tmp_path))
+    assert os.environ[_VARIABLE] == str(tmp_path / "compiled")
+
+
+def test_nothing_is_made_where_nothing_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wanted in ("uncompiled", "off"):
+        assert graphs_of(Settings(home=tmp_path, llm_graphs=wanted)) == wanted
+    monkeypatch.setattr(programs, "pick_device", lambda _: "cpu")
+    assert graphs_of(Settings(home=tmp_path)) == "auto"
+    assert not list(tmp_path.iterdir())
