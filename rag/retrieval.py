@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -45,11 +45,15 @@ class _Sought:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What each half finds, best first, and the passages, BM25 scores and vectors by chunk."""
+    """What each half finds, best first, and by chunk its passage, BM25 score, words and vector.
+
+    The words are those of the query's that it holds.
+    """
 
     dense: _Ranked
     lexical: _Ranked
     matches: Mapping[str, float]
+    held: Mapping[str, Set[str]]
     passages: Mapping[str, Passage]
     vectors: Mapping[str, Vectors]
 
@@ -100,7 +104,7 @@ class Retriever:
         vector = self._embedder.query(query)
         found = self._candidates(_Sought(query, vector, wanted, collections, filters), first)
         similarity = _similarities(vector, found)
-        documents = self._documents(query, found.passages)
+        documents = _documents(query, found)
         fused = fuse(similarity, found.matches, documents, self._settings.retrieval_dense_weight)
         dense_rank = {name: rank for rank, (name, _) in enumerate(found.dense, 1)}
         lexical_rank = {name: rank for rank, (name, _) in enumerate(found.lexical, 1)}
@@ -167,11 +171,10 @@ class Retriever:
         """The first of each half that are live and allowed, as many as are wanted."""
         ids = {name for name, _ in (*dense, *lexical)}
         matches = dict(lexical)
-        words = self._indexes.words
         near = [name for name, _ in dense if name not in matches]
         # of more than are wanted most will not count
         few = len(near) <= sought.wanted
-        beside = self._start(words.scores, sought.query, near) if few else None
+        beside = self._start(self._worded, sought.query, near, list(ids)) if few else None
         live, vectors = live_candidates(
             self._catalog,
             ids,
@@ -185,18 +188,23 @@ class Retriever:
         )
         named = sorted({name for name, _ in (*dense, *lexical)})
         rest = [name for name in named if name not in matches]
-        matches |= beside.result() if beside else words.scores(sought.query, rest)
-        passages = {name: live[name] for name in named}
-        return _Found(dense, lexical, {name: matches[name] for name in named}, passages, vectors)
+        scores, held = beside.result() if beside else self._worded(sought.query, rest, named)
+        matches |= scores
+        return _Found(
+            dense,
+            lexical,
+            {name: matches[name] for name in named},
+            {name: held[name] for name in named},
+            {name: live[name] for name in named},
+            vectors,
+        )
 
-    def _documents(self, query: str, passages: Mapping[str, Passage]) -> Mapping[str, float]:
-        """How much of the question's words each candidate's document has."""
-        held = self._indexes.words.held(query, list(passages))
-        asked = set(content_terms(query))
-        titles = {p.title for p in passages.values()}
-        named = {title: asked.intersection(terms(title)) for title in titles}
-        held = {name: held[name] | named[p.title] for name, p in passages.items()}
-        return document_matches(held, {name: p.document_id for name, p in passages.items()})
+    def _worded(
+        self, query: str, rest: Sequence[str], every: Sequence[str]
+    ) -> tuple[dict[str, float], dict[str, set[str]]]:
+        """The BM25 scores of the `rest`, and which words of the query each of `every` holds."""
+        words = self._indexes.words
+        return words.scores(query, rest), words.held(query, every)
 
     def _nearest(self, vector: Vectors, n: int) -> tuple[_Ranked, int]:
         """What the index finds, and of how many; nothing where it cannot be read just now."""
@@ -221,6 +229,16 @@ class Retriever:
         similarity = matrix @ sought.vector
         best = np.argsort(-similarity, kind="stable")[: sought.wanted]
         return allowed, [(ids[i], float(similarity[i])) for i in best]
+
+
+def _documents(query: str, found: _Found) -> Mapping[str, float]:
+    """How much of the question's words each candidate's document has."""
+    passages, asked = found.passages, set(content_terms(query))
+    named = {
+        title: asked.intersection(terms(title)) for title in {p.title for p in passages.values()}
+    }
+    held = {name: found.held[name] | named[p.title] for name, p in passages.items()}
+    return document_matches(held, {name: p.document_id for name, p in passages.items()})
 
 
 def _similarities(vector: Vectors, found: _Found) -> dict[str, float]:

@@ -213,12 +213,17 @@ class WordIndex:
         if not held:
             return held
         among = tantivy.Query.const_score_query(self._one_of(ids), 0.0)
+        # to fetch an id takes longer than to find that a word is there
+        named: dict[tuple[int, int], str] = {}
         for word, forms in _forms(text, self._languages(searcher)).items():
             query = tantivy.Query.boolean_query(
                 [(tantivy.Occur.Must, self._any_of(forms)), (tantivy.Occur.Must, among)]
             )
             for _, address in searcher.search(query, len(ids), count=False).hits:
-                held[searcher.doc(address)[_ID][0]].add(word)
+                place = address.segment_ord, address.doc
+                if place not in named:
+                    named[place] = searcher.doc(address)[_ID][0]
+                held[named[place]].add(word)
         return held
 
     def _clauses(
