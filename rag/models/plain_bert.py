@@ -4,14 +4,15 @@ A question has a dozen tokens, which the network multiplies in milliseconds on a
 checks, hooks and masks of the modules on its way are felt beside that. A batch of chunks takes
 longer, and there they wait for the interpreter's lock while documents are parsed and cut. The same
 operations on the same weights in the same order give a question the same bits; a trial at load
-makes sure of it.
+makes sure of it. In bfloat16 oneDNN brings the weights of each layer into its own order at every
+call, which for a question takes as long as to multiply: that is done once.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,12 @@ _TRIED = ("Unused leave", "", "Über 1,200 Pumpen—[SEP] 漢字, naïve?", "A p
 # of a text alone and beside longer ones, which round otherwise, in bfloat16 too
 _SAME = 0.999
 
+# tokens of a question, for which weights are put into order
+_ASKED = 16
+
 Vector = NDArray[np.float32]
 _Weights = tuple[Tensor, Tensor]
+_Linear = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,12 @@ class _Layer:
 class PlainBert:
     """A `BertModel` with a mean of its tokens of length 1. Safe to use from several threads."""
 
-    def __init__(self, model: Any) -> None:
-        """Of a sentence-transformers model that `find_plain` looked at, and share its weights."""
+    def __init__(self, model: Any, packed: bool = False) -> None:
+        """Of a sentence-transformers model that `find_plain` looked at, and share its weights.
+
+        With `packed` a question meets copies of them in oneDNN's order. Raises what torch raises
+        where it has none.
+        """
         bert = model[0].model
         embeddings, config = bert.embeddings, bert.config
         self._tokenizer = _own_tokenizer(model.tokenizer)
@@ -58,6 +67,8 @@ class PlainBert:
         self._places: Tensor = embeddings.position_embeddings.weight
         self._norm = _weights(embeddings.LayerNorm)
         self._layers = [_layer(layer) for layer in bert.encoder.layer]
+        self._asked = [_packed(layer) for layer in self._layers] if packed else self._layers
+        self._linear: _Linear = _packed_linear if packed else functional.linear
         self._heads = int(config.num_attention_heads)
         self._epsilon = float(config.layer_norm_eps)
         self._scale: float = bert.encoder.layer[0].attention.self.scaling
@@ -66,7 +77,7 @@ class PlainBert:
     def vector(self, text: str) -> Vector:
         """The vector of a text, shape (dimensions,), as the modules give it."""
         ids = self._tokenizer.encode(text).ids
-        found = self._states(torch.tensor([ids]), None)
+        found = self._states(torch.tensor([ids]), None, self._asked, self._linear)
         # a mean is taken in float32 at least, and rounded to what the network computes in
         exact = torch.promote_types(found.dtype, torch.float32)
         count = torch.full((1, 1), len(ids), dtype=exact)
@@ -89,33 +100,38 @@ class PlainBert:
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
         there = torch.arange(longest) < lengths
         padded = len(set(map(len, rows))) > 1
-        found = self._states(ids, there[:, None, None, :] if padded else None)
+        mask = there[:, None, None, :] if padded else None
+        found = self._states(ids, mask, self._layers, functional.linear)
         kept = found.float() * there[:, :, None]
         unit: Vector = functional.normalize(kept.sum(dim=1) / lengths, dim=1).numpy()
         return unit
 
-    def _states(self, ids: Tensor, there: Tensor | None) -> Tensor:
+    def _states(
+        self, ids: Tensor, there: Tensor | None, layers: Sequence[_Layer], linear: _Linear
+    ) -> Tensor:
         """The last layer's states, shape (n, tokens, dimensions); `there` is not padding."""
         found = functional.embedding(ids, self._words) + self._type
         found = self._normed(found + self._places[: ids.shape[1]], self._norm)
-        for layer in self._layers:
-            found = self._through(layer, found, there)
+        for layer in layers:
+            found = self._through(layer, found, there, linear)
         return found
 
-    def _through(self, layer: _Layer, given: Tensor, there: Tensor | None) -> Tensor:
+    def _through(
+        self, layer: _Layer, given: Tensor, there: Tensor | None, linear: _Linear
+    ) -> Tensor:
         heads = (*given.shape[:2], self._heads, -1)
         query, key, value = (
-            functional.linear(given, *weights).view(heads).transpose(1, 2)
+            linear(given, *weights).view(heads).transpose(1, 2)
             for weights in (layer.query, layer.key, layer.value)
         )
         found = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=there, scale=self._scale
         )
         found = found.transpose(1, 2).reshape(given.shape)
-        found = functional.linear(found, *layer.attended)
+        found = linear(found, *layer.attended)
         attended = self._normed(found + given, layer.attended_norm)
-        found = functional.gelu(functional.linear(attended, *layer.wide))
-        return self._normed(functional.linear(found, *layer.narrow) + attended, layer.norm)
+        found = functional.gelu(linear(attended, *layer.wide))
+        return self._normed(linear(found, *layer.narrow) + attended, layer.norm)
 
     def _normed(self, given: Tensor, weights: _Weights) -> Tensor:
         return functional.layer_norm(given, weights[0].shape, *weights, self._epsilon)
@@ -128,20 +144,25 @@ def find_plain(model: Any, vector: Callable[[str], Vector]) -> PlainBert | None:
     """
     if not _is_known(model):
         return None
-    try:
-        plain = PlainBert(model)
-        alone = [plain.vector(text) for text in _TRIED]
-        given = [vector(text) for text in _TRIED]
-        if any(one.tobytes() != other.tobytes() for one, other in zip(alone, given, strict=True)):
-            reason = "it gives another vector"
-        elif (
-            not _cosines(plain.vectors(_TRIED), np.stack(alone)).min() >= _SAME
-        ):  # nor if it is NaN
-            reason = "it gives other vectors in a batch"
-        else:
-            return plain
-    except Exception as error:  # noqa: BLE001 - whatever it raises, the modules' way is there
-        reason = f"{type(error).__name__}: {error}"
+    reason = ""
+    # oneDNN keeps an order of its own for bfloat16
+    for packed in (True, False) if model.dtype == torch.bfloat16 else (False,):
+        try:
+            plain = PlainBert(model, packed)
+            alone = [plain.vector(text) for text in _TRIED]
+            given = [vector(text) for text in _TRIED]
+            same = all(
+                one.tobytes() == other.tobytes() for one, other in zip(alone, given, strict=True)
+            )
+            if not same:
+                reason = "it gives another vector"
+            # nor if it is NaN
+            elif not _cosines(plain.vectors(_TRIED), np.stack(alone)).min() >= _SAME:
+                reason = "it gives other vectors in a batch"
+            else:
+                return plain
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the modules' way is there
+            reason = f"{type(error).__name__}: {error}"
     _log.info("Texts go through the embedder's modules: %s", reason)
     return None
 
@@ -192,3 +213,27 @@ def _layer(layer: Any) -> _Layer:
 
 def _weights(module: Any) -> _Weights:
     return module.weight, module.bias
+
+
+def _packed(layer: _Layer) -> _Layer:
+    """The layer with the weights of its products in oneDNN's order."""
+
+    def packed(weights: _Weights) -> _Weights:
+        with torch.inference_mode():
+            ordered = torch.ops.mkldnn._reorder_linear_weight(weights[0].detach(), _ASKED)
+        return ordered, weights[1]
+
+    return replace(
+        layer,
+        query=packed(layer.query),
+        key=packed(layer.key),
+        value=packed(layer.value),
+        attended=packed(layer.attended),
+        wide=packed(layer.wide),
+        narrow=packed(layer.narrow),
+    )
+
+
+def _packed_linear(given: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(given, weight, bias, "none", [], "")
+    return found

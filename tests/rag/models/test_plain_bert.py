@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
+from rag.models import plain_bert
 from rag.models.embedder import LocalEmbedding
 from rag.models.plain_bert import PlainBert, find_plain
 from tests.rag.tuning.tiny_embedder import make_embedder
@@ -43,11 +44,26 @@ def test_a_question_has_the_vector_of_the_modules_to_the_last_bit(
 ) -> None:
     model = LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", precision, 8)
     assert model._plain is not None
+    ordered = precision == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert (model._plain._asked is not model._plain._layers) == ordered
     rows = [json.loads(line) for line in QUESTIONS.read_text("utf-8").splitlines()]
     texts = [row["question"] for row in rows[::12]]
     for text in (*texts, "", " ", "[MASK] and [SEP]", "naïve ΑΒΓ 漢字 ﬁ", "valve, " * 300):
         whole = model._model.encode_query([text], normalize_embeddings=True, convert_to_tensor=True)
         assert model.query_vector(text).tolist() == whole[0].float().tolist()
+
+
+def test_weights_that_cannot_be_ordered_are_taken_as_they_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: object) -> None:
+        raise RuntimeError("mkldnn_reorder_linear_weight: bf16 path needs the cpu support avx512bw")
+
+    monkeypatch.setattr(plain_bert, "_packed", refuses)
+    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
+    plain = find_plain(model.eval(), LocalEmbedding(folder, "cpu", "bfloat16", 8).query_vector)
+    assert plain is not None
+    assert plain._asked is plain._layers
 
 
 def test_what_others_have_the_tokenizer_cut_off_does_not_matter(model: Any) -> None:
@@ -100,6 +116,8 @@ def test_texts_of_unlike_lengths_have_the_vectors_of_the_modules(
 ) -> None:
     model = LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", precision, 8)
     assert model._plain is not None
+    ordered = precision == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert (model._plain._asked is not model._plain._layers) == ordered
     rows = [json.loads(line) for line in QUESTIONS.read_text("utf-8").splitlines()]
     questions = [row["question"] for row in rows[::24]]
     texts = [*questions, " ".join(questions) * 3, "", "naïve ΑΒΓ 漢字 ﬁ", "valve, " * 300]
@@ -127,7 +145,9 @@ def test_a_batch_that_reads_its_padding_is_not_taken(
     precision: str,
 ) -> None:
     states = PlainBert._states
-    monkeypatch.setattr(PlainBert, "_states", lambda self, ids, _there: states(self, ids, None))
+    monkeypatch.setattr(
+        PlainBert, "_states", lambda self, ids, _there, *rest: states(self, ids, None, *rest)
+    )
     caplog.set_level("INFO")
     assert LocalEmbedding(models_path / "all-MiniLM-L6-v2", "cpu", precision, 8)._plain is None
     assert "it gives other vectors in a batch" in caplog.text
