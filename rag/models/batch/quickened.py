@@ -16,6 +16,9 @@ from rag.models.batch.steps import Steps
 from rag.models.batch.ways import Way, in_force
 
 _log = logging.getLogger("cloister")
+# seconds of a step from which on layers are compiled: of shorter ones nobody sees what it saves,
+# and everybody that it takes a quarter of a minute at load
+_WORTH = 0.003
 
 
 def quickened(steps: Steps, record: Record, compiles: bool = True) -> Recorder:
@@ -49,9 +52,10 @@ def _chosen(steps: Steps, record: Record, compiles: bool) -> Recorder:
     chosen, seconds = choice.best([way for way in (*ways, products, attention) if way])
     always = [way for way in chosen if way is not attention]
     tried = [chosen] if attention in chosen else []
-    layers = _compiled(steps, [w for w in chosen if w in (products, attention)]) if compiles else []
-    if layers and choice.betters(layers, seconds):
-        tried.append(layers)
+    if compiles and seconds >= _WORTH:
+        layers = _compiled(steps, [way for way in chosen if way in (products, attention)])
+        if layers and choice.betters(layers, seconds):
+            tried.append(layers)
     recorder = Recorder(steps, record, always, tried)
     # so that nobody waits for them; what is compiled for two rows serves more
     recorder.made([1], [choice.length])

@@ -131,6 +131,9 @@ def test_a_machine_that_cannot_compile_has_the_other_ways(
     assert made.ways == ["norms", "rotary", "products", "attention", "compiled"]
     monkeypatch.setattr(quickening, "compiled_layers", lambda *_: tried.append("compiled"))
     quickened(steps, lambda run: (lambda: None, run()), compiles=False)
+    # nor where a step takes so little that nobody sees what it saves
+    monkeypatch.setattr(Choice, "best", lambda self, ways: (list(ways), 0.002))
+    quickened(steps, lambda run: (lambda: None, run()))
     assert not tried
 
 
@@ -170,12 +173,14 @@ def test_compiled_layers_write_the_same(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch uses what it deprecates
 @pytest.mark.skipif(not shutil.which("g++"), reason="there is no C++ compiler")
-def test_a_model_that_was_compiled_can_go() -> None:
+def test_a_model_that_was_compiled_can_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickening, "_WORTH", 0.0)
     with torch.inference_mode():
         steps = ready("llama")
         recorder = quickened(steps, lambda run: (lambda: None, run()))
         with in_force([way for ways in recorder._tried for way in ways]):
             steps.write([1, 2, 3], _LENGTHS)
+    assert counters["stats"]["unique_graphs"]
     kept = [weakref.ref(steps.model), *map(weakref.ref, steps.model.parameters())]
     kept.append(weakref.ref(steps.shelf.layers[0]))
     del steps, recorder

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from rag.models.batch import quickened
 from rag.models.batch import recorder as recording
 from rag.models.batch.request import Request
 from rag.models.batch.sampling import Sampler
@@ -37,6 +38,7 @@ def test_recorded_steps_write_what_generate_writes(
     halvings = itertools.count()
     monkeypatch.setattr(recording, "_seconds", lambda work: (work(), 0.9 ** next(halvings))[1])
     monkeypatch.setattr(recording, "_replayed", replayed)
+    monkeypatch.setattr(quickened, "_WORTH", 0.0)
     model = make_tiny(name).to("cuda")
     writer = with_all_cores(partial(Writer, model, 3, None, graphs, 320))
     assert writer.loop is not None

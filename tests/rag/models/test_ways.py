@@ -419,6 +419,7 @@ def test_no_failure_of_a_way_fails_a_load(monkeypatch: pytest.MonkeyPatch) -> No
     each_faster(monkeypatch)
     monkeypatch.setattr(quickening, "fused_norms", fails)
     monkeypatch.setattr(quickening, "compiled_layers", fails)
+    monkeypatch.setattr(quickening, "_WORTH", 0.0)
     assert quickened(ready(), record).ways == ["rotary", "products", "attention"]
     for name in ("joined_rotary", "joined_products", "grouped"):
         monkeypatch.setattr(quickening, name, fails)
@@ -435,6 +436,7 @@ def test_steps_recorded_in_all_ways_write_the_same(
 ) -> None:
     """With a recording stood in for that runs in the ways in which it was made."""
     each_faster(monkeypatch)
+    monkeypatch.setattr(quickening, "_WORTH", 0.0)
     own = torch.compile
     monkeypatch.setattr(torch, "compile", lambda run, **given: own(run, backend="eager", **given))
     forced: list[str] = []
