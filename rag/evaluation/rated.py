@@ -67,7 +67,8 @@ def question_rows(judged: Iterable[Rated]) -> tuple[list[Row], Counter[str]]:
     """Lines of a question file from answers that are right, or for which a right one was given.
 
     Also how many answers were left out, by why. Half of the questions are of the split `dev`, by a
-    hash of their words, so that a question stays in its split.
+    hash of their words, so that a question stays in its split. One that was asked of a single
+    collection names it.
     """
     rows: dict[str, Row] = {}
     left_out: Counter[str] = Counter()
@@ -75,8 +76,9 @@ def question_rows(judged: Iterable[Rated]) -> tuple[list[Row], Counter[str]]:
         reason = _unfit(one.record)
         if not one.right and not one.correct_answer:
             reason = reason or NO_CORRECT_ANSWER
-        question = one.record["standalone_question"]
-        name = known_by(question)
+        question, asked_of = one.record["standalone_question"], one.record["collections"]
+        collection = asked_of[0] if len(asked_of) == 1 else None
+        name = known_by(question, collection=collection)
         if reason is None and name in rows:
             reason = ASKED_AGAIN
         if reason is not None:
@@ -85,6 +87,8 @@ def question_rows(judged: Iterable[Rated]) -> tuple[list[Row], Counter[str]]:
         gold = _right(one.record) if one.right else _corrected(one.record, one.correct_answer)
         rows[name] = {"id": name, "question": question, "history": [], **gold}
         rows[name]["split"] = split_of(question)
+        if collection is not None:
+            rows[name]["collection"] = collection
     return list(rows.values()), left_out
 
 

@@ -155,6 +155,18 @@ def test_a_follow_up_stands_alone_and_the_newest_of_two_counts(library: Library)
     assert json.dumps(rows).count("Five.") == 0
 
 
+def test_a_question_of_one_collection_stays_one(library: Library, tmp_path: Path) -> None:
+    """It is another one than the same question asked of all."""
+    text = "How many unused days of leave may be carried over?"
+    for given in ({"collections": ("default",)}, {}):
+        rate(library.catalog, ask(library, text, **given)["id"], "right")
+    file = tmp_path / "questions.jsonl"
+    assert run(library, "export", "--for", "evaluate", str(file)).exit_code == 0
+    items = read_questions(file)
+    assert {item.asked_of(None) for item in items} == {("default",), None}
+    assert {item.question for item in items} == {text}
+
+
 def test_what_was_asked_of_chosen_documents_is_no_question_for_all(library: Library) -> None:
     chosen = Filters(documents=(document(library, "leave.txt"),))
     answer = ask(library, "How many unused days of leave may be carried over?", filters=chosen)
