@@ -81,6 +81,13 @@ def say_sync(summary: Mapping[str, Any], as_json: bool) -> None:
     for skip in summary["skips"]:
         click.echo(printable(f"  skipped {skip['source']}: {skip['reason']}"), err=True)
     say_failures([(f["source"], f["reason"]) for f in summary["failures"]])
+    if "read_again" in summary:
+        again = "are still to be read" if "busy" in summary else "were read"
+        click.echo(
+            f"All documents {again} again: this version of Cloister, the embedder or the chunk "
+            "sizes make other text or vectors of them.",
+            err=True,
+        )
     if "busy" in summary:
         click.echo(f"{summary['pending']} pending: {summary['busy']}", err=True)
 

@@ -125,7 +125,8 @@ def sync_folder(
     """Sync a folder once; returns the summary that `--json` prints.
 
     Raises as `ingest.sync.register` and `ingest.following.finish` do; but where another command
-    has the library, the summary says so under `busy`, and how many documents are `pending`.
+    has the library, the summary says so under `busy`, and how many documents are `pending`. Where
+    all documents are read again, `read_again` is true.
     """
     from ingest.erasing import is_due
     from ingest.recipe import differs
@@ -136,7 +137,7 @@ def sync_folder(
 
     started = time.monotonic()
     key = folder_to_sync(settings, catalog, root, collection)
-    busy: dict[str, Any] = {}
+    besides: dict[str, Any] = {}
     with take_folder_lock(settings, key):
         progress.begin("Comparing files", "files")
         try:
@@ -152,12 +153,14 @@ def sync_folder(
         if retry:
             retry_files(catalog, key)
         progress.left(unfinished(catalog, key))
-        due = is_due(settings, catalog) or differs(settings, catalog)
+        if differs(settings, catalog):
+            besides["read_again"] = True
+        due = is_due(settings, catalog) or besides
         if unfinished(catalog, key) or report.removed or due:
             try:
                 finish_queue(settings, catalog, what, progress, wait, key)
             except Busy as error:
-                busy = {"pending": unfinished(catalog, key), "busy": str(error)}
+                besides |= {"pending": unfinished(catalog, key), "busy": str(error)}
     failures = report.failures + folder_failures(catalog, key)
     return {
         "new": report.new,
@@ -170,5 +173,5 @@ def sync_folder(
         "seconds": round(time.monotonic() - started, 3),
         "failures": reasons(failures),
         "skips": reasons(report.skips),
-        **busy,
+        **besides,
     }

@@ -209,6 +209,7 @@ def test_a_sync_after_an_upgrade_reads_what_is_unchanged_again(
         (folder / f"{number}.txt").write_text(f"About giraffe {number}.")
     given = {"CLOISTER_EMBEDDER_MODEL": "rag.testing:FakeEmbedding"}
     drained: list[Worker] = []
+    told: list[bool] = []
     drain = Worker.drain
     monkeypatch.setattr(
         Worker, "drain", lambda self, *a, **k: (drained.append(self), drain(self, *a, **k))[1]
@@ -218,6 +219,7 @@ def test_a_sync_after_an_upgrade_reads_what_is_unchanged_again(
         arguments = ["--home", str(home), "ingest", "sync", str(folder), "--json"]
         result = CliRunner(env=given).invoke(main, arguments)
         assert result.exit_code == 0, result.output
+        told.append("read_again" in json.loads(result.stdout))
         library = fake_library(home)
         try:
             assert len(library.search("giraffe")) == 3
@@ -231,3 +233,8 @@ def test_a_sync_after_an_upgrade_reads_what_is_unchanged_again(
     (new,) = sync()
     assert (new != old, len(drained)) == (True, 2)
     assert (sync(), len(drained)) == ({new}, 2)
+    assert told == [False, False, True, False]
+    monkeypatch.setattr("ingest.recipe.PARSER_VERSION", "a third")
+    plain = ["--home", str(home), "ingest", "sync", str(folder)]
+    said = [CliRunner(env=given).invoke(main, plain).output for _ in range(2)]
+    assert ["All documents were read again" in one for one in said] == [True, False]
