@@ -173,7 +173,7 @@ class Retriever:
         matches = dict(lexical)
         near = [name for name, _ in dense if name not in matches]
         # of more than are wanted most will not count
-        few = len(near) <= sought.wanted
+        few = len(ids) <= 2 * sought.wanted
         beside = self._start(self._worded, sought.query, near, list(ids)) if few else None
         live, vectors = live_candidates(
             self._catalog,

@@ -84,8 +84,8 @@ def say_sync(summary: Mapping[str, Any], as_json: bool) -> None:
     if "read_again" in summary:
         again = "are still to be read" if "busy" in summary else "were read"
         click.echo(
-            f"All documents {again} again: this version of Cloister, the embedder or the chunk "
-            "sizes make other text or vectors of them.",
+            f"All documents {again} again: this version of Cloister, the embedder, the chunk sizes "
+            "or ingest.ocr make other text or vectors of them.",
             err=True,
         )
     if "busy" in summary:

@@ -56,9 +56,9 @@ def sync(
     """Bring the library in step with FOLDER: new, changed, moved and vanished files.
 
     Made for cron: a second run over an unchanged folder changes nothing. After an upgrade, or with
-    another embedder or other chunk sizes, all documents are read again, so each run is given the
-    same settings; and the same patterns, for what they leave out is as good as vanished. Exits 0
-    when all is well, 1 when a file could not be read, 75 when another process is at work.
+    another embedder, chunk size or ingest.ocr, all documents are read again, so each run is given
+    the same settings; and the same patterns, for what they leave out is as good as vanished. Exits
+    0 when all is well, 1 when a file could not be read, 75 when another process is at work.
     """
     from ingest.sync import chosen_by
     from rag.library import open_catalog

@@ -28,8 +28,9 @@ _TRIED = ("Unused leave", "", "Über 1,200 Pumpen—[SEP] 漢字, naïve?", "A p
 # of a text alone and beside longer ones, which round otherwise, in bfloat16 too
 _SAME = 0.999
 
-# tokens of a question, for which weights are put into order
-_ASKED = 16
+# tokens of a question, for which weights are put into order, and the most bytes that a copy of them
+# may take
+_ASKED, _MOST_COPIED = 16, 2**26
 
 Vector = NDArray[np.float32]
 _Weights = tuple[Tensor, Tensor]
@@ -145,8 +146,7 @@ def find_plain(model: Any, vector: Callable[[str], Vector]) -> PlainBert | None:
     if not _is_known(model):
         return None
     reason = ""
-    # oneDNN keeps an order of its own for bfloat16
-    for packed in (True, False) if model.dtype == torch.bfloat16 else (False,):
+    for packed in (True, False) if _may_be_packed(model) else (False,):
         try:
             plain = PlainBert(model, packed)
             alone = [plain.vector(text) for text in _TRIED]
@@ -187,6 +187,12 @@ def _is_known(model: Any) -> bool:
         and bert.config._attn_implementation == "sdpa"
         and model[1].pooling_mode == "mean"
     )
+
+
+def _may_be_packed(model: Any) -> bool:
+    """Whether oneDNN has an order of its own, which it has for bfloat16, and a copy is small."""
+    copied = sum(weight.nbytes for weight in model[0].model.encoder.parameters())
+    return bool(model.dtype == torch.bfloat16 and copied <= _MOST_COPIED)
 
 
 def _own_tokenizer(tokenizer: Any) -> Tokenizer:

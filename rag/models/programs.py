@@ -11,7 +11,8 @@ from rag.models.device import pick_device
 from rag.settings import Settings
 
 _log = logging.getLogger("cloister.models")
-_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+# names the folder, and how torch begins the name of its own
+_VARIABLE, _OWN = "TORCHINDUCTOR_CACHE_DIR", "torchinductor_"
 
 
 def graphs_of(settings: Settings) -> str:
@@ -25,8 +26,8 @@ def graphs_of(settings: Settings) -> str:
     if wanted != "auto" or not pick_device(settings.llm_device).startswith("cuda"):
         return wanted
     named = os.environ.get(_VARIABLE, "")
-    if named and Path(named).parent != Path(tempfile.gettempdir()):
-        return wanted  # the operator's own
+    if named and not named.startswith(str(Path(tempfile.gettempdir(), _OWN))):
+        return wanted  # the operator's
     folder = settings.home.resolve() / "compiled"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ the number by which each finds its keys and values, is the same in all while it 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -69,9 +70,8 @@ def compiled_layers(model: Any, shelf: Shelf, step: Callable[[], object]) -> Way
 
 def end_workers() -> None:
     """End the processes that compile, which else wait for more work until this one ends."""
-    from torch._inductor.async_compile import shutdown_compile_workers
-
-    shutdown_compile_workers()
+    if compiling := sys.modules.get("torch._inductor.async_compile"):
+        compiling.shutdown_compile_workers()
 
 
 class _Layer:

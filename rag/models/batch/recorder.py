@@ -112,7 +112,7 @@ class Recorder:
         end = min(_power(max(lengths) + 1, _LEAST_COLUMNS), shelf.columns)
         shape = len(filled[0]), end
         if shape not in self._recorded:
-            self._recorded[shape] = self._begun(*shape, filled)
+            self._recorded[shape] = self._begun(*shape, filled, len(tokens))
         return self._recorded[shape]
 
     def _filled(self, tokens: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
@@ -120,19 +120,23 @@ class Recorder:
         fill = min(_power(len(tokens), 1), shelf.rows) - len(tokens)
         return [[*tokens, *[0] * fill], [*lengths, *[shelf.columns - 1] * fill]]
 
-    def _begun(self, rows: int, end: int, filled: list[list[int]]) -> _Recorded | None:
+    def _begun(self, rows: int, end: int, filled: list[list[int]], asked: int) -> _Recorded | None:
+        """The best recording by a step of which the first `asked` rows are asked for."""
         first = self._made(rows, end, self._ways)
         if first is None:
             return self._made(rows, end, ()) if self._ways else None
         for ways in self._tried:
             other = self._made(rows, end, ways)
-            if other and _betters(other, first, filled):
+            # the one that is right writes over what a wrong one left: 0 · NaN is NaN
+            first.give(self._aside(rows))
+            first.replay()
+            if other and _betters(other, first, filled, asked):
                 first = other
         return first
 
     def _made(self, rows: int, end: int, ways: Sequence[Way]) -> _Recorded | None:
-        device, last = self._steps.device, self._steps.shelf.columns - 1
-        given = torch.tensor([[1] * rows, [last] * rows], device=device)
+        device = self._steps.device
+        given = torch.tensor(self._aside(rows), device=device)
         best = torch.zeros((2, rows), device=device)
 
         def run() -> torch.Tensor:
@@ -146,6 +150,10 @@ class Recorder:
         except Exception:  # noqa: BLE001 - whatever it raises, the step can be run as it is
             return None
         return _Recorded(given, Written(scores, best), replay, tuple(ways))
+
+    def _aside(self, rows: int) -> list[list[int]]:
+        """Rows that write where nobody reads."""
+        return [[1] * rows, [self._steps.shelf.columns - 1] * rows]
 
 
 def pays(steps: Steps, record: Record) -> bool:
@@ -252,15 +260,15 @@ def _error(scores: torch.Tensor, right: torch.Tensor) -> float:
     return max(float(errors.square().mean().sqrt()), float(errors.max()) / _WORST)
 
 
-def _betters(other: _Recorded, first: _Recorded, filled: list[list[int]]) -> bool:
-    """Whether a recording gives what the first one gives for such a step, and sooner.
+def _betters(other: _Recorded, first: _Recorded, filled: list[list[int]], asked: int) -> bool:
+    """Whether a recording gives what the first one gives for the rows asked for, and sooner.
 
     The first one runs last, so that the shelf keeps what it wrote there.
     """
     for recorded in (other, first):
         recorded.give(filled)
     seconds = _replayed(other), _replayed(first)
-    right = _error(other.written.scores, first.written.scores) <= _ERROR
+    right = _error(other.written.scores[:asked], first.written.scores[:asked]) <= _ERROR
     return right and seconds[0] < seconds[1] * (1 - _QUICKER)
 
 

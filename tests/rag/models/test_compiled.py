@@ -90,7 +90,7 @@ def test_all_layers_rows_columns_and_shelves_share_two_compilations(
     with in_force([*ways, way]):
         for shape in ((3, 300), (2, 450), (4, 333)):
             steps.shelf.reserve(*shape)
-            for rows in (2, 1):
+            for rows in range(shape[0], 0, -1):
                 for length in (10, 100, 250):
                     steps.write([1] * rows, [length] * rows)
     assert counters["stats"]["unique_graphs"] == 2
@@ -175,12 +175,13 @@ def test_compiled_layers_write_the_same(name: str) -> None:
 @pytest.mark.skipif(not shutil.which("g++"), reason="there is no C++ compiler")
 def test_a_model_that_was_compiled_can_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickening, "_WORTH", 0.0)
+    monkeypatch.setattr(Choice, "betters", lambda self, ways, least: True)
     with torch.inference_mode():
         steps = ready("llama")
         recorder = quickened(steps, lambda run: (lambda: None, run()))
         with in_force([way for ways in recorder._tried for way in ways]):
             steps.write([1, 2, 3], _LENGTHS)
-    assert counters["stats"]["unique_graphs"]
+    assert "compiled" in recorder.ways
     kept = [weakref.ref(steps.model), *map(weakref.ref, steps.model.parameters())]
     kept.append(weakref.ref(steps.shelf.layers[0]))
     del steps, recorder

@@ -393,6 +393,56 @@ def test_what_is_tried_is_judged_by_rows_that_differ(
 
 
 @torch.inference_mode()
+def test_what_a_wrong_way_left_harms_no_row_and_rows_that_fill_up_judge_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of three rows of four, the fourth has a token without numbers and an empty text."""
+    steps, times = ready(rows=4), itertools.cycle([0.5, 1.0])
+    value = steps.model.model.layers[0].self_attn.v_proj
+    forced: list[str] = []
+    own = value.forward
+
+    def force(name: str, forward: Callable[..., Any]) -> Callable[[], Any]:
+        @contextmanager
+        def forcing() -> Iterator[None]:
+            with changed([Change(value, "forward", forward)]):
+                forced.append(name)
+                yield
+                forced.clear()
+
+        return forcing
+
+    none = Way("none", force("none", lambda given: own(given) * torch.nan))
+    same = Way("same", force("same", lambda given: own(given)))
+    by_name = {"none": none, "same": same}
+
+    def kept(run: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        again, scores = [by_name[name] for name in forced], run().clone()
+
+        def replay() -> None:
+            with in_force(again):
+                scores.copy_(run())
+
+        return replay, scores
+
+    monkeypatch.setattr(recording, "_seconds", lambda work: (work(), next(times))[1])
+    words = steps.model.get_input_embeddings().weight
+    monkeypatch.setattr(words, "data", words.data.index_fill(0, torch.tensor([0]), 0.0))
+    given = [5, 6, 7], [30, 9, 62]
+    for row, length in enumerate(given[1]):
+        recording.fill(steps, row, length)
+    right = steps.write(*given)
+    for way, taken in ((none, []), (same, ["same"])):
+        recorder = Recorder(steps, kept, (), [[way]])
+        found = recorder.write(*given)
+        recorded = recorder.made(*given)
+        assert recorded
+        assert [one.name for one in recorded.ways] == taken
+        torch.testing.assert_close(found.scores, right, rtol=1e-4, atol=1e-5)
+        assert not any(bool(cell.isnan().any()) for cell in steps.shelf._cells())
+
+
+@torch.inference_mode()
 def test_a_way_that_cannot_be_recorded_is_left() -> None:
     way = Marked("refuses")
 
