@@ -162,6 +162,11 @@ def sync_folder(
             except Busy as error:
                 besides |= {"pending": unfinished(catalog, key), "busy": str(error)}
     failures = report.failures + folder_failures(catalog, key)
+    return {**_summary(report, failures, time.monotonic() - started), **besides}
+
+
+def _summary(report: Any, failures: list[tuple[str, str]], seconds: float) -> dict[str, Any]:
+    """What a sync did, as `--json` prints it."""
     return {
         "new": report.new,
         "changed": report.changed,
@@ -170,8 +175,7 @@ def sync_folder(
         "removed": report.removed,
         "skipped": len(report.skips),
         "failed": len(failures),
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(seconds, 3),
         "failures": reasons(failures),
         "skips": reasons(report.skips),
-        **besides,
     }

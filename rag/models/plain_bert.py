@@ -148,23 +148,22 @@ def find_plain(model: Any, vector: Callable[[str], Vector]) -> PlainBert | None:
     reason = ""
     for packed in (True, False) if _may_be_packed(model) else (False,):
         try:
-            plain = PlainBert(model, packed)
-            alone = [plain.vector(text) for text in _TRIED]
-            given = [vector(text) for text in _TRIED]
-            same = all(
-                one.tobytes() == other.tobytes() for one, other in zip(alone, given, strict=True)
-            )
-            if not same:
-                reason = "it gives another vector"
-            # nor if it is NaN
-            elif not _cosines(plain.vectors(_TRIED), np.stack(alone)).min() >= _SAME:
-                reason = "it gives other vectors in a batch"
-            else:
-                return plain
+            return _same(PlainBert(model, packed), vector)
         except Exception as error:  # noqa: BLE001 - whatever it raises, the modules' way is there
             reason = f"{type(error).__name__}: {error}"
     _log.info("Texts go through the embedder's modules: %s", reason)
     return None
+
+
+def _same(plain: PlainBert, vector: Callable[[str], Vector]) -> PlainBert:
+    """The short way that was given. Raises ValueError where it gives something else."""
+    alone = [plain.vector(text) for text in _TRIED]
+    given = [vector(text) for text in _TRIED]
+    if any(one.tobytes() != other.tobytes() for one, other in zip(alone, given, strict=True)):
+        raise ValueError("it gives another vector")
+    if not _cosines(plain.vectors(_TRIED), np.stack(alone)).min() >= _SAME:  # nor if it is NaN
+        raise ValueError("it gives other vectors in a batch")
+    return plain
 
 
 def _cosines(some: Vector, others: Vector) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from rag.models.batch.shelf import Shelf
-from rag.models.batch.ways import Change, Way, changed, in_force
+from rag.models.batch.ways import Change, Way, changed, in_force, is_alike, mean_size
 
 _NUMBER = "layer_idx"
 # the root of the mean square of the error of what a layer adds, beside that of what is right; the
@@ -143,10 +143,11 @@ def _run(
 def _is_close(found: Any, right: Any, given: torch.Tensor) -> bool:
     if isinstance(right, tuple):
         found, right = found[0], right[0]
-    if found.shape != right.shape or found.dtype != right.dtype:
+    if not is_alike(found, right):
         return False
     rounding, most = torch.finfo(right.dtype).eps, _EXACT if right.dtype == torch.float32 else _HALF
-    found, right, given = found.float(), right.float(), given.float()
-    error = (found - right).square().mean().sqrt()
-    added = (right - given).square().mean().sqrt()
-    return bool(error <= most * added + rounding * right.square().mean().sqrt())
+    error, added = (
+        mean_size(found.float() - right.float()),
+        mean_size(right.float() - given.float()),
+    )
+    return error <= most * added + rounding * mean_size(right)

@@ -15,14 +15,11 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from rag.models.batch.ways import Way, in_force
+from rag.models.batch.ways import Way, in_force, is_near
 
 _NAME, _OWN = "cloister_grouped", "sdpa"
 # what models hand on of which `sdpa` makes nothing
 _IDLE = {"is_causal", "output_router_logits", "position_ids", "sliding_window", "use_cache"}
-# the root of the mean square of the error, beside that of what is right: weights are rounded to
-# half precision, which is 0.002 in bfloat16
-_HALF, _EXACT = 0.01, 1e-4
 
 
 def grouped(model: Any, step: Callable[[], object]) -> Way | None:
@@ -35,7 +32,7 @@ def grouped(model: Any, step: Callable[[], object]) -> Way | None:
     def compared(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
         right = sdpa_attention_forward(*args, **kwargs)[0]
         mine = _attended(*args, **kwargs)
-        found.append(mine is not None and _is_close(mine, right))
+        found.append(mine is not None and is_near(mine, right))
         return right, None
 
     with in_force([Way("compared", lambda: _attending(config, compared))]):
@@ -92,14 +89,6 @@ def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     if left.dtype == torch.float32:
         return torch.bmm(left, right)
     return torch.bmm(left, right, out_dtype=torch.float32)
-
-
-def _is_close(found: torch.Tensor, right: torch.Tensor) -> bool:
-    if found.shape != right.shape or found.dtype != right.dtype:
-        return False
-    most = _EXACT if right.dtype == torch.float32 else _HALF
-    found, right = found.float(), right.float()
-    return bool((found - right).square().mean().sqrt() <= most * right.square().mean().sqrt())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ that nothing is held twice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -15,12 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rag.models.batch.ways import Change, Way, changed
+from rag.models.batch.ways import Change, Way, changed, is_near
 from rag.models.sharing import shares_tensors
 
-# the root of the mean square of the error, beside that of what is right: sums that are split up
-# otherwise, rounded to half precision
-_HALF, _EXACT = 0.01, 1e-4
 # the layers that read one tensor, in the order in which they do, and that tensor
 _Group = tuple[list[nn.Linear], torch.Tensor]
 
@@ -45,24 +42,33 @@ def joined_products(model: Any, step: Callable[[], object]) -> Way | None:
 def _groups(model: Any, step: Callable[[], object]) -> list[_Group]:
     read: dict[int, _Group] = {}
     calls: Counter[nn.Module] = Counter()
-    owners = Counter(id(own) for one in model.modules() for own in one.parameters(recurse=False))
 
-    def note(layer: nn.Module, given: tuple[Any, ...]) -> None:
+    def note(layer: Any, given: tuple[Any, ...]) -> None:
         calls[layer] += 1
-        alone = all(owners[id(own)] == 1 for own in layer.parameters(recurse=False))
-        if alone and isinstance(layer, nn.Linear) and len(given) == 1 and _joins(layer, given[0]):
+        if len(given) == 1 and _joins(layer, given[0]):
             read.setdefault(id(given[0]), ([], given[0]))[0].append(layer)
 
     with ExitStack() as hooks:
-        for module in model.modules():
-            if type(module) is nn.Linear and "forward" not in vars(module):
-                hooks.callback(module.register_forward_pre_hook(note).remove)
+        for layer in _plain(model):
+            hooks.callback(layer.register_forward_pre_hook(note).remove)
         step()
-    groups = [(list(_alike(layers)), given) for layers, given in read.values()]
+    groups = [(_alike(layers), given) for layers, given in read.values()]
     return [
         (layers, given)
         for layers, given in groups
         if len(layers) > 1 and all(calls[layer] == 1 for layer in layers)
+    ]
+
+
+def _plain(model: Any) -> list[nn.Linear]:
+    """Linear layers as torch has them, of whose weights no other module has any."""
+    owners = Counter(id(own) for one in model.modules() for own in one.parameters(recurse=False))
+    return [
+        one
+        for one in model.modules()
+        if type(one) is nn.Linear
+        and "forward" not in vars(one)
+        and all(owners[id(own)] == 1 for own in one.parameters())
     ]
 
 
@@ -78,11 +84,9 @@ def _joins(layer: nn.Linear, given: Any) -> bool:
     )
 
 
-def _alike(layers: Sequence[nn.Linear]) -> Iterator[nn.Linear]:
+def _alike(layers: Sequence[nn.Linear]) -> list[nn.Linear]:
     """Those that have a bias as the first one has, or none as the first one."""
-    for layer in layers:
-        if (layer.bias is None) == (layers[0].bias is None):
-            yield layer
+    return [layer for layer in layers if (layer.bias is None) == (layers[0].bias is None)]
 
 
 class _Joined:
@@ -102,7 +106,7 @@ class _Joined:
     def is_right(self, layers: Sequence[nn.Linear], given: torch.Tensor) -> bool:
         """Whether the product has what the layers give, but for rounding."""
         parts = self.product(given)
-        return all(_is_close(part, layer(given)) for part, layer in zip(parts, layers, strict=True))
+        return all(is_near(part, layer(given)) for part, layer in zip(parts, layers, strict=True))
 
     def product(self, given: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What each layer gives."""
@@ -147,11 +151,3 @@ def _beside(cells: Sequence[torch.Tensor]) -> torch.Tensor:
             cell.data = whole[begin : begin + len(cell)]
             begin += len(cell)
     return whole
-
-
-def _is_close(found: torch.Tensor, right: torch.Tensor) -> bool:
-    if found.shape != right.shape or found.dtype != right.dtype:
-        return False
-    most = _EXACT if right.dtype == torch.float32 else _HALF
-    found, right = found.float(), right.float()
-    return bool((found - right).square().mean().sqrt() <= most * right.square().mean().sqrt())
