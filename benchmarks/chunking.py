@@ -228,7 +228,7 @@ def _widening(held: Indexed, search: Search, around: int) -> Search:
 def _whole(held: Indexed, around: int) -> Search:
     library = held.library
     settings = replace(library.settings, retrieval_around=around)
-    reranker = Reranker(library.reader, settings.retrieval_rerank)
+    reranker = Reranker(library.reader, library.indexes.words, settings.retrieval_rerank)
     embedder: Any = held.embedder
     retriever = Retriever(settings, library.catalog, embedder, library.indexes, reranker)
     return lambda question: retriever.passages(question, None, 10)

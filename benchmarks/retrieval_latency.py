@@ -169,7 +169,9 @@ def _compare(
     def raw(text: str) -> None:
         collection.query(query_embeddings=embed(text), n_results=n, include=["distances"])
 
-    reranker = Reranker(library.reader, bench_settings(folder).retrieval_rerank)
+    reranker = Reranker(
+        library.reader, library.indexes.words, bench_settings(folder).retrieval_rerank
+    )
     found = {text: library.search(text, limit=50) for text in texts}
 
     def rerank(text: str) -> None:

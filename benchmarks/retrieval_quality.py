@@ -163,7 +163,7 @@ def _cloister(held: Indexed, reader: Any) -> Search:
     library = held.library
     settings = library.settings
     embedder: Any = held.embedder
-    reranker = Reranker(reader, settings.retrieval_rerank)
+    reranker = Reranker(reader, library.indexes.words, settings.retrieval_rerank)
     retriever = Retriever(settings, library.catalog, embedder, library.indexes, reranker)
     limit = settings.retrieval_candidates
     return lambda question: [p.source for p in retriever.passages(question, None, limit)]

@@ -298,7 +298,7 @@ class Library:
         from rag.reranking import Reranker
         from rag.retrieval import Retriever
 
-        reranker = Reranker(self.reader, self.settings.retrieval_rerank)
+        reranker = Reranker(self.reader, self.indexes.words, self.settings.retrieval_rerank)
         return Retriever(self.settings, self.catalog, self.embedder, self.indexes, reranker)
 
     def _load_answerer(self) -> Answerer:
