@@ -103,7 +103,7 @@ def line_of(held: Held, dated: bool = False) -> str:
         source = f"{source[len(held.inside) + 1 :]} in {held.inside}"
     place = _cut(source, _LONGEST_SOURCE)
     if dated:
-        place += f", {'changed' if held.has_file else 'added'} on {held.dated}"
+        place += f", {held.came} on {held.dated}"
     title = _cut(held.title, _LONGEST_TITLE)
     if held.named:
         return f"{title} ({place})"

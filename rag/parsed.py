@@ -143,6 +143,7 @@ class Parsed:
 
     `language` is a tag (BCP 47), noted after parsing; None where it is not clear. `unread` are the
     numbers of the pages whose text could not be read: damaged ones, and scans where OCR is off.
+    `dated` is the day (ISO 8601, UTC) that the file itself says it is of, as a mail does, or empty.
     """
 
     pages: tuple[Page, ...]
@@ -150,3 +151,4 @@ class Parsed:
     members: tuple[Member, ...] = ()
     language: str | None = None
     unread: tuple[int, ...] = ()
+    dated: str = ""

@@ -130,8 +130,8 @@ class Twin(Stretch):
 class Passage:
     """A chunk that a question found, with what stands around it.
 
-    Ranks count from 1; None where that half missed it. `dated` is the day on which its file was
-    last changed, or else added (ISO 8601).
+    Ranks count from 1; None where that half missed it. `dated` is the day on which a mail was
+    sent, else on which its file was last changed, or else added (ISO 8601).
     """
 
     chunk_id: str

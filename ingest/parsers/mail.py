@@ -6,11 +6,13 @@ import io
 import mimetypes
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from email import policy
 from email.errors import MessageError
 from email.generator import BytesGenerator
 from email.message import EmailMessage
 from email.parser import BytesParser
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ingest.parsers.archive import damaged
@@ -27,6 +29,8 @@ SMALLEST_INLINE_BYTES = 40_000
 _OPENED = re.compile(rb"^content-type:[ \t]*multipart/", re.IGNORECASE | re.MULTILINE)
 _CLOSED = re.compile(rb"^--\S.*--[ \t]*\r?$", re.MULTILINE)
 _DEEPEST = 200
+# of mail, and of times that the catalog can count in nanoseconds
+_YEARS = range(1971, 2262)
 _KNOWN = (*_SHOWN, "Subject", "Message-ID", "Received", "MIME-Version", "Content-Type")
 
 
@@ -39,10 +43,11 @@ def parse(path: Path, name: str) -> Parsed:
     builder = PageBuilder()
     subject = header_text(message, "Subject")
     builder.add(subject, "heading", 1)
-    add_headers(builder, {header: header_text(message, header) for header in _SHOWN})
+    headers = {header: header_text(message, header) for header in _SHOWN}
+    add_headers(builder, headers)
     _add_body(builder, message)
     add_attachments(builder, [name for name, _ in _attachments(message)])
-    return Parsed((builder.page(),), subject)
+    return Parsed((builder.page(),), subject, dated=day_sent(headers["Date"]))
 
 
 def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
@@ -74,6 +79,16 @@ def _load(path: Path, name: str) -> EmailMessage:
 def add_headers(builder: PageBuilder, headers: Mapping[str, str]) -> None:
     """Append the headers that have a value, one a line."""
     builder.add("\n".join(f"{header}: {value}" for header, value in headers.items() if value))
+
+
+def day_sent(header: str) -> str:
+    """The day (ISO 8601, UTC) of a Date header; empty where no mail can have been sent then."""
+    try:
+        sent = parsedate_to_datetime(header)
+        day = (sent.astimezone(UTC) if sent.tzinfo else sent).date()
+    except (ValueError, OverflowError):
+        return ""
+    return day.isoformat() if day.year in _YEARS else ""
 
 
 def add_plain(builder: PageBuilder, text: str) -> None:

@@ -19,6 +19,7 @@ from ingest.parsers.mail import (
     add_attachments,
     add_headers,
     add_plain,
+    day_sent,
     header_text,
 )
 from ingest.parsers.packed import Packed, UnpackLimits, check_count, held
@@ -62,14 +63,15 @@ def parse(path: Path, name: str) -> Parsed:
         subject = _text(message.properties, _SUBJECT)
         attached = [attachment.name for attachment in message.attachments]
         builder.add(subject, "heading", 1)
-        add_headers(builder, _headers(message))
+        headers = _headers(message)
+        add_headers(builder, headers)
         _add_body(builder, message.properties)
     except (*_DAMAGE, struct.error, AssertionError) as error:
         raise damaged(name, type(error).__name__) from error
     if not builder:
         raise damaged(name, "it holds no message")
     add_attachments(builder, attached)
-    return Parsed((builder.page(),), subject)
+    return Parsed((builder.page(),), subject, dated=day_sent(headers["Date"]))
 
 
 def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:

@@ -10,6 +10,7 @@ import json
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 from rag.errors import DocumentError, document_error
@@ -22,7 +23,7 @@ _DEEPEST = 6
 
 def pack(parsed: Parsed) -> bytes:
     """A parsed document as lines of JSON in ASCII, blocks and places as numbers in base64."""
-    head = {"title": parsed.title, "unread": parsed.unread}
+    head = {"title": parsed.title, "unread": parsed.unread, "dated": parsed.dated}
     lines = (head, *map(_pack_page, parsed.pages))
     return b"\n".join(json.dumps(line, separators=(",", ":")).encode("ascii") for line in lines)
 
@@ -36,7 +37,7 @@ def unpack(data: bytes | bytearray) -> Parsed:
         pages = tuple(map(_unpack_page, lines))
         if not {page.number for page in pages}.issuperset(unread):
             raise ValueError("a page that is not there")
-        return Parsed(pages, title, unread=unread)
+        return Parsed(pages, title, unread=unread, dated=_day(head["dated"]))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a parsed document: {type(error).__name__}") from error
 
@@ -134,6 +135,14 @@ def _whole(value: Any) -> int:
     if type(value) is not int:
         raise ValueError("not a whole number")
     return value
+
+
+def _day(value: Any) -> str:
+    """A day as `date.isoformat` writes it, or nothing."""
+    text = _text(value)
+    if text and date.fromisoformat(text).isoformat() != text:
+        raise ValueError("not a day")
+    return text
 
 
 def _text(value: Any) -> str:

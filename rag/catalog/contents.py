@@ -111,6 +111,7 @@ def insert_contents(
                 "recipe": content.recipe,
                 "title": content.parsed.title,
                 "language": content.parsed.language,
+                "dated": content.parsed.dated,
                 "unread": json.dumps(content.parsed.unread),
                 "page_count": len(content.parsed.pages),
                 "chunk_count": len(content.chunks),

@@ -49,7 +49,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A document that answers now. `dated` is the day of its last change, or else of its adding.
+    """A document that answers now. `dated` is the day on which it `came`, as that says.
 
     `changed` is when that was, in nanoseconds from 1970. `inside` is the source of the archive or
     mail that it is in, or empty. One that is not `named` has its file's name for a title.
@@ -61,7 +61,7 @@ class Held:
     kind: str
     dated: str
     changed: int
-    has_file: bool
+    came: Literal["sent", "changed", "added"]
     inside: str
     named: bool
 
@@ -246,6 +246,7 @@ def _holding() -> Select[Any]:
             documents.c.stat_key,
             documents.c.created_at,
             contents.c.title,
+            contents.c.dated,
             last_changed().label("changed"),
             above.c.source.label("inside"),
         )
@@ -261,9 +262,9 @@ def _held(row: Row[Any]) -> Held:
         title=shown_title(row.title, row.source),
         source=row.source,
         kind=row.kind,
-        dated=day_of(row.stat_key, row.created_at),
+        dated=day_of(row.dated, row.stat_key, row.created_at),
         changed=row.changed,
-        has_file=":" in row.stat_key,
+        came="sent" if row.dated else "changed" if ":" in row.stat_key else "added",
         inside=row.inside or "",
         named=bool(row.title),
     )

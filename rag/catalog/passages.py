@@ -34,6 +34,7 @@ _LIVE: Select[Any] = (
         documents.c.stat_key,
         documents.c.created_at,
         contents.c.title,
+        contents.c.dated,
     )
     .join(contents, contents.c.key == chunks.c.content_key)
     .join(documents, documents.c.content_key == contents.c.key)
@@ -198,6 +199,7 @@ def _passage(row: Iterable[Any]) -> Passage:
         stat_key,
         created_at,
         title,
+        dated,
         *_,
     ) = row
     return Passage(
@@ -211,5 +213,5 @@ def _passage(row: Iterable[Any]) -> Passage:
         text=text,
         score=0.0,
         context=context,
-        dated=day_of(stat_key, created_at),
+        dated=day_of(dated, stat_key, created_at),
     )

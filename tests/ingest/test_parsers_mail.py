@@ -42,7 +42,7 @@ def test_a_message(tmp_path: Path) -> None:
         attachments=({FILE: "prices.xlsx"}, {0x3704: "OLD~1.DOC"}, {}),
     )
     parsed = read(path)
-    assert parsed.title == "Pump prices"
+    assert (parsed.title, parsed.dated) == ("Pump prices", "2026-05-20")
     assert blocks(parsed.pages[0]) == [
         ("heading", "Pump prices"),
         (
@@ -61,10 +61,30 @@ def test_its_own_headers_come_first(tmp_path: Path) -> None:
         "From: =?utf-8?B?R3LDvG4=?= <g@example.com>\r\nDate: Sun, 22 Dec 2024 11:23:00 +0300\r\n"
     )
     path = write_msg(tmp_path / "a.msg", {SENDER: "x", HEADERS: headers, SENT: TIME, BODY: "Text"})
-    assert blocks(read(path).pages[0])[0] == (
+    parsed = read(path)
+    assert blocks(parsed.pages[0])[0] == (
         "paragraph",
         "From: Grün <g@example.com>\nDate: Sun, 22 Dec 2024 11:23:00 +0300",
     )
+    assert parsed.dated == "2024-12-22"
+
+
+@pytest.mark.parametrize(
+    ("header", "day"),
+    [
+        ("Mon, 01 Jan 2024 00:30:00 +0200", "2023-12-31"),  # the day is UTC's
+        ("1 Jan 2024 23:59:59 -0000", "2024-01-01"),  # of no known zone
+        ("Thu, 01 Jan 1970 00:00:00 +0000", ""),  # a clock that was never set
+        ("Fri, 31 Dec 9999 23:59:59 -1200", ""),
+        ("yesterday", ""),
+        ("32 Jan 2024 10:00", ""),
+        ("", ""),
+    ],
+)
+def test_the_day_on_which_a_mail_was_sent(header: str, day: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.eml"
+    path.write_text(f"Subject: Tea\nDate: {header}\n\nTea is hot.\n", "utf-8")
+    assert read(path).dated == day
 
 
 def test_html_where_there_is_no_plain_text(tmp_path: Path) -> None:

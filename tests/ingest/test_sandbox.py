@@ -301,11 +301,11 @@ def test_the_wire_keeps_everything() -> None:
     block = Block(0, 4, "row", 0, "Head | 🙂")
     place = Place(0, 4, (0.1, 0.2, 0.30001, 1.0))
     page = Page(3, "text\u2028x", (block,), (place,), "Label", 595.3, 842.0)
-    parsed = Parsed((page, Page(4, "")), "Title", unread=(4,))
+    parsed = Parsed((page, Page(4, "")), "Title", unread=(4,), dated="2024-02-29")
     assert unpack(pack(parsed)) == parsed
 
 
-_HEAD = {"title": "", "unread": []}
+_HEAD = {"title": "", "unread": [], "dated": ""}
 
 
 def _numbers(*numbers: int) -> str:
@@ -353,11 +353,15 @@ def test_the_wire_refuses_pages_that_make_no_sense(change: dict[str, Any]) -> No
         b"",
         b"[]",
         b"{}",
-        b'{"title":"","unread":[]}\n',
-        b'{"title":1,"unread":[]}',
-        b'{"title":"","unread":["1"]}',
-        b'{"title":"","unread":1}',
-        b'{"title":"","unread":[1]}',
+        b'{"title":"","unread":[],"dated":""}\n',
+        b'{"title":1,"unread":[],"dated":""}',
+        b'{"title":"","unread":["1"],"dated":""}',
+        b'{"title":"","unread":1,"dated":""}',
+        b'{"title":"","unread":[1],"dated":""}',
+        b'{"title":"","unread":[]}',
+        b'{"title":"","unread":[],"dated":1}',
+        b'{"title":"","unread":[],"dated":"2023-02-29"}',
+        b'{"title":"","unread":[],"dated":"20240229"}',
     ],
 )
 def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:

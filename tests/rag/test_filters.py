@@ -16,6 +16,7 @@ from ingest import discover
 from rag import retrieval
 from rag.catalog.documents import list_documents
 from rag.catalog.filtering import day_of
+from rag.catalog.holdings import Scope, list_holdings
 from rag.catalog.passages import live_chunks, live_size
 from rag.cli import main
 from rag.errors import NotFound, UsageError
@@ -169,10 +170,28 @@ def test_a_file_that_changed_just_now_is_dated_by_its_change(tmp_path: Path) -> 
     estate.library.close()
 
 
+def test_a_mail_is_dated_by_when_it_was_sent_and_not_by_its_file(estate: Estate) -> None:
+    headers = "Subject: Leave\nFrom: a@example.com\nDate: Sun, 05 Feb 2023 23:30:00 -0100\n"
+    (estate.folder / "leave.eml").write_text(f"{headers}\nUnused leave may be carried over.\n")
+    (estate.folder / "undated.eml").write_text("Subject: Leave\n\nUnused leave is carried over.\n")
+    estate.sync()
+    dated = {p.source: p.dated for p in estate.library.search("unused leave", limit=20)}
+    written = (estate.folder / "undated.eml").stat().st_mtime
+    assert dated["leave.eml"] == "2023-02-06"
+    assert dated["undated.eml"] == datetime.fromtimestamp(written, UTC).date().isoformat()
+    assert found(estate.library, Filters(until="2023-02-06")) == {"leave.eml"}
+    with pytest.raises(NotFound):
+        found(estate.library, Filters(until="2023-02-05"))
+    assert "leave.eml" in found(estate.library, Filters(since="2023-02-06"))
+    assert "leave.eml" not in found(estate.library, Filters(since="2023-02-07"))
+    oldest = list_holdings(estate.library.catalog, Scope(), "oldest")
+    assert (oldest[0].source, oldest[0].dated) == ("leave.eml", "2023-02-06")
+
+
 def test_an_upload_is_dated_by_the_day_on_which_it_was_added() -> None:
-    assert day_of("", "2026-11-26T01:02:03+00:00") == "2026-11-26"
-    assert day_of("120:86399999999999:7", "2026-11-26T01:02:03+00:00") == "1970-01-01"
-    assert day_of("120:86400000000000:7", "2026-11-26T01:02:03+00:00") == "1970-01-02"
+    assert day_of("", "", "2026-11-26T01:02:03+00:00") == "2026-11-26"
+    assert day_of("", "120:86399999999999:7", "2026-11-26T01:02:03+00:00") == "1970-01-01"
+    assert day_of("", "120:86400000000000:7", "2026-11-26T01:02:03+00:00") == "1970-01-02"
 
 
 @pytest.mark.parametrize("command", ["ask", "search"])
