@@ -126,7 +126,7 @@ def age(passage: Passage, other: Passage) -> Age | None:
     """Whether the other's document is the older or the newer one; None where nothing tells.
 
     A date in title or file name counts before a version there, that before a folder or a name that
-    calls it old, and the date of the file, which a copy may change, comes last.
+    calls it old, and the date of the mail or file, which a copy may change, comes last.
     """
     mine, its = date_in_name(passage), date_in_name(other)
     if mine and its:

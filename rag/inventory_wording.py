@@ -97,13 +97,13 @@ def left_out(holdings: Holdings) -> list[str]:
 
 
 def line_of(held: Held, dated: bool = False) -> str:
-    """A document by its title, and where it is; `dated` adds when it came or was changed."""
+    """A document by its title, and where it is; `dated` adds when it was sent, changed or added."""
     source = held.source
     if held.inside and source.startswith(f"{held.inside}/"):
         source = f"{source[len(held.inside) + 1 :]} in {held.inside}"
     place = _cut(source, _LONGEST_SOURCE)
     if dated:
-        place += f", {held.came} on {held.dated}"
+        place += f", {held.dated_by} on {held.dated}"
     title = _cut(held.title, _LONGEST_TITLE)
     if held.named:
         return f"{title} ({place})"

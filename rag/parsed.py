@@ -15,6 +15,8 @@ from typing import ClassVar, Literal, TypeVar, get_args, overload
 Box = tuple[float, float, float, float]
 BlockKind = Literal["heading", "paragraph", "list", "row", "code"]
 BLOCK_KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
+# of `Parsed.dated`
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _Item = TypeVar("_Item")
 
 
@@ -143,7 +145,8 @@ class Parsed:
 
     `language` is a tag (BCP 47), noted after parsing; None where it is not clear. `unread` are the
     numbers of the pages whose text could not be read: damaged ones, and scans where OCR is off.
-    `dated` is the day (ISO 8601, UTC) that the file itself says it is of, as a mail does, or empty.
+    `dated` is the moment (ISO 8601 in UTC, to the second, with a Z) that the file itself says it is
+    of, as a mail does, or empty.
     """
 
     pages: tuple[Page, ...]

@@ -172,7 +172,8 @@ class Disagreement(Stretch):
     """What another version says where the citation's document says something else.
 
     `older` tells whether the other one is the older version or else the newer one; None where
-    nothing tells. `dated` is the day, month or year (ISO 8601) in its name, else its file's day.
+    nothing tells. `dated` is the day, month or year (ISO 8601) in its name, else that of the
+    mail or file.
     """
 
     citation: int
@@ -259,7 +260,8 @@ class Filters:
     `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
     which the source lies. `kinds` are as a document's. `languages` are tags (BCP 47), of which
     “de” takes “de-CH” too. `since` and `until` are the first and the last day (ISO 8601) on which
-    the file may have been changed last; what has no file of its own counts by when it was added.
+    the file may have been changed last; a mail counts by when it was sent, and what else has no
+    file of its own by when it was added.
     """
 
     documents: tuple[str, ...] = ()

@@ -83,8 +83,8 @@ class Reranker:
         not is looked for together with the question, as in pseudo-relevance feedback (Rocchio
         1971), by the BM25 of these passages alone.
         """
-        if len(passages) < 3:
-            return list(passages)
+        if not passages:
+            return []
         best, *others = passages
         asked = set(content_terms(query))
         fresh = [name for name in names(best.text) if not asked.issuperset(content_terms(name))]

@@ -20,7 +20,7 @@ from ingest.parsers.builder import PageBuilder, clean, flat
 from ingest.parsers.packed import Packed, UnpackLimits, check_count, held
 from ingest.parsers.text import decode, paragraphs
 from ingest.parsers.web import add_html
-from rag.parsed import Parsed
+from rag.parsed import MOMENT, Parsed
 
 _SHOWN = ("From", "To", "Cc", "Date")
 # a smaller image within the text is a logo of a signature, or a line
@@ -31,7 +31,7 @@ _CLOSED = re.compile(rb"^--\S.*--[ \t]*\r?$", re.MULTILINE)
 _DEEPEST = 200
 # of mail, and of times that the catalog can count in nanoseconds
 _YEARS = range(1971, 2262)
-_KNOWN = (*_SHOWN, "Subject", "Message-ID", "Received", "MIME-Version", "Content-Type")
+_KNOWN = frozenset("from to cc date subject message-id received mime-version content-type".split())
 
 
 def parse(path: Path, name: str) -> Parsed:
@@ -47,7 +47,7 @@ def parse(path: Path, name: str) -> Parsed:
     add_headers(builder, headers)
     _add_body(builder, message)
     add_attachments(builder, [name for name, _ in _attachments(message)])
-    return Parsed((builder.page(),), subject, dated=day_sent(headers["Date"]))
+    return Parsed((builder.page(),), subject, dated=moment_of(headers["Date"]))
 
 
 def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
@@ -71,7 +71,8 @@ def _load(path: Path, name: str) -> EmailMessage:
         message = BytesParser(EmailMessage, policy=policy.default).parsebytes(data)
     except (MessageError, ValueError) as error:
         raise damaged(name, type(error).__name__) from error
-    if not any(message.get_all(header, []) for header in _KNOWN):
+    # names alone: a malformed value raises when it is asked for
+    if _KNOWN.isdisjoint(header.lower() for header, _ in message.raw_items()):
         raise damaged(name, "it has no mail headers")
     return message
 
@@ -81,14 +82,14 @@ def add_headers(builder: PageBuilder, headers: Mapping[str, str]) -> None:
     builder.add("\n".join(f"{header}: {value}" for header, value in headers.items() if value))
 
 
-def day_sent(header: str) -> str:
-    """The day (ISO 8601, UTC) of a Date header; empty where no mail can have been sent then."""
+def moment_of(header: str) -> str:
+    """What a Date header says, as `Parsed.dated`; empty where no mail can have been sent then."""
     try:
         sent = parsedate_to_datetime(header)
-        day = (sent.astimezone(UTC) if sent.tzinfo else sent).date()
+        sent = sent.astimezone(UTC) if sent.tzinfo else sent
     except (ValueError, OverflowError):
         return ""
-    return day.isoformat() if day.year in _YEARS else ""
+    return sent.strftime(MOMENT) if sent.year in _YEARS else ""
 
 
 def add_plain(builder: PageBuilder, text: str) -> None:
@@ -108,7 +109,7 @@ def header_text(message: EmailMessage, header: str) -> str:
     """A header's text; a malformed one as it stands."""
     try:
         value = message[header]
-    except (ValueError, IndexError, TypeError, AttributeError, MessageError):
+    except (ValueError, IndexError, TypeError, AttributeError, OverflowError, MessageError):
         value = next((v for k, v in message.raw_items() if k.lower() == header.lower()), "")
     return flat(clean(str(value or "")))
 

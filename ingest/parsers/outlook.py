@@ -19,8 +19,8 @@ from ingest.parsers.mail import (
     add_attachments,
     add_headers,
     add_plain,
-    day_sent,
     header_text,
+    moment_of,
 )
 from ingest.parsers.packed import Packed, UnpackLimits, check_count, held
 from ingest.parsers.text import decode
@@ -65,13 +65,14 @@ def parse(path: Path, name: str) -> Parsed:
         builder.add(subject, "heading", 1)
         headers = _headers(message)
         add_headers(builder, headers)
+        dated = moment_of(headers["Date"]) or moment_of(_sent(message.properties))
         _add_body(builder, message.properties)
     except (*_DAMAGE, struct.error, AssertionError) as error:
         raise damaged(name, type(error).__name__) from error
     if not builder:
         raise damaged(name, "it holds no message")
     add_attachments(builder, attached)
-    return Parsed((builder.page(),), subject, dated=day_sent(headers["Date"]))
+    return Parsed((builder.page(),), subject, dated=dated)
 
 
 def unpack(path: Path, name: str, limits: UnpackLimits) -> Iterator[Packed]:
@@ -182,14 +183,19 @@ def _headers(message: _Mail) -> dict[str, str]:
     source = properties.str_prop_value(_OWN_HEADERS) or ""
     own = Parser(EmailMessage, policy=policy.default).parsestr(source, headersonly=True)
     sender = _named(_text(properties, _SENDER), properties, _SENDER_ADDRESSES)
-    sent = next(filter(None, map(properties.date_prop_value, _SENT)), None)
     kept = {
         "From": sender or _text(properties, _ON_BEHALF_OF),
         "To": _receivers(message, _TO),
         "Cc": _receivers(message, _CC),
-        "Date": sent.strftime("%a, %d %b %Y %H:%M:%S +0000") if sent else "",
+        "Date": _sent(properties),
     }
     return {header: header_text(own, header) or value for header, value in kept.items()}
+
+
+def _sent(properties: Properties) -> str:
+    """When Outlook says it was sent or received, as a Date header."""
+    sent = next(filter(None, map(properties.date_prop_value, _SENT)), None)
+    return sent.strftime("%a, %d %b %Y %H:%M:%S +0000") if sent else ""
 
 
 def _receivers(message: _Mail, kind: int) -> str:

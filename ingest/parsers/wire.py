@@ -10,11 +10,11 @@ import json
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 from rag.errors import DocumentError, document_error
-from rag.parsed import BLOCK_KINDS, Blocks, Page, Parsed, Places
+from rag.parsed import BLOCK_KINDS, MOMENT, Blocks, Page, Parsed, Places
 
 _KINDS = {kind: number for number, kind in enumerate(BLOCK_KINDS)}
 # the level of the smallest heading
@@ -37,7 +37,7 @@ def unpack(data: bytes | bytearray) -> Parsed:
         pages = tuple(map(_unpack_page, lines))
         if not {page.number for page in pages}.issuperset(unread):
             raise ValueError("a page that is not there")
-        return Parsed(pages, title, unread=unread, dated=_day(head["dated"]))
+        return Parsed(pages, title, unread=unread, dated=_moment(head["dated"]))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a parsed document: {type(error).__name__}") from error
 
@@ -137,11 +137,11 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _day(value: Any) -> str:
-    """A day as `date.isoformat` writes it, or nothing."""
+def _moment(value: Any) -> str:
+    """A moment in UTC to the second, as `MOMENT` has it, or nothing."""
     text = _text(value)
-    if text and date.fromisoformat(text).isoformat() != text:
-        raise ValueError("not a day")
+    if text and datetime.strptime(text, MOMENT).strftime(MOMENT) != text:
+        raise ValueError("no moment")
     return text
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from rag.catalog.pages import page_row
 from rag.catalog.queue import UNFINISHED, Task, make_live
 from rag.catalog.schema import chunks, contents, documents, members, pages
 from rag.catalog.versions import nesting_ones, seat
-from rag.parsed import Parsed
+from rag.parsed import MOMENT, Parsed
 from rag.records import Chunk
 
 Vectors = NDArray[np.float32]
@@ -111,7 +112,7 @@ def insert_contents(
                 "recipe": content.recipe,
                 "title": content.parsed.title,
                 "language": content.parsed.language,
-                "dated": content.parsed.dated,
+                "dated": _past(content.parsed.dated),
                 "unread": json.dumps(content.parsed.unread),
                 "page_count": len(content.parsed.pages),
                 "chunk_count": len(content.chunks),
@@ -124,6 +125,14 @@ def insert_contents(
     for table, those in rows.items():
         if those:
             connection.execute(table.insert(), those)
+
+
+def _past(moment: str) -> str:
+    """The moment, if it is not to come: a wrong clock is not to be the newest for good.
+
+    A clock may be a day fast.
+    """
+    return moment if moment < (datetime.now(UTC) + timedelta(days=1)).strftime(MOMENT) else ""
 
 
 def chunk_row(key: str, chunk: Chunk, packed: bytes) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def allowed(
 ) -> ColumnElement[bool]:
     """What holds for the documents of these collections (None: all) that pass the filters.
 
-    What is in an archive or mail is dated by when it was taken out of it, a mail by when it was
-    sent. Raises UnknownCollection, and NotFound for a document that is not there.
+    A mail is dated by when it was sent, what else is in an archive or mail by when it was taken out
+    of it. Raises UnknownCollection, and NotFound for a document that is not there.
     """
     conditions: list[ColumnElement[bool]] = [true()]
     if names is not None:
@@ -90,11 +90,11 @@ def _listed(values: set[str]) -> str:
 def day_of(dated: str, stat_key: str, created_at: str) -> str:
     """The day (UTC) of a document.
 
-    It is the one that it is of by its own word, as a mail is (`dated`), else that on which its file
-    was last changed; of an upload, on which it was added.
+    It is that of the moment that it is of by its own word, as a mail is (`dated`), else the one on
+    which its file was last changed; of an upload, on which it was added.
     """
     if dated:
-        return dated
+        return dated[:10]
     parts = stat_key.split(":")
     if len(parts) < 2:
         return created_at[:10]
@@ -148,27 +148,35 @@ def _in_languages(tags: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _changed() -> ColumnElement[int]:
-    """When a file was last changed, or a mail's or upload's day began, in nanoseconds from 1970.
+    """When a mail was sent, else a file last changed, or an upload's day began.
 
-    As `day_of`: a stat key has the time after its first colon, and the cast ends at the second.
+    In nanoseconds from 1970. As `day_of`: a stat key has the time after its first colon, and the
+    cast ends at the second.
     """
     after = func.substr(documents.c.stat_key, func.instr(documents.c.stat_key, ":") + 1)
-    sent = _day_sent()
-    return case(
-        (sent != "", _days_since_epoch(sent) * _DAY),
-        (func.instr(documents.c.stat_key, ":") > 0, cast(after, BigInteger)),
-        else_=_days_since_epoch(func.substr(documents.c.created_at, 1, 10)) * _DAY,
+    other = case(
+        (_has_file(), cast(after, BigInteger)),
+        else_=_nanoseconds_of(func.substr(documents.c.created_at, 1, 10)),
     )
+    return func.coalesce(_sent(), other)
 
 
-def _day_sent() -> ColumnElement[str]:
-    """The day that a document is of by its own word; NULL where nothing answers for it."""
-    own = select(contents.c.dated).where(contents.c.key == documents.c.content_key)
+def _sent() -> ColumnElement[int]:
+    """When a document is of by its own word; NULL where it says nothing, or nothing answers."""
+    own = select(_nanoseconds_of(contents.c.dated)).where(
+        contents.c.key == documents.c.content_key, contents.c.dated != ""
+    )
     return own.correlate(documents).scalar_subquery()
 
 
-def _days_since_epoch(day: ColumnElement[str]) -> ColumnElement[int]:
-    return cast(func.julianday(day) - func.julianday(_EPOCH.isoformat()), BigInteger)
+def _has_file() -> ColumnElement[bool]:
+    return func.instr(documents.c.stat_key, ":") > 0
+
+
+def _nanoseconds_of(moment: ColumnElement[str]) -> ColumnElement[int]:
+    """A moment or the beginning of a day (ISO 8601), to the millisecond."""
+    days = func.julianday(moment) - func.julianday(_EPOCH.isoformat())
+    return cast(func.round(days * 86_400_000), BigInteger) * 1_000_000
 
 
 def came_between(since: str, until: str) -> ColumnElement[bool]:
@@ -186,16 +194,12 @@ def came_between(since: str, until: str) -> ColumnElement[bool]:
 
 
 def last_changed() -> ColumnElement[int]:
-    """When a file was last changed, a mail sent or an upload added, to order by.
+    """When a mail was sent, else a file last changed, or an upload added, to order by.
 
     In nanoseconds from 1970.
     """
-    added = func.julianday(documents.c.created_at) - func.julianday(_EPOCH.isoformat())
-    own = or_(_day_sent() != "", func.instr(documents.c.stat_key, ":") > 0)
-    return case(
-        (own, _changed()),
-        else_=cast(added * 86_400_000, BigInteger) * 1_000_000,
-    )
+    added = func.coalesce(_sent(), _nanoseconds_of(documents.c.created_at))
+    return case((_has_file(), _changed()), else_=added)
 
 
 def _nanoseconds(day: str, after: int = 0) -> int:

@@ -49,7 +49,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A document that answers now. `dated` is the day on which it `came`, as that says.
+    """A document that answers now. `dated` is its day, and `dated_by` what happened then.
 
     `changed` is when that was, in nanoseconds from 1970. `inside` is the source of the archive or
     mail that it is in, or empty. One that is not `named` has its file's name for a title.
@@ -61,7 +61,7 @@ class Held:
     kind: str
     dated: str
     changed: int
-    came: Literal["sent", "changed", "added"]
+    dated_by: Literal["sent", "changed", "added"]
     inside: str
     named: bool
 
@@ -264,7 +264,7 @@ def _held(row: Row[Any]) -> Held:
         kind=row.kind,
         dated=day_of(row.dated, row.stat_key, row.created_at),
         changed=row.changed,
-        came="sent" if row.dated else "changed" if ":" in row.stat_key else "added",
+        dated_by="sent" if row.dated else "changed" if ":" in row.stat_key else "added",
         inside=row.inside or "",
         named=bool(row.title),
     )

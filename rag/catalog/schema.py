@@ -61,7 +61,7 @@ contents = Table(
     Column("title", String, nullable=False, default=""),
     # of its text, as a tag (BCP 47); NULL where it is not clear
     Column("language", String),
-    # the day (ISO 8601, UTC) that the file itself says it is of, as a mail does; empty where none
+    # the moment (ISO 8601, UTC) that it says itself it is of, as a mail does; empty where none
     Column("dated", String, nullable=False, default="", server_default=""),
     # the numbers of the pages that could not be read, as JSON
     Column("unread", Text, nullable=False, default="[]", server_default="[]"),

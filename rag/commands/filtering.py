@@ -17,8 +17,14 @@ _OPTIONS = (
     click.option("--folder", default="", help="Only what lies below this path of a folder."),
     click.option("--kind", "kinds", multiple=True, help="Only files of this kind, as pdf or docx."),
     click.option("--language", "languages", multiple=True, help="Only this language, as en or de."),
-    click.option("--since", default="", help="Only files changed since this day, as 2026-01-31."),
-    click.option("--until", default="", help="Only files not changed after this day."),
+    click.option(
+        "--since",
+        default="",
+        help="Only files changed, or mails sent, since this day, as 2026-01-31.",
+    ),
+    click.option(
+        "--until", default="", help="Only files not changed, or mails not sent, after this day."
+    ),
 )
 
 

@@ -42,7 +42,7 @@ def test_a_message(tmp_path: Path) -> None:
         attachments=({FILE: "prices.xlsx"}, {0x3704: "OLD~1.DOC"}, {}),
     )
     parsed = read(path)
-    assert (parsed.title, parsed.dated) == ("Pump prices", "2026-05-20")
+    assert (parsed.title, parsed.dated) == ("Pump prices", "2026-05-20T10:30:00Z")
     assert blocks(parsed.pages[0]) == [
         ("heading", "Pump prices"),
         (
@@ -66,14 +66,20 @@ def test_its_own_headers_come_first(tmp_path: Path) -> None:
         "paragraph",
         "From: Grün <g@example.com>\nDate: Sun, 22 Dec 2024 11:23:00 +0300",
     )
-    assert parsed.dated == "2024-12-22"
+    assert parsed.dated == "2024-12-22T08:23:00Z"
+
+
+def test_an_own_date_that_cannot_be_read_gives_way_to_that_of_outlook(tmp_path: Path) -> None:
+    path = write_msg(tmp_path / "a.msg", {HEADERS: "Date: soon\r\n", SENT: TIME, BODY: "Text"})
+    assert read(path).dated == "2026-05-20T10:30:00Z"
 
 
 @pytest.mark.parametrize(
-    ("header", "day"),
+    ("header", "moment"),
     [
-        ("Mon, 01 Jan 2024 00:30:00 +0200", "2023-12-31"),  # the day is UTC's
-        ("1 Jan 2024 23:59:59 -0000", "2024-01-01"),  # of no known zone
+        ("Mon, 01 Jan 2024 00:30:00 +0200", "2023-12-31T22:30:00Z"),
+        ("1 Jan 2024 23:59:59 -0000", "2024-01-01T23:59:59Z"),  # of no known zone
+        ("Mon, 01 Jan 2024 10:00:00 +99999999999999999999", ""),
         ("Thu, 01 Jan 1970 00:00:00 +0000", ""),  # a clock that was never set
         ("Fri, 31 Dec 9999 23:59:59 -1200", ""),
         ("yesterday", ""),
@@ -81,10 +87,10 @@ def test_its_own_headers_come_first(tmp_path: Path) -> None:
         ("", ""),
     ],
 )
-def test_the_day_on_which_a_mail_was_sent(header: str, day: str, tmp_path: Path) -> None:
+def test_when_a_mail_was_sent(header: str, moment: str, tmp_path: Path) -> None:
     path = tmp_path / "a.eml"
     path.write_text(f"Subject: Tea\nDate: {header}\n\nTea is hot.\n", "utf-8")
-    assert read(path).dated == day
+    assert read(path).dated == moment
 
 
 def test_html_where_there_is_no_plain_text(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_the_wire_keeps_everything() -> None:
     block = Block(0, 4, "row", 0, "Head | 🙂")
     place = Place(0, 4, (0.1, 0.2, 0.30001, 1.0))
     page = Page(3, "text\u2028x", (block,), (place,), "Label", 595.3, 842.0)
-    parsed = Parsed((page, Page(4, "")), "Title", unread=(4,), dated="2024-02-29")
+    parsed = Parsed((page, Page(4, "")), "Title", unread=(4,), dated="2024-02-29T23:59:59Z")
     assert unpack(pack(parsed)) == parsed
 
 
@@ -360,8 +360,8 @@ def test_the_wire_refuses_pages_that_make_no_sense(change: dict[str, Any]) -> No
         b'{"title":"","unread":[1],"dated":""}',
         b'{"title":"","unread":[]}',
         b'{"title":"","unread":[],"dated":1}',
-        b'{"title":"","unread":[],"dated":"2023-02-29"}',
-        b'{"title":"","unread":[],"dated":"20240229"}',
+        b'{"title":"","unread":[],"dated":"2023-02-29T00:00:00Z"}',
+        b'{"title":"","unread":[],"dated":"2024-02-29"}',
     ],
 )
 def test_the_wire_refuses_what_makes_no_sense(data: bytes) -> None:

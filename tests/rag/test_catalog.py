@@ -428,19 +428,26 @@ def test_a_catalog_of_the_version_before_keeps_its_documents(tmp_path: Path) -> 
 def test_mails_of_a_catalog_from_before_are_dated_by_their_text(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     _at_revision(path, "0009")
+    sent = "Date: Mon, 01 Jan 2024 00:30:00 +0200"
+    many = ", ".join(f"person{n}@example.com" for n in range(2000))
     texts = {
-        "sent": ("eml", "Tea\n\nFrom: a\nDate: Mon, 01 Jan 2024 00:30:00 +0200\n\nHot."),
-        "outlook": ("msg", "From: a\nDate: Wed, 20 May 2026 10:30:00 +0000\n\nHot."),
-        "undated": ("eml", "Tea\n\nFrom: a\n\nDate: 1 Jan 2024 10:00"),
-        "odd": ("eml", "Tea\n\nDate: soon\n\nHot."),
-        "note": ("text", "Date: Mon, 01 Jan 2024 00:30:00 +0200"),
+        "sent": ("eml", "Tea", f"Tea\n\nFrom: a\n{sent}\n\nHot."),
+        "many": ("eml", "Tea", f"Tea\n\nFrom: a\nTo: {many}\n{sent}\n\nHot."),
+        "odd subject": ("eml", "Date: 1 May 2020 10:00", f"Date: 1 May 2020 10:00\n\n{sent}"),
+        "outlook": ("msg", "", "From: a\nDate: Wed, 20 May 2026 10:30:00 +0000\n\nHot."),
+        "in the text": ("eml", "Tea", f"Tea\n\nFrom: a\n\n{sent}"),
+        "no subject": ("eml", "", f"From: a\n\n{sent}"),
+        "no day": ("eml", "", "Date: soon\n\nHot."),
+        "to come": ("eml", "", "Date: Mon, 01 Jan 2200 00:30:00 +0200\n\nHot."),
+        "nothing": ("eml", "", ""),
+        "note": ("text", "", sent),
     }
     with sqlite3.connect(path) as connection:
-        for key, (kind, shown) in texts.items():
+        for key, (kind, title, shown) in texts.items():
             connection.execute(
                 "INSERT INTO contents (key, bytes_hash, kind, recipe, title, page_count, "
-                "chunk_count, indexed, created_at) VALUES (?, 'h', ?, 'r', '', 1, 0, 1, 'then')",
-                (key, kind),
+                "chunk_count, indexed, created_at) VALUES (?, 'h', ?, 'r', ?, 1, 0, 1, 'then')",
+                (key, kind, title),
             )
             connection.execute(
                 "INSERT INTO pages (content_key, number, label, text, width, height, blocks, "
@@ -452,8 +459,9 @@ def test_mails_of_a_catalog_from_before_are_dated_by_their_text(tmp_path: Path) 
     with catalog.read() as opened:
         days = dict(opened.execute(text("SELECT key, dated FROM contents")).all())
     catalog.close()
-    told = {"sent": "2023-12-31", "outlook": "2026-05-20"}
-    assert days == told | dict.fromkeys(("undated", "odd", "note"), "")
+    then = "2023-12-31T22:30:00Z"
+    told = {"sent": then, "many": then, "odd subject": then, "outlook": "2026-05-20T10:30:00Z"}
+    assert days == dict.fromkeys(texts, "") | told
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(catalog: Catalog) -> None:

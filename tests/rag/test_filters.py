@@ -24,6 +24,7 @@ from rag.library import Library
 from rag.records import Filters, Question
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.estates import Estate
+from tests.ingest.reading import add_text, read_all
 
 # file, day of its last change, text
 FILES = {
@@ -54,6 +55,13 @@ def estate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
     estate.sync()
     yield estate
     estate.library.close()
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    library = fake_library(tmp_path / "home")
+    yield library
+    library.close()
 
 
 def found(library: Library, filters: Filters) -> set[str]:
@@ -170,25 +178,41 @@ def test_a_file_that_changed_just_now_is_dated_by_its_change(tmp_path: Path) -> 
     estate.library.close()
 
 
+def mail(sent: str) -> str:
+    return f"Subject: Leave\nFrom: a@example.com\nDate: {sent}\n\nUnused leave is carried over.\n"
+
+
 def test_a_mail_is_dated_by_when_it_was_sent_and_not_by_its_file(estate: Estate) -> None:
-    headers = "Subject: Leave\nFrom: a@example.com\nDate: Sun, 05 Feb 2023 23:30:00 -0100\n"
-    (estate.folder / "leave.eml").write_text(f"{headers}\nUnused leave may be carried over.\n")
+    (estate.folder / "leave.eml").write_text(mail("Sun, 05 Feb 2023 23:30:00 -0100"))
     (estate.folder / "undated.eml").write_text("Subject: Leave\n\nUnused leave is carried over.\n")
+    (estate.folder / "wrong.eml").write_text(mail("Tue, 05 Feb 2200 23:30:00 -0100"))
     estate.sync()
     dated = {p.source: p.dated for p in estate.library.search("unused leave", limit=20)}
-    written = (estate.folder / "undated.eml").stat().st_mtime
     assert dated["leave.eml"] == "2023-02-06"
-    assert dated["undated.eml"] == datetime.fromtimestamp(written, UTC).date().isoformat()
+    for source in ("undated.eml", "wrong.eml"):
+        written = (estate.folder / source).stat().st_mtime
+        assert dated[source] == datetime.fromtimestamp(written, UTC).date().isoformat()
     assert found(estate.library, Filters(until="2023-02-06")) == {"leave.eml"}
     with pytest.raises(NotFound):
         found(estate.library, Filters(until="2023-02-05"))
     assert "leave.eml" in found(estate.library, Filters(since="2023-02-06"))
     assert "leave.eml" not in found(estate.library, Filters(since="2023-02-07"))
-    oldest = list_holdings(estate.library.catalog, Scope(), "oldest")
-    assert (oldest[0].source, oldest[0].dated) == ("leave.eml", "2023-02-06")
+
+
+def test_mails_of_one_day_come_in_the_order_in_which_they_were_sent(library: Library) -> None:
+    for name, hour in (("b.eml", 9), ("c.eml", 11), ("a.eml", 10)):
+        add_text(library, name, mail(f"Mon, 05 Feb 2024 {hour:02}:30:00 +0000"))
+    add_text(library, "note.txt", "Unused leave is carried over.")
+    read_all(library)
+    oldest = list_holdings(library.catalog, Scope(), "oldest")
+    assert [held.source for held in oldest] == ["b.eml", "a.eml", "c.eml", "note.txt"]
+    assert [held.dated_by for held in oldest] == ["sent"] * 3 + ["added"]
+    assert {held.dated for held in oldest[:3]} == {"2024-02-05"}
+    assert found(library, Filters(until="2024-02-05")) == {"a.eml", "b.eml", "c.eml"}
 
 
 def test_an_upload_is_dated_by_the_day_on_which_it_was_added() -> None:
+    assert day_of("2024-02-29T23:59:59Z", "1:2:3", "2026-11-26T01:02:03+00:00") == "2024-02-29"
     assert day_of("", "", "2026-11-26T01:02:03+00:00") == "2026-11-26"
     assert day_of("", "120:86399999999999:7", "2026-11-26T01:02:03+00:00") == "1970-01-01"
     assert day_of("", "120:86400000000000:7", "2026-11-26T01:02:03+00:00") == "1970-01-02"

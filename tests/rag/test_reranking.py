@@ -97,8 +97,9 @@ OTHERS = [
 
 
 def order(words: WordIndex, first: Passage, others: Sequence[Passage], query: str) -> list[Passage]:
+    """As the reader leaves them that finds an answer in none."""
     found = [first, *others]
-    return reranker(Pages(first.text), 16, words, found).order(query, found)
+    return reranker(Pages("no such text"), 16, words, found).order(query, found)
 
 
 def test_a_passage_about_what_the_best_one_names_comes_next(words: WordIndex) -> None:
@@ -119,6 +120,20 @@ def test_a_passage_about_what_the_best_one_names_comes_next(words: WordIndex) ->
 def test_what_names_nothing_new_moves_nothing(words: WordIndex, text: str, query: str) -> None:
     ordered = order(words, passage("policy", text, 0.9), OTHERS, query)
     assert [p.chunk_id for p in ordered] == ["policy", "trains", "named"]
+
+
+def test_so_many_names_are_looked_for_and_no_more(words: WordIndex) -> None:
+    many = [f"Name{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(21)]
+    best = passage("best", f"The minutes name {' and '.join(many)}.", 0.9)
+    others = [passage(name, f"{name} has a garden.", 0.59) for name in many[19:]]
+    ordered = order(words, best, [OTHERS[0], *others], "Who was there?")
+    assert [p.chunk_id for p in ordered] == ["best", many[19], "trains", many[20]]
+
+
+def test_a_passage_that_the_index_does_not_hold_yet_stays_behind(words: WordIndex) -> None:
+    found = [NAMING, *OTHERS]
+    ranked = reranker(Pages("no such text"), 16, words, [NAMING]).order(HEAD, found)
+    assert [p.chunk_id for p in ranked] == ["policy", "trains", "named"]
 
 
 def test_the_best_passage_stays_the_first_whatever_has_its_names(words: WordIndex) -> None:

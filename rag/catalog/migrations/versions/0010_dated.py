@@ -1,9 +1,9 @@
-"""The day that each content is of by its own word: when a mail was sent."""
+"""The moment that each content is of by its own word: when a mail was sent."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import sqlalchemy as sa
@@ -12,29 +12,35 @@ from alembic import op
 revision = "0010"
 down_revision = "0009"
 
-# as the parsers of mail write it with the other headers, below the subject
+# the headers as the parsers of mail write them, one a line, below the subject
+_HEADERS = re.compile(r"(?:(?:From|To|Cc|Date): .*\n?)+")
 _DATE = re.compile(r"^Date: (.*)$", re.MULTILINE)
 
 
 def upgrade() -> None:
-    """Add the column; the day of a mail from before is in its text."""
+    """Add the column; that of a mail from before is in its text."""
     op.add_column("contents", sa.Column("dated", sa.String, nullable=False, server_default=""))
     connection = op.get_bind()
     mails = connection.exec_driver_sql(
-        "SELECT contents.key, substr(pages.text, 1, 20000) FROM contents "
-        "JOIN pages ON pages.content_key = contents.key AND pages.number = 1 "
-        "WHERE contents.kind IN ('eml', 'msg')"
+        "SELECT key, title FROM contents WHERE kind IN ('eml', 'msg')"
     ).all()
-    for key, text in mails:
-        head = "\n".join(text.split("\n\n")[:2])
-        if (found := _DATE.search(head)) and (day := _day(found.group(1))):
-            connection.exec_driver_sql("UPDATE contents SET dated = ? WHERE key = ?", (day, key))
+    for key, subject in mails:  # one text at a time: there may be many, and long ones
+        text = connection.exec_driver_sql(
+            "SELECT substr(text, 1, 200000) FROM pages WHERE content_key = ? AND number = 1", (key,)
+        ).scalar()
+        if moment := _moment(text or "", subject):
+            connection.exec_driver_sql("UPDATE contents SET dated = ? WHERE key = ?", (moment, key))
 
 
-def _day(header: str) -> str:
+def _moment(text: str, subject: str) -> str:
+    """As `ingest.parsers.mail.moment_of` had it when this was written."""
+    blocks = text.split("\n\n")
+    head = blocks[1 if subject and blocks[0] == subject else 0 :][:1]
+    dates = _DATE.findall(head[0]) if head and _HEADERS.fullmatch(head[0]) else []
     try:
-        sent = parsedate_to_datetime(header)
-        day = (sent.astimezone(UTC) if sent.tzinfo else sent).date()
-    except (ValueError, OverflowError):
+        sent = parsedate_to_datetime(dates[-1])
+        sent = (sent if sent.tzinfo else sent.replace(tzinfo=UTC)).astimezone(UTC)
+    except (IndexError, ValueError, OverflowError):
         return ""
-    return day.isoformat() if 1971 <= day.year < 2262 else ""
+    believed = sent.year >= 1971 and sent < datetime.now(UTC) + timedelta(days=1)
+    return sent.strftime("%Y-%m-%dT%H:%M:%SZ") if believed else ""
