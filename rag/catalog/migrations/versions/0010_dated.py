@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -12,9 +11,9 @@ from alembic import op
 revision = "0010"
 down_revision = "0009"
 
-# the headers as the parsers of mail write them, one a line, below the subject
-_HEADERS = re.compile(r"(?:(?:From|To|Cc|Date): .*\n?)+")
-_DATE = re.compile(r"^Date: (.*)$", re.MULTILINE)
+# the headers that the parsers of mail write, one a line, below the subject
+_DATE = "Date: "
+_HEADERS = ("From: ", "To: ", "Cc: ", _DATE)
 
 
 def upgrade() -> None:
@@ -34,13 +33,17 @@ def upgrade() -> None:
 
 def _moment(text: str, subject: str) -> str:
     """As `ingest.parsers.mail.moment_of` had it when this was written."""
-    blocks = text.split("\n\n")
-    head = blocks[1 if subject and blocks[0] == subject else 0 :][:1]
-    dates = _DATE.findall(head[0]) if head and _HEADERS.fullmatch(head[0]) else []
+    blocks = text.split("\n\n", 2)
+    if subject and blocks[0] == subject:
+        blocks = blocks[1:]
+    lines = blocks[0].split("\n") if blocks else []
+    dates = [line.removeprefix(_DATE) for line in lines if line.startswith(_DATE)]
+    if not all(line.startswith(_HEADERS) for line in lines) or not dates:
+        return ""
     try:
         sent = parsedate_to_datetime(dates[-1])
         sent = (sent if sent.tzinfo else sent.replace(tzinfo=UTC)).astimezone(UTC)
-    except (IndexError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return ""
     believed = sent.year >= 1971 and sent < datetime.now(UTC) + timedelta(days=1)
     return sent.strftime("%Y-%m-%dT%H:%M:%SZ") if believed else ""
