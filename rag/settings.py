@@ -195,9 +195,7 @@ class Settings:
         most=1,
     )
     retrieval_rerank: int = _setting(
-        16,
-        "Passages that the reader looks at to put the best first; 0: none, and all stay as found.",
-        least=0,
+        16, "Passages that the reader looks at to put the best first; 0: none.", least=0
     )
     retrieval_around: int = _setting(
         380,
