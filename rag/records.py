@@ -130,8 +130,8 @@ class Twin(Stretch):
 class Passage:
     """A chunk that a question found, with what stands around it.
 
-    Ranks count from 1; None where that half missed it. `dated` is the day on which a mail was
-    sent, else on which its file was last changed, or else added (ISO 8601).
+    Ranks count from 1; None where that half missed it. `dated` is the day on which it
+    was sent, as a mail or in one, else its file last changed, or else added (ISO 8601).
     """
 
     chunk_id: str
@@ -260,8 +260,8 @@ class Filters:
     `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
     which the source lies. `kinds` are as a document's. `languages` are tags (BCP 47), of which
     “de” takes “de-CH” too. `since` and `until` are the first and the last day (ISO 8601) on which
-    the file may have been changed last; a mail counts by when it was sent, and what else has no
-    file of its own by when it was added.
+    the file may have been changed last; a mail, and what came in it, counts by when it was
+    sent, and what else has no file of its own by when it was added.
     """
 
     documents: tuple[str, ...] = ()

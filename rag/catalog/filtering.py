@@ -36,8 +36,8 @@ def allowed(
 ) -> ColumnElement[bool]:
     """What holds for the documents of these collections (None: all) that pass the filters.
 
-    A mail is dated by when it was sent, what else is in an archive or mail by when it was taken out
-    of it. Raises UnknownCollection, and NotFound for a document that is not there.
+    A mail, and what came in it, is dated by when it was sent, what is in another archive by when it
+    was taken out of it. Raises UnknownCollection, and NotFound for a document that is not there.
     """
     conditions: list[ColumnElement[bool]] = [true()]
     if names is not None:
@@ -90,7 +90,7 @@ def _listed(values: set[str]) -> str:
 def day_of(dated: str, stat_key: str, created_at: str) -> str:
     """The day (UTC) of a document.
 
-    It is that of the moment that it is of by its own word, as a mail is (`dated`), else the one on
+    It is that of the moment at which it was sent (`dated`), as a mail or in one, else the one on
     which its file was last changed; of an upload, on which it was added.
     """
     if dated:
@@ -148,7 +148,7 @@ def _in_languages(tags: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _changed() -> ColumnElement[int]:
-    """When a mail was sent, else a file last changed, or an upload's day began.
+    """When it was sent, as a mail or in one, else a file last changed, or an upload's day began.
 
     In nanoseconds from 1970. As `day_of`: a stat key has the time after its first colon, and the
     cast ends at the second.
@@ -162,11 +162,12 @@ def _changed() -> ColumnElement[int]:
 
 
 def _sent() -> ColumnElement[int]:
-    """When a document is of by its own word; NULL where it says nothing, or nothing answers."""
+    """When a document was sent, as a mail or in one; NULL where it was not, or nothing answers."""
     own = select(_nanoseconds_of(contents.c.dated)).where(
         contents.c.key == documents.c.content_key, contents.c.dated != ""
     )
-    return own.correlate(documents).scalar_subquery()
+    within = case((documents.c.sent != "", _nanoseconds_of(documents.c.sent)))
+    return func.coalesce(own.correlate(documents).scalar_subquery(), within)
 
 
 def _has_file() -> ColumnElement[bool]:
@@ -194,9 +195,9 @@ def came_between(since: str, until: str) -> ColumnElement[bool]:
 
 
 def last_changed() -> ColumnElement[int]:
-    """When a mail was sent, else a file last changed, or an upload added, to order by.
+    """When it was sent, as a mail or in one, else a file last changed, or an upload added.
 
-    In nanoseconds from 1970.
+    In nanoseconds from 1970, to order by.
     """
     added = func.coalesce(_sent(), _nanoseconds_of(documents.c.created_at))
     return case((_has_file(), _changed()), else_=added)

@@ -247,6 +247,7 @@ def _holding() -> Select[Any]:
             documents.c.created_at,
             contents.c.title,
             contents.c.dated,
+            documents.c.sent,
             last_changed().label("changed"),
             above.c.source.label("inside"),
         )
@@ -257,14 +258,15 @@ def _holding() -> Select[Any]:
 
 
 def _held(row: Row[Any]) -> Held:
+    sent = row.dated or row.sent
     return Held(
         id=row.id,
         title=shown_title(row.title, row.source),
         source=row.source,
         kind=row.kind,
-        dated=day_of(row.dated, row.stat_key, row.created_at),
+        dated=day_of(sent, row.stat_key, row.created_at),
         changed=row.changed,
-        dated_by="sent" if row.dated else "changed" if ":" in row.stat_key else "added",
+        dated_by="sent" if sent else "changed" if ":" in row.stat_key else "added",
         inside=row.inside or "",
         named=bool(row.title),
     )

@@ -35,6 +35,7 @@ _LIVE: Select[Any] = (
         documents.c.created_at,
         contents.c.title,
         contents.c.dated,
+        documents.c.sent,
     )
     .join(contents, contents.c.key == chunks.c.content_key)
     .join(documents, documents.c.content_key == contents.c.key)
@@ -200,6 +201,7 @@ def _passage(row: Iterable[Any]) -> Passage:
         created_at,
         title,
         dated,
+        sent,
         *_,
     ) = row
     return Passage(
@@ -213,5 +215,5 @@ def _passage(row: Iterable[Any]) -> Passage:
         text=text,
         score=0.0,
         context=context,
-        dated=day_of(dated, stat_key, created_at),
+        dated=day_of(dated or sent, stat_key, created_at),
     )

@@ -133,6 +133,8 @@ documents = Table(
     Column("kind", String, nullable=False),
     Column("bytes_hash", String, nullable=False),
     Column("size", Integer, nullable=False),
+    # when the mail that it came in was sent, as `contents.dated`; empty where it came in none
+    Column("sent", String, nullable=False, default="", server_default=""),
     # size, times and inode of a synced file when its hash was taken; empty: hash it again
     Column("stat_key", String, nullable=False, default=""),
     # the content that answers for it now; NULL: nothing does

@@ -20,7 +20,7 @@ from rag.catalog.documents import fresh_state, new_document_id
 from rag.catalog.family import Nesting, below, room_within
 from rag.catalog.queue import requeue
 from rag.catalog.removals import note_removal
-from rag.catalog.schema import documents, members
+from rag.catalog.schema import contents, documents, members
 from rag.errors import TooMuchInside
 
 _MEGABYTE = 1_000_000
@@ -140,13 +140,32 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
         wanted = []
     versions, gone = _compared(parent.source, wanted, there)
     drop_documents(connection, gone)
+    sent = _sent(connection, parent.content_key, parent.sent)
+    _date(connection, document_id, sent)
     owner = {
         "collection_id": parent.collection_id,
         "folder_id": parent.folder_id,
         "parent_id": document_id,
+        "sent": sent,
     }
     for version in versions:
         put_version(connection, owner, version, nesting)
+
+
+def _sent(connection: Connection, content_key: str | None, within: str) -> str:
+    """When what is in a document was sent: with it, a mail, or else with what it came `within`."""
+    own = select(contents.c.dated).where(contents.c.key == content_key)
+    return connection.execute(own).scalar() or within
+
+
+def _date(connection: Connection, document_id: str, sent: str) -> None:
+    """Have the members of a document, and theirs, sent then, where they were not."""
+    inside = select(documents.c.id, documents.c.content_key).where(
+        documents.c.parent_id == document_id, documents.c.sent != sent
+    )
+    for member in connection.execute(inside).all():
+        connection.execute(update(documents).where(documents.c.id == member.id).values(sent=sent))
+        _date(connection, member.id, _sent(connection, member.content_key, sent))
 
 
 def _compared(

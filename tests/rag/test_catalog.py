@@ -464,6 +464,38 @@ def test_mails_of_a_catalog_from_before_are_dated_by_their_text(tmp_path: Path) 
     assert days == dict.fromkeys(texts, "") | told
 
 
+def test_what_came_in_a_mail_of_a_catalog_from_before_is_dated_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    _at_revision(path, "0010")
+    above = {"mail": None, "zip": "mail", "deep": "zip", "old": "mail", "of old": "old"}
+    above |= {"other zip": None, "in it": "other zip"}
+    dates = {"mail": "2024-02-05T10:00:00Z", "old": "2018-01-01T10:00:00Z"}
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO collections VALUES (1, 'default', 'then', '{}', '')")
+        # the innermost first: each takes its day from what is above it, in whatever order they lie
+        for name in reversed(above):
+            connection.execute(
+                "INSERT INTO contents (key, bytes_hash, kind, recipe, title, page_count, "
+                "chunk_count, indexed, created_at, dated) VALUES (?, 'h', 'k', 'r', '', 1, 0, 1, "
+                "'then', ?)",
+                (name, dates.get(name, "")),
+            )
+            connection.execute(
+                "INSERT INTO documents (id, collection_id, parent_id, source, kind, bytes_hash, "
+                "size, stat_key, content_key, state, recipe, attempts, progress, created_at, "
+                "updated_at, queued_at) VALUES (?, 1, ?, ?, 'k', 'h', 1, '', ?, 'live', '', 0, 0, "
+                "'then', 'then', 0)",
+                (name, above[name], name, None if name == "zip" else name),
+            )
+    connection.close()
+    catalog = Catalog(path)
+    with catalog.read() as opened:
+        sent = dict(opened.execute(text("SELECT id, sent FROM documents")).all())
+    catalog.close()
+    told = dict.fromkeys(("zip", "deep", "old"), dates["mail"]) | {"of old": dates["old"]}
+    assert sent == dict.fromkeys(above, "") | told
+
+
 def test_the_migrations_make_the_tables_that_the_code_knows(catalog: Catalog) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext

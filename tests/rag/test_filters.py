@@ -24,6 +24,8 @@ from rag.library import Library
 from rag.records import Filters, Question
 from rag.testing import FakeLLM, fake_library
 from tests.ingest.estates import Estate
+from tests.ingest.packing import mail as packed_mail
+from tests.ingest.packing import zipped
 from tests.ingest.reading import add_text, read_all
 
 # file, day of its last change, text
@@ -209,6 +211,38 @@ def test_mails_of_one_day_come_in_the_order_in_which_they_were_sent(library: Lib
     assert [held.dated_by for held in oldest] == ["sent"] * 3 + ["added"]
     assert {held.dated for held in oldest[:3]} == {"2024-02-05"}
     assert found(library, Filters(until="2024-02-05")) == {"a.eml", "b.eml", "c.eml"}
+
+
+def test_what_came_in_a_mail_is_dated_with_it(estate: Estate) -> None:
+    inner = packed_mail("Old rule", "Unused leave.", {"old.txt": "Unused leave is lost."})
+    inner["Date"] = "Mon, 01 Jan 2018 12:00:00 +0000"
+    outer = packed_mail("Rules", "Unused leave, see below.", {"new.txt": "Unused leave is kept."})
+    outer.add_attachment(inner)
+    outer.add_attachment(
+        zipped({"a.zip": zipped({"deep.txt": "Unused leave is paid."})}),
+        maintype="application", subtype="zip", filename="more.zip",
+    )  # fmt: skip
+    outer["Date"] = "Sun, 05 Feb 2023 23:30:00 -0100"
+    (estate.folder / "m.eml").write_bytes(outer.as_bytes())
+    (estate.folder / "plain.zip").write_bytes(zipped({"p.txt": "Unused leave of a zip."}))
+    estate.sync()
+    inside = {"m.eml", "m.eml/new.txt", "m.eml/more.zip/a.zip/deep.txt"}
+    before = {"m.eml/Old rule.eml", "m.eml/Old rule.eml/old.txt"}
+    assert found(estate.library, Filters(until="2018-01-01")) == before
+    assert found(estate.library, Filters(since="2023-02-06", until="2023-02-06")) == inside
+    dated = {p.source: p.dated for p in estate.library.search("unused leave", limit=30)}
+    assert {dated[source] for source in inside} == {"2023-02-06"}
+    assert {dated[source] for source in before} == {"2018-01-01"}
+    held = {held.source: held for held in list_holdings(estate.library.catalog, Scope())}
+    assert held["m.eml/new.txt"].dated_by == "sent"
+    assert held["plain.zip/p.txt"].dated_by == "added"
+
+    del outer["Date"]
+    outer["Date"] = "Tue, 07 Feb 2023 12:00:00 +0000"
+    (estate.folder / "m.eml").write_bytes(outer.as_bytes())
+    estate.sync()
+    assert found(estate.library, Filters(since="2023-02-07", until="2023-02-07")) == inside
+    assert found(estate.library, Filters(until="2023-02-06")) == before
 
 
 def test_an_upload_is_dated_by_the_day_on_which_it_was_added() -> None:

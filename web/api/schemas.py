@@ -57,9 +57,9 @@ class FiltersInput(_Input):
 
     `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
     which the source lies. Of `languages` (BCP 47) `de` takes `de-CH` too. `since` and `until` are
-    the first and the last day on which the file may have been changed last; a mail counts by the
-    day on which it was sent, uploads, and what else is in an archive or mail, by the day on which
-    they were added.
+    the first and the last day on which the file may have been changed last; a mail, and what
+    came in it, counts by the day on which it was sent, uploads, and what is in another archive, by
+    the day on which they were added.
     """
 
     documents: tuple[Identifier, ...] = Field((), max_length=MOST_FILTERS)
