@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, select, update
 from rag.catalog import Catalog, now
 from rag.catalog.batching import batched
 from rag.catalog.checksums import BEGUN, WRITING, content_checksum
-from rag.catalog.contents import Vectors, pack_vector, unpack_vector
+from rag.catalog.contents import Vectors, pack_vector, to_be_read_again, unpack_vector
 from rag.catalog.queue import requeue
 from rag.catalog.schema import chunks, contents, documents, folders, members, pages
 
@@ -67,7 +67,7 @@ def read_again(catalog: Catalog, keys: Iterable[str]) -> None:
     """Queue the documents of these contents; what the rows hold answers until they are read."""
     with catalog.write() as connection:
         for key in keys:
-            connection.execute(update(contents).where(contents.c.key == key).values(indexed=0))
+            to_be_read_again(connection, key)
             named = select(documents.c.id).where(documents.c.content_key == key)
             requeue(connection, list(connection.execute(named).scalars()))
 

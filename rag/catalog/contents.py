@@ -56,13 +56,19 @@ def unpack_vector(packed: bytes) -> Vectors:
 
 
 def indexed(catalog: Catalog, keys: Iterable[str]) -> set[str]:
-    """Those of these contents that are there and whole in every index."""
+    """Those of these contents that are there, whole in every index, and not to be read again."""
     found: set[str] = set()
     with catalog.read() as connection:
         for some in batched(keys):
             named = contents.c.key.in_(some), contents.c.indexed == 1
             found.update(connection.execute(select(contents.c.key).where(*named)).scalars())
     return found
+
+
+def to_be_read_again(connection: Connection, key: str) -> None:
+    """A content is made anew when a document of it is read; until then it stays in the indexes."""
+    whole = (contents.c.key == key, contents.c.indexed == 1)
+    connection.execute(update(contents).where(*whole).values(indexed=2))
 
 
 def is_answering(catalog: Catalog, key: str) -> bool:
@@ -88,6 +94,7 @@ def insert_contents(
     # a content that is read again is still named by its documents until the new rows are in
     connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     each = {content.key: content for content in batch}
+    answering = _in_indexes(connection, each)
     _delete(connection, each)
     rows: dict[Table, list[dict[str, Any]]] = {t: [] for t in (contents, pages, chunks, members)}
     for content in each.values():
@@ -116,7 +123,7 @@ def insert_contents(
                 "unread": json.dumps(content.parsed.unread),
                 "page_count": len(content.parsed.pages),
                 "chunk_count": len(content.chunks),
-                "indexed": 0,
+                "indexed": 2 if content.key in answering else 0,
                 "checksum": checksum
                 or content_checksum(content.parsed.title, page_rows, chunk_rows, member_rows),
                 "created_at": now(),
@@ -125,6 +132,14 @@ def insert_contents(
     for table, those in rows.items():
         if those:
             connection.execute(table.insert(), those)
+
+
+def _in_indexes(connection: Connection, keys: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for some in batched(keys):
+        named = contents.c.key.in_(some), contents.c.indexed != 0
+        found.update(connection.execute(select(contents.c.key).where(*named)).scalars())
+    return found
 
 
 def _past(moment: str) -> str:

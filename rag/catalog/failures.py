@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from rag.catalog import Catalog
 from rag.catalog.batching import batched
+from rag.catalog.contents import to_be_read_again
 from rag.catalog.family import below
 from rag.catalog.queue import requeue
 from rag.catalog.schema import contents, documents, members
@@ -61,7 +62,7 @@ def try_again(connection: Connection, which: ColumnElement[bool]) -> int:
     partly = connection.execute(_not_taken(which & (documents.c.state != "removed"))).all()
     names = {*failed, *(row.id for row in partly)}
     for key in {row.key for row in partly}:
-        connection.execute(update(contents).where(contents.c.key == key).values(indexed=0))
+        to_be_read_again(connection, key)
         # whoever else it answers for must not be left with a content that counts as unread
         named = select(documents.c.id).where(documents.c.content_key == key)
         names.update(connection.execute(named).scalars())

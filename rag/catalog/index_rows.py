@@ -53,7 +53,7 @@ def index_rows(catalog: Catalog, embedded_by: str | None = None) -> Iterator[lis
     while True:
         statement = (
             _chunks_to_index()
-            .where(contents.c.indexed == 1, chunks.c.id > last)
+            .where(contents.c.indexed != 0, chunks.c.id > last)
             .order_by(chunks.c.id)
             .limit(BATCH)
         )
@@ -75,7 +75,7 @@ def index_ids(catalog: Catalog, embedded_by: str) -> list[str]:
             select(chunks.c.id)
             .join(contents, contents.c.key == chunks.c.content_key)
             .where(
-                contents.c.indexed == 1, contents.c.recipe.endswith(embedded_by, autoescape=True)
+                contents.c.indexed != 0, contents.c.recipe.endswith(embedded_by, autoescape=True)
             )
             .order_by(chunks.c.id)
         )
@@ -99,7 +99,7 @@ def count_chunks(catalog: Catalog) -> int:
             select(func.count())
             .select_from(chunks)
             .join(contents, contents.c.key == chunks.c.content_key)
-            .where(contents.c.indexed == 1)
+            .where(contents.c.indexed != 0)
         )
         return int(connection.execute(statement).scalar() or 0)
 

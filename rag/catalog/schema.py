@@ -67,7 +67,8 @@ contents = Table(
     Column("unread", Text, nullable=False, default="[]", server_default="[]"),
     Column("page_count", Integer, nullable=False),
     Column("chunk_count", Integer, nullable=False),
-    # 0 until its vectors and words are in their indexes and were read back
+    # 0 until its vectors and words are in their indexes and were read back; 2: so, and to be read
+    # again, while it goes on answering
     Column("indexed", Integer, nullable=False, default=0),
     # of its rows here, in pages and in chunks; empty: from before there were checksums
     Column("checksum", String, nullable=False, default="", server_default=""),
