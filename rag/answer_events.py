@@ -10,8 +10,11 @@ from collections.abc import Iterator, Sequence
 from rag.evidence import Span, is_cut
 from rag.records import Citation, Event, Sentence, to_json
 
-_NUMBERING = re.compile(r"^\W*(?:\d+[.)]?)+\s+")
-_LEAST_WORDS = 4
+# what marks a program, a heading or a quotation at the beginning of a line, and bold words, one
+# mark of which may stand outside the stretch
+_FENCES = re.compile(r"^[ \t]*`{3}[\w+-]*[ \t]*$", re.MULTILINE)
+_LINE_MARKS = re.compile(r"^[ \t]*(?:#{1,6}|>)[ \t]", re.MULTILINE)
+_EMPHASIS = re.compile(r"(\S?)\*\*")
 _MARK = re.compile(r"\[(\d{1,9})\]")
 
 
@@ -51,20 +54,14 @@ def sentence_event(index: int, sentence: Sentence, new: Sequence[Citation]) -> E
     )
 
 
-def telling(spans: Sequence[Span]) -> Sequence[Span]:
-    """The stretches that say something by themselves, as headings do not; else the first."""
-    return [span for span in spans if _says_something(span.text)] or spans[:1]
-
-
 def quoted(span: Span) -> str:
-    """A stretch of a passage on one line; a sign says where it is cut."""
-    return " ".join(span.text.split()) + (" …" if is_cut(span) else "")
+    """A stretch of a passage on one line, without marks of Markdown; a sign says where it is cut.
 
-
-def _says_something(text: str) -> bool:
-    """Whether a text has four words or a number, its own numbering aside."""
-    bare = _NUMBERING.sub("", text)
-    return len(bare.split()) >= _LEAST_WORDS or any(c.isdigit() for c in bare)
+    Its citation has it to the letter.
+    """
+    bare = _EMPHASIS.sub(r"\1", _LINE_MARKS.sub("", _FENCES.sub("", span.text)))
+    bare = bare if any(c.isalnum() for c in bare) else span.text
+    return " ".join(bare.split()) + (" …" if is_cut(span) else "")
 
 
 def withdrawn(text: str) -> Event:

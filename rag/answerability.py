@@ -29,13 +29,14 @@ from rag.evidence import (
     coverage,
     distinct_spans,
     held_terms,
-    passage_sentences,
 )
 from rag.kinds import shows_kind, wanted_kind
 from rag.names import codes
-from rag.numbers import numbers
+from rag.numbers import currencies, numbers
 from rag.records import Passage, with_context
+from rag.setbacks import SHOWS_NOTHING, setbacks
 from rag.settings import Settings
+from rag.stretches import answer_start, stretches
 from rag.tables import LabelledRow, best_cell, labelled_row
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Judge:
         answers the first.
         """
         asked = asked or question
-        spans = distinct_spans([span for p in passages for span in passage_sentences(p)])
+        spans = distinct_spans([span for p in passages for span in stretches(p)])
         if not spans:
             return Evidence((), (), {})
         weights = self._weights.weights(question)
@@ -201,6 +202,10 @@ class Judge:
         answers, read = self._read(asked, passages, spans, rows, scores)
         if read is not None:
             scores = scores + _READER / (1.0 + np.exp(-read / _LOGITS))
+        lost = setbacks(asked, spans, told)
+        scores = scores - lost
+        if read is not None:
+            read = np.where(lost < SHOWS_NOTHING, read, np.minimum(read, _NONE_READ))
         near = np.argsort(-scores, kind="stable")[: self._compared]
         scores = scores + _SIMILARITY * self._similarity(question, spans, rows, near)
         order = np.argsort(-scores, kind="stable")
@@ -256,8 +261,10 @@ class Judge:
         answers, read = [], np.empty(len(spans))
         for number, span in enumerate(spans):
             shift = len(span.passage.text_in_context) - len(span.passage.text)
-            plain = pages[span.passage.chunk_id].within(shift + span.start, shift + span.end)
-            answers.append(span.passage.text[plain.start - shift : plain.end - shift])
+            page, begun = pages[span.passage.chunk_id], answer_start(span)
+            plain = page.within(shift + span.start, shift + span.end)
+            told = page.within(shift + begun, shift + span.end) if begun > span.start else plain
+            answers.append(span.passage.text[told.start - shift : told.end - shift])
             read[number] = plain.score
         ranked = (int(i) for i in np.argsort(-scores, kind="stable"))
         first = list(islice(((i, row) for i in ranked if (row := rows[i])), _MOST_ROWS))
@@ -287,12 +294,14 @@ def _leaning_mean(values: Floats, scores: Floats) -> float:
 def _missing(question: str, best: Span) -> dict[str, float]:
     """Whether the question names a number or a code that the best evidence's passage lacks.
 
-    “7B” there is a 7 too.
+    “7B” there is a 7 too. A currency is missing like a number where there are others.
     """
     passage = best.passage
     near = f"{passage.source} {passage.title} {passage.text_in_context}"
     known = numbers(near) | set(_FIGURES.findall(near))
+    money, shown = currencies(question), currencies(near)
+    other_money = bool(money and shown and not money & shown)
     return {
-        "number_missing": float(bool(numbers(question) - known)),
+        "number_missing": float(other_money or bool(numbers(question) - known)),
         "code_missing": float(bool(codes(question) - codes(f"{passage.context} {best.text}"))),
     }

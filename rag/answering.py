@@ -17,7 +17,6 @@ from rag.answer_events import (
     AnswerStream,
     marked,
     quoted,
-    telling,
     withdrawn,
 )
 from rag.answer_run import Run
@@ -279,7 +278,7 @@ class Answerer:
         None where none is in its document any more, as with `_quote`.
         """
         citations = Citations(self._catalog)
-        for span in telling(run.evidence.spans):
+        for span in run.evidence.spans:
             if citation := citations.cite(span):
                 run.mark("evidence")
                 return Event("evidence", {"text": quoted(span), "citation": to_json(citation)})
@@ -287,7 +286,7 @@ class Answerer:
 
     def _quote(self, run: Run) -> Event | None:
         """The best evidence as a sentence of the answer."""
-        for span in telling(run.evidence.spans):
+        for span in run.evidence.spans:
             event = run.add(quoted(span), Verdict("quoted", 1.0, span), span)
             if event:
                 return event

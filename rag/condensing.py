@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rag.ellipsis import filled
 from rag.records import Turn
 from rag.words import content_terms, telling_terms, terms
 
@@ -38,23 +39,26 @@ _FEW_WORDS = 2
 def condense(question: str, history: Sequence[Turn], longest: int = 2000) -> str:
     """The question, preceded by the one that it continues where it does not stand alone.
 
-    Nothing is rewritten: a small model that rewrites a question changes it. The question before
+    “And in Japan?” takes the place of what the one before asked about. Else nothing is rewritten: a
+    small model that rewrites a question changes it. The question before
     is itself condensed, so that a chain of follow-ups keeps its subject; what would make the whole
     longer than `longest` characters is left out.
     """
     if not history or not depends(question):
         return question
     before = condense(history[-1].question, history[:-1], longest).strip()
-    whole = f"{before} {question.lstrip()}"
+    whole = filled(question, before) or f"{before} {question.lstrip()}"
     return whole if len(whole) <= longest else question
 
 
 def asked_last(question: str, standalone: str) -> str:
     """What is asked for where `condense` put the questions before it: the question itself.
 
-    All of it where the question alone says nothing (“And that?”).
+    All of it where the question alone says nothing (“And that?”), and where it took a place in the
+    one before.
     """
-    return question if telling_terms(question) else standalone
+    continued = standalone.endswith(question.lstrip())
+    return question if continued and telling_terms(question) else standalone
 
 
 def depends(question: str) -> bool:

@@ -88,6 +88,16 @@ _NAMED_DAYS = (
     re.compile(rf"\b{_DAY_FIRST.pattern}\b"),
     re.compile(rf"\b{_MONTH_FIRST.pattern}\b"),
 )
+# days and months with their years, in words
+_IN_WORDS = tuple(
+    re.compile(rf"(?<!\w){pattern}(?!\w)")
+    for pattern in (
+        rf"(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th|er)?[ _-](?:of |de )?{_MONTH_NAME}"
+        r"(?:,?[ _-](?:de |del )?(?P<year>(?:19|20)\d\d))",
+        rf"{_MONTH_NAME}[ _-](?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?[ _-](?P<year>(?:19|20)\d\d)",
+        rf"{_MONTH_NAME}[ _-](?:de |del )?(?P<year>(?:19|20)\d\d)",
+    )
+)
 _LONGEST = 100_000
 # a 29 February is sought so many years back, as 1900 was no leap year
 _MOST_YEARS = 8
@@ -135,7 +145,7 @@ def take_days(text: str) -> tuple[str, set[str]]:
 
     A day without a year is “--03-31”. What looks like a day and is none, as 31 February, stays.
     """
-    folded = "".join(c for c in normalize("NFKD", text.lower()) if not combining(c))
+    folded = _folded(text)
     days: set[str] = set()
 
     def taken(found: re.Match[str]) -> str:
@@ -149,6 +159,29 @@ def take_days(text: str) -> tuple[str, set[str]]:
     for pattern in _NAMED_DAYS:
         folded = pattern.sub(taken, folded)
     return folded, days
+
+
+def _folded(text: str) -> str:
+    return "".join(c for c in normalize("NFKD", text.lower()) if not combining(c))
+
+
+def written_out(text: str) -> tuple[str, list[str]]:
+    """A text without the days and months that it names in words, with years, and those (ISO 8601).
+
+    “Policy of 1 March 2024” gives “policy of ” and “2024-03-01”, “March 2024” gives “2024-03”.
+    """
+    found: list[str] = []
+
+    def taken(match: re.Match[str]) -> str:
+        parts = match.groupdict()
+        month = f"{parts['year']}-{_MONTH[parts['month']]:02}"
+        found.append(f"{month}-{int(parts['day']):02}" if parts.get("day") else month)
+        return " "
+
+    rest = _folded(text.replace("_", " "))
+    for pattern in _IN_WORDS:
+        rest = pattern.sub(taken, rest)
+    return rest, found
 
 
 def _dated(text: str, today: date) -> Days | None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rag.answer_events import telling
 from rag.answerability import Evidence
 from rag.catalog import Catalog
 from rag.catalog.pages import read_page
@@ -114,7 +113,7 @@ class Versions:
 
         `judge` finds the evidence of passages. How likely there is an answer stays as it was found.
         """
-        best = telling(evidence.spans)[0]
+        best = evidence.spans[0]
         newest = self.preferred(best)
         passages, added = self._passages, None
         narrower: list[Passage] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from rag.days import written_out
 from rag.kinds import is_date_word
 from rag.records import Passage
 
@@ -33,9 +34,9 @@ _OLD = frozenset(
 # what names an edition and not what a document is about
 _EDITION = _OLD | frozenset(
     "v ver version rev revision fassung edition ausgabe issue draft final entwurf new neu current "
-    "latest copy kopie updated revised approved signed stand q january february march april may "
-    "june july august september october november december jan feb mar apr jun jul aug sep sept oct "
-    "nov dec januar februar märz mai juni juli oktober dezember the a of and for und der die das "
+    "latest copy kopie updated revised approved signed stand q st nd rd th january february march "
+    "april may june july august september october november december jan feb mar apr jun jul aug "
+    "sep sept oct nov dec januar februar märz mai juni juli oktober dezember the a of and for und der die das "
     "de la le".split()
 )
 _OF_A_TIME = re.compile(
@@ -176,7 +177,8 @@ def _beside_a_year(word: str) -> bool:
 
 
 def _date(name: str) -> str:
-    found = [f"{y}-{int(m):02}-{int(d):02}" for d, m, y in _DOTTED.findall(name)]
+    name, found = written_out(name)
+    found += [f"{y}-{int(m):02}-{int(d):02}" for d, m, y in _DOTTED.findall(name)]
     for match in _DATE.finditer(name):
         found.append("-".join(part for part in match.group("year", "month", "day") if part))
     return max(found, default="")
@@ -219,7 +221,8 @@ def _ids(passage: Passage) -> set[str]:
     """The figures in a document's names that are no date and no version: those of an invoice."""
     found: set[str] = set()
     for name in (passage.title, _file(passage)):
-        bare = _VERSION.sub(" ", _DATE.sub(" ", _DOTTED.sub(" ", name)))
+        bare, _ = written_out(name)
+        bare = _VERSION.sub(" ", _DATE.sub(" ", _DOTTED.sub(" ", bare)))
         # “policy (1)” is a copy
         bare = re.sub(r"\(\d\)", " ", bare)
         found |= {figures.lstrip("0") for figures in _FIGURES.findall(bare)}

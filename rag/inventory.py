@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rag.answer_events import AnswerStream, marked, sentence_event, telling
+from rag.answer_events import AnswerStream, marked, sentence_event
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
 from rag.catalog.collections import collection_names
@@ -44,6 +44,7 @@ from rag.inventory_wording import (
 )
 from rag.records import NO_MODEL, Answer, Event, Passage, Question, Sentence, to_json
 from rag.settings import Settings
+from rag.stretches import stands_alone
 from rag.words import terms
 
 if TYPE_CHECKING:
@@ -367,7 +368,8 @@ def _scope(question: Question, asked: CatalogQuestion) -> Scope:
 
 def _best_span(passage: Passage, words: Sequence[str]) -> Span:
     """The sentence of a passage that has most of these words; the first that says something."""
-    spans = list(telling(passage_sentences(passage))) or [Span(passage, 0, len(passage.text))]
+    sentences = passage_sentences(passage)
+    spans = list(filter(stands_alone, sentences)) or [Span(passage, 0, len(passage.text))]
     wanted = set(words)
     return max(spans, key=lambda span: len(wanted & set(terms(span.text))))
 

@@ -46,6 +46,10 @@ _UNITS = {
     },
 }  # fmt: skip
 _MONEY = frozenset("€ $ £ chf %".split())
+_CURRENCY = re.compile(
+    r"€|\$|£|\b(?:euros?|eur|dollars?|usd|pounds?|gbp|francs?|franken|chf)\b", re.IGNORECASE
+)
+_FRANCS = frozenset("franc francs franken".split())
 _UNIT_AFTER = re.compile(
     r"[\s\u00a0-]{0,2}(%|€|\$|£|(?:per ?cent|pour cent|"
     + "|".join(sorted((word for word in _UNITS if word.isalpha()), key=len, reverse=True))
@@ -63,6 +67,12 @@ WORD_NUMBERS = {
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70",
      "eighty": "80", "ninety": "90", "hundred": "100"}  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+
+
+def currencies(text: str) -> set[str]:
+    """The currencies that a text names: `€`, `$`, `£`, `chf`."""
+    found = (match.group().lower() for match in _CURRENCY.finditer(text))
+    return {"chf" if name in _FRANCS else _UNITS.get(name, "£") for name in found}
 
 
 def numbers(text: str) -> set[str]:

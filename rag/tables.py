@@ -71,6 +71,21 @@ def labelled_row(span: Span) -> LabelledRow | None:
     return LabelledRow(row, tuple(found))
 
 
+def is_header_row(span: Span) -> bool:
+    """Whether a line labels the columns of the table below it, or rules one off from it."""
+    line = span.text
+    if "|" not in line or "\n" in line:
+        return False
+    if _RULE.fullmatch(line):
+        return True
+    cells = _texts(line)
+    if len(cells) < 2:
+        return False
+    above, _ = _alike(reversed(span.passage.text[: span.start].split("\n")[:-1]), len(cells))
+    below, _ = _alike(span.passage.text[span.end :].split("\n")[1:], len(cells))
+    return not above and bool(below) and _is_header(cells, below)
+
+
 def best_cell(row: LabelledRow, page: Page) -> tuple[float, int, int] | None:
     """The reader's score of a row that it read as `page`, and what it found within one cell: start
     and end in the passage's text. None where the row is longer than what a reader reads."""

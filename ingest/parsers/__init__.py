@@ -4,4 +4,4 @@
 before is read again.
 """
 
-PARSER_VERSION = "7"
+PARSER_VERSION = "8"

@@ -21,6 +21,7 @@ from ingest.parsers.packed import Packed, UnpackLimits, check_count, held
 from ingest.parsers.text import decode, paragraphs
 from ingest.parsers.web import add_html
 from rag.parsed import MOMENT, Parsed
+from rag.replies import LINE, repeats_from
 
 _SHOWN = ("From", "To", "Cc", "Date")
 # a smaller image within the text is a logo of a signature, or a line
@@ -93,9 +94,19 @@ def moment_of(header: str) -> str:
 
 
 def add_plain(builder: PageBuilder, text: str) -> None:
-    """Append the paragraphs of a plain text."""
+    """Append the paragraphs of a plain text.
+
+    The line above a mail that is repeated is a heading, so that what is below it is told apart
+    from what the sender says.
+    """
     for start, end in paragraphs(text):
-        builder.add(text[start:end])
+        at = start
+        for found in LINE.finditer(text, start, end):
+            if repeats_from(text, found, end):
+                builder.add(text[at : found.start()])
+                builder.add(found.group(), "heading", 2)
+                at = found.end()
+        builder.add(text[at:end])
 
 
 def add_attachments(builder: PageBuilder, files: Iterable[str]) -> None:

@@ -38,7 +38,6 @@ def judge_all(
     `collections` (None: all) are for the questions that name none of their own. `tell` is called
     after each question. Raises as `Library.search`.
     """
-    from rag.answer_events import telling
     from rag.answerability import Judge
     from rag.condensing import asked_last, condense
     from rag.disagreeing import Versions
@@ -59,7 +58,7 @@ def judge_all(
         known = bool(item.answers) or not item.answerable
         # as an answer does, it follows the newest version
         best = Versions(library.catalog, question, passages).newest(evidence, find).evidence
-        right = holds_answer(telling(best.spans)[0].text, item.answers) if known else None
+        right = holds_answer(best.spans[0].text, item.answers) if known else None
         sources = tuple(gold.source for gold in item.evidence) or (passages[0].source,)
         found.append(Judged(best.features, item.answerable, right, item.collection, sources))
     return found

@@ -183,3 +183,29 @@ def test_a_mail_that_is_nothing_but_a_file(tmp_path: Path) -> None:
     )
     found = [_files(packed) for packed in eml.unpack(path, "scan.eml", LIMITS)]
     assert found == [("scan.pdf", b"%PDF-")]
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        ("-----Original Message-----", "The party is on 4 July."),
+        ("On 4 May 2025 at 10:00, Ann <ann@example.com> wrote:", "The party is on 4 July."),
+        ("From: Ann", "Sent: Monday, 5 May 2025\nTo: Bob\n\nThe party is on 4 July."),
+    ],
+)
+def test_the_line_above_a_mail_that_is_repeated_is_a_heading(
+    tmp_path: Path, above: str, below: str
+) -> None:
+    path = tmp_path / "a.eml"
+    path.write_bytes(mail("Party", f"It is off.\n\n{above}\n{below}\n", {}).as_bytes())
+    found = blocks(read(path).pages[0])
+    place = found.index(("heading", above))
+    assert ("paragraph", "It is off.") in found[:place]
+    assert ("paragraph", "The party is on 4 July.") in found[place:]
+
+
+def test_what_stands_above_a_quotation_is_no_heading(tmp_path: Path) -> None:
+    text = "On 4 May 2025 Ann Berg wrote:\n> It is on 4 July.\n\nIt is off.\n"
+    path = tmp_path / "a.eml"
+    path.write_bytes(mail("Party", text, {}).as_bytes())
+    assert [kind for kind, _ in blocks(read(path).pages[0])].count("heading") == 1

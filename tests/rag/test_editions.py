@@ -140,3 +140,23 @@ def test_how_another_version_is_introduced() -> None:
     assert introduced(told | {"older": None}) == (
         "Two versions differ: Travel Policy of 2024-03-01 says"
     )
+
+
+@pytest.mark.parametrize(
+    ("title", "other"),
+    [
+        ("Parking rules, valid from 1 January 2025", "Parking rules, valid from 15 June 2025"),
+        ("Reiseordnung vom 1. März 2024", "Reiseordnung vom 12. Mai 2025"),
+        ("Travel policy of March 2024", "Travel policy of May 2024"),
+        ("Policy, March 3rd, 2024", "Policy, March 4th, 2024"),
+    ],
+)
+def test_a_date_in_words_is_a_date_and_no_number_of_a_document(title: str, other: str) -> None:
+    mine, its = passage(title, "a.md"), passage(other, "b.md")
+    assert same_work(mine, its)
+    assert (age(mine, its), age(its, mine)) == ("newer", "older")
+
+
+def test_a_number_beside_a_date_in_words_still_tells_documents_apart() -> None:
+    mine, its = (passage(f"Order {n} of 1 May 2024", f"{n}.pdf") for n in (4711, 4712))
+    assert not same_work(mine, its)
