@@ -6,18 +6,18 @@ registered, batch by batch, then what vanished is dropped. The worker does the r
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.conversion import LEGACY_KINDS, find_converter
-from ingest.discover import Found, Passed, stat_key, telling, walk, why, why_not
+from ingest.discover import Found, stat_key, why, why_not
 from ingest.opening import hash_within, open_within
 from ingest.patterns import Selection, selection
+from ingest.planning import plan
 from ingest.reading import nesting
+from ingest.vanished import hashes, refuse_mass_removal
 from rag.catalog import Catalog
 from rag.catalog.attempts import queue_unconverted
 from rag.catalog.batching import batched
@@ -42,47 +42,6 @@ class SyncReport:
     removed: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     skips: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The folder beside the catalog: what to read, and what is gone."""
-
-    unchanged: int
-    to_read: tuple[Found, ...]
-    vanished: tuple[Known, ...]
-    passed: tuple[Passed, ...]
-
-
-def plan(
-    folder: Path,
-    known: dict[str, Known],
-    chosen: Selection | None = None,
-    home: Path | None = None,
-) -> Plan:
-    """Compare the files below `folder` with what is known of them, by name and stat key.
-
-    What is not `chosen` any more, or in the data directory `home`, is as good as vanished.
-    """
-    seen: set[str] = set()
-    unchanged, to_read, passed = 0, [], []
-    for found in walk(folder, chosen, home):
-        if isinstance(found, Passed):
-            passed.append(found)
-            continue
-        seen.add(found.source)
-        before = known.get(found.source)
-        same = before and (before.stat_key, before.kind) == (found.stat_key, found.kind)
-        if same and telling(found.stat_key):
-            unchanged += 1
-        else:
-            to_read.append(found)
-    # what could not be looked at is not gone
-    unseen = tuple(p.source for p in passed if p.failed or not p.readable_now)
-    vanished = [
-        file for source, file in known.items() if source not in seen and not _below(source, unseen)
-    ]
-    return Plan(unchanged, tuple(to_read), tuple(vanished), tuple(passed))
 
 
 def register(
@@ -111,7 +70,7 @@ def register(
     root = folder.resolve()
     plan_ = plan(root, known, chosen or chosen_by(settings), settings.home)
     if not confirmed:
-        _refuse_mass_removal(settings, root, plan_, known)
+        refuse_mass_removal(settings, root, plan_, known)
     registrar = _Registrar(settings, catalog, root, folder_id, collection, known, plan_.vanished)
     report = registrar.report
     report.unchanged = plan_.unchanged
@@ -232,7 +191,7 @@ class _Registrar:
         """
         gone = [file for file in self._vanished if file.document_id not in self._moved]
         if gone and unread:
-            moved = set(_hashes(self._root, unread))
+            moved = set(hashes(self._root, unread))
             gone = [file for file in gone if file.bytes_hash not in moved]
         drop_files(self._catalog, [file.document_id for file in gone])
         self.report.removed = sum(file.state != "removed" for file in gone)
@@ -295,44 +254,3 @@ class _Registrar:
 
 def _version(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
-
-
-def _refuse_mass_removal(
-    settings: Settings, root: Path, plan_: Plan, known: dict[str, Known]
-) -> None:
-    live = sum(file.state != "removed" for file in known.values())
-    ask = (
-        "Nothing was changed. Is everything mounted, and are the patterns those of last time? "
-        "If it is right, run the sync again with --confirm-deletions."
-    )
-    if live and len(plan_.vanished) == len(known) and not plan_.to_read:
-        raise UsageError(
-            f"The folder is empty, or the patterns leave all of it out: {live} of {live} files are "
-            f"gone. {ask}"
-        )
-    gone = Counter(file.bytes_hash for file in plan_.vanished if file.state != "removed")
-    share = settings.sync_removed_share
-    # a lone file often gives way to one of another name
-    most = max(1, share * live) if share else 0
-    if gone.total() <= most:
-        return
-    # files that only moved are not gone: their bytes are there under other names
-    new = [found for found in plan_.to_read if found.source not in known]
-    vanished = (gone - Counter(_hashes(root, new))).total()
-    if vanished > most:
-        raise UsageError(
-            f"{vanished} of {live} files are gone from the folder, or left out by the patterns: "
-            f"more than sync.removed_share allows ({share:.0%}). {ask}"
-        )
-
-
-def _hashes(root: Path, files: Sequence[Found]) -> Iterator[str]:
-    for found in files:
-        with contextlib.suppress(OSError):
-            yield hash_within(root, Path(found.path))
-
-
-def _below(source: str, unseen: tuple[str, ...]) -> bool:
-    return any(
-        top == "." or source == top or source.startswith(f"{top.rstrip('/')}/") for top in unseen
-    )
