@@ -43,6 +43,11 @@ class Selection:
             return False
         return not (self.exclude and self.exclude.fullmatch(spelt))
 
+    def reaches(self, source: str) -> bool:
+        """Whether a file is taken, and neither it nor a folder on the way to it hidden."""
+        shown = self.hidden or not any(part.startswith(HIDDEN) for part in source.split("/"))
+        return shown and self.takes(source)
+
     def enters(self, folder: str) -> bool:
         """Whether a folder may hold files that are taken: all but those that are excluded."""
         return not (self.exclude and self.exclude.fullmatch(f"{_spelt(folder)}/"))

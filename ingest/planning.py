@@ -13,11 +13,15 @@ from rag.catalog.folders import Known
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The folder beside the catalog: what to read, and what is gone."""
+    """The folder beside the catalog: what to read, and what is gone.
+
+    Of what vanished the sources `left_out` may well be there, and are not to be taken.
+    """
 
     unchanged: int
     to_read: tuple[Found, ...]
     vanished: tuple[Known, ...]
+    left_out: frozenset[str]
     passed: tuple[Passed, ...]
 
 
@@ -31,6 +35,7 @@ def plan(
 
     What is not `chosen` any more, or in the data directory `home`, is as good as vanished.
     """
+    chosen = chosen or Selection()
     seen: set[str] = set()
     unchanged, to_read, passed = 0, [], []
     for found in walk(folder, chosen, home):
@@ -51,7 +56,13 @@ def plan(
         for source, file in known.items()
         if source not in seen and unseen.isdisjoint(_way_to(source))
     ]
-    return Plan(unchanged, tuple(to_read), tuple(vanished), tuple(passed))
+    by = {p.source for p in passed}
+    left_out = frozenset(
+        file.source
+        for file in vanished
+        if not chosen.reaches(file.source) or not by.isdisjoint(_way_to(file.source))
+    )
+    return Plan(unchanged, tuple(to_read), tuple(vanished), left_out, tuple(passed))
 
 
 def _way_to(source: str) -> Iterator[str]:

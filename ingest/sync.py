@@ -17,7 +17,7 @@ from ingest.opening import hash_within, open_within
 from ingest.patterns import Selection, selection
 from ingest.planning import plan
 from ingest.reading import nesting
-from ingest.vanished import hashes, refuse_mass_removal
+from ingest.vanished import Vanished, refuse_mass_removal
 from rag.catalog import Catalog
 from rag.catalog.attempts import queue_unconverted
 from rag.catalog.batching import batched
@@ -71,7 +71,8 @@ def register(
     plan_ = plan(root, known, chosen or chosen_by(settings), settings.home)
     if not confirmed:
         refuse_mass_removal(settings, root, plan_, known)
-    registrar = _Registrar(settings, catalog, root, folder_id, collection, known, plan_.vanished)
+    vanished = Vanished(root, plan_)
+    registrar = _Registrar(settings, catalog, root, folder_id, collection, known, vanished)
     report = registrar.report
     report.unchanged = plan_.unchanged
     for passed in plan_.passed:
@@ -135,7 +136,7 @@ class _Registrar:
         folder_id: int,
         collection: str,
         known: dict[str, Known],
-        vanished: Sequence[Known],
+        vanished: Vanished,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -144,11 +145,7 @@ class _Registrar:
         self._folder_id = folder_id
         self._collection = collection
         self._known = known
-        # one that a person removed stays removed under its new name; a live one goes before it
-        gone = sorted(vanished, key=lambda file: file.state != "removed")
-        self._gone = {file.bytes_hash: file for file in gone}
         self._hashes = {file.bytes_hash for file in known.values() if file.state != "removed"}
-        self._moved: set[str] = set()
         self.report = SyncReport()
 
     def read(self, batch: Sequence[Found]) -> None:
@@ -187,12 +184,9 @@ class _Registrar:
     def drop_vanished(self, unread: Sequence[Found] = ()) -> None:
         """Take out what is not in the folder any more.
 
-        What may only have moved, to a name that is still `unread`, stays.
+        What may only have moved, to a name that is still `unread`, stays, and what is there again.
         """
-        gone = [file for file in self._vanished if file.document_id not in self._moved]
-        if gone and unread:
-            moved = set(hashes(self._root, unread))
-            gone = [file for file in gone if file.bytes_hash not in moved]
+        gone = self._vanished.gone(unread)
         drop_files(self._catalog, [file.document_id for file in gone])
         self.report.removed = sum(file.state != "removed" for file in gone)
 
@@ -239,9 +233,8 @@ class _Registrar:
         if before:
             self.report.changed += 1
             return before.document_id, False
-        if bytes_hash in self._gone:
-            old = self._gone.pop(bytes_hash)
-            self._moved.add(old.document_id)
+        if old := self._vanished.moved_to(found.source, found.kind, bytes_hash):
+            # one that a person removed stays removed under its new name
             if old.state == "removed":
                 self.report.unchanged += 1
                 return old.document_id, True
