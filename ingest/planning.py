@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.discover import Found, Passed, telling, walk
+from ingest.mounts import mounts_below
 from ingest.patterns import Selection
 from rag.catalog.folders import Known
+
+_UNMOUNTED = (
+    "it was mounted at the last sync and is not now, so its documents stay; mount it, or sync with "
+    "--confirm-deletions to take them out of the library"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The folder beside the catalog: what to read, and what is gone.
 
-    Of what vanished the sources `left_out` may well be there, and are not to be taken.
+    Of what vanished the sources `left_out` may well be there, and are not to be taken. Those that
+    are `away` lie where something was mounted and is not now. `mounts` are to be remembered; None
+    where the system does not tell.
     """
 
     unchanged: int
@@ -23,6 +31,8 @@ class Plan:
     vanished: tuple[Known, ...]
     left_out: frozenset[str]
     passed: tuple[Passed, ...]
+    away: frozenset[str] = frozenset()
+    mounts: frozenset[str] | None = None
 
 
 def plan(
@@ -30,12 +40,15 @@ def plan(
     known: dict[str, Known],
     chosen: Selection | None = None,
     home: Path | None = None,
+    mounts: frozenset[str] = frozenset(),
 ) -> Plan:
     """Compare the files below `folder` with what is known of them, by name and stat key.
 
-    What is not `chosen` any more, or in the data directory `home`, is as good as vanished.
+    What is not `chosen` any more, or in the data directory `home`, is as good as vanished. Where
+    one of the `mounts` of last time is not mounted now, nothing is looked at.
     """
     chosen = chosen or Selection()
+    mounts |= mounts_below(folder) or frozenset()
     seen: set[str] = set()
     unchanged, to_read, passed = 0, [], []
     for found in walk(folder, chosen, home):
@@ -49,6 +62,12 @@ def plan(
             unchanged += 1
         else:
             to_read.append(found)
+    now = mounts_below(folder)  # after the walk, which may have met one that went away meanwhile
+    unmounted = _unmounted(known, mounts - now, chosen) if now is not None else frozenset()
+    if unmounted:
+        to_read = [found for found in to_read if unmounted.isdisjoint(_way_to(found.source))]
+        passed = [item for item in passed if unmounted.isdisjoint(_way_to(item.source))]
+        passed += [Passed(place, _UNMOUNTED, True) for place in sorted(_topmost(unmounted))]
     # what could not be looked at is not gone
     unseen = {p.source.rstrip("/") for p in passed if p.failed or not p.readable_now}
     vanished = [
@@ -62,7 +81,38 @@ def plan(
         for file in vanished
         if not chosen.reaches(file.source) or not by.isdisjoint(_way_to(file.source))
     )
-    return Plan(unchanged, tuple(to_read), tuple(vanished), left_out, tuple(passed))
+    away = frozenset(source for source in known if not unmounted.isdisjoint(_way_to(source)))
+    remembered = now if now is None else now | unmounted
+    return Plan(
+        unchanged,
+        tuple(to_read),
+        tuple(vanished),
+        left_out,
+        tuple(passed),
+        away,
+        remembered,
+    )
+
+
+def _unmounted(
+    known: dict[str, Known], places: frozenset[str], chosen: Selection
+) -> frozenset[str]:
+    """Those of these places below which files are known that are chosen still."""
+    if not places:
+        return places
+    return frozenset(
+        place
+        for source in known
+        if chosen.reaches(source)
+        for place in places.intersection(_way_to(source))
+    )
+
+
+def _topmost(places: frozenset[str]) -> Iterator[str]:
+    """Those that do not lie below another one."""
+    for place in places:
+        if places.isdisjoint(_way_to(place.rpartition("/")[0])):
+            yield place
 
 
 def _way_to(source: str) -> Iterator[str]:

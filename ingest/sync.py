@@ -21,7 +21,15 @@ from ingest.vanished import Vanished, refuse_mass_removal
 from rag.catalog import Catalog
 from rag.catalog.attempts import queue_unconverted
 from rag.catalog.batching import batched
-from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
+from rag.catalog.folders import (
+    Known,
+    drop_files,
+    known_files,
+    known_mounts,
+    note_mounts,
+    put_files,
+    touch_files,
+)
 from rag.catalog.versions import FileVersion
 from rag.errors import DocumentError, StorageError, TooLarge, UsageError
 from rag.originals import Incoming, incoming, original_path
@@ -68,9 +76,13 @@ def register(
     if refusal := why_not(folder, settings.home):
         return _let_go(catalog, known, refusal, confirmed)
     root = folder.resolve()
-    plan_ = plan(root, known, chosen or chosen_by(settings), settings.home)
+    noted = known_mounts(catalog, folder_id)
+    mounts = frozenset[str]() if confirmed else noted
+    plan_ = plan(root, known, chosen or chosen_by(settings), settings.home, mounts)
     if not confirmed:
         refuse_mass_removal(settings, root, plan_, known)
+    if plan_.mounts not in (None, noted):
+        note_mounts(catalog, folder_id, plan_.mounts or ())
     vanished = Vanished(root, plan_)
     registrar = _Registrar(settings, catalog, root, folder_id, collection, known, vanished)
     report = registrar.report

@@ -100,12 +100,14 @@ def refuse_mass_removal(
     settings: Settings, root: Path, plan_: Plan, known: dict[str, Known]
 ) -> None:
     """Raises UsageError where so much is gone that it looks like a mistake."""
-    live = sum(file.state != "removed" for file in known.values())
+    # where a mount is missing the rest may be so too
+    here = [file for source, file in known.items() if source not in plan_.away]
+    live = sum(file.state != "removed" for file in here)
     ask = (
         "Nothing was changed. Is everything mounted, and are the patterns those of last time? "
         "If it is right, run the sync again with --confirm-deletions."
     )
-    if live and len(plan_.vanished) == len(known) and not plan_.to_read:
+    if live and len(plan_.vanished) == len(here) and not plan_.to_read:
         raise UsageError(
             f"The folder is empty, or the patterns leave all of it out: {live} of {live} files are "
             f"gone. {ask}"

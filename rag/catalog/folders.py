@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,21 @@ def find_folder(catalog: Catalog, path: str, collection: str) -> int | None:
         return connection.execute(
             select(folders.c.id).where(folders.c.collection_id == key, folders.c.path == path)
         ).scalar_one_or_none()
+
+
+def known_mounts(catalog: Catalog, folder: int) -> frozenset[str]:
+    """The paths below a synced folder at which something was mounted when it was synced last."""
+    with catalog.read() as connection:
+        found = select(folders.c.mounts).where(folders.c.id == folder)
+        return frozenset(json.loads(connection.execute(found).scalar_one()))
+
+
+def note_mounts(catalog: Catalog, folder: int, mounts: Iterable[str]) -> None:
+    """Note the paths below a synced folder at which something is mounted."""
+    with catalog.write() as connection:
+        connection.execute(
+            update(folders).where(folders.c.id == folder).values(mounts=json.dumps(sorted(mounts)))
+        )
 
 
 def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
