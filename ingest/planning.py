@@ -10,6 +10,7 @@ from ingest.discover import Found, Passed, telling, walk
 from ingest.mounts import mounts_below
 from ingest.patterns import Selection
 from rag.catalog.folders import Known
+from rag.catalog.stale import STALE_CODE
 
 _UNMOUNTED = (
     "it was mounted at the last sync and is not now, so its documents stay; mount it, or sync with "
@@ -21,9 +22,9 @@ _UNMOUNTED = (
 class Plan:
     """The folder beside the catalog: what to read, and what is gone.
 
-    Of what vanished the sources `left_out` may well be there, and are not to be taken. Those that
-    are `away` lie where something was mounted and is not now. `mounts` are to be remembered; None
-    where the system does not tell.
+    Of what vanished the sources `left_out` may well be there, and are not to be taken. With a
+    known file that is `unreadable` goes the reason. Those that are `away` lie where something was
+    mounted and is not now; `mounts` are to be remembered, None where the system does not tell.
     """
 
     unchanged: int
@@ -31,6 +32,7 @@ class Plan:
     vanished: tuple[Known, ...]
     left_out: frozenset[str]
     passed: tuple[Passed, ...]
+    unreadable: tuple[tuple[Known, str], ...] = ()
     away: frozenset[str] = frozenset()
     mounts: frozenset[str] | None = None
 
@@ -58,7 +60,8 @@ def plan(
         seen.add(found.source)
         before = known.get(found.source)
         same = before and (before.stat_key, before.kind) == (found.stat_key, found.kind)
-        if same and telling(found.stat_key):
+        stale = before and before.error_code == STALE_CODE
+        if same and telling(found.stat_key) and not stale:
             unchanged += 1
         else:
             to_read.append(found)
@@ -81,6 +84,11 @@ def plan(
         for file in vanished
         if not chosen.reaches(file.source) or not by.isdisjoint(_way_to(file.source))
     )
+    unreadable = tuple(
+        (known[item.source], item.reason)
+        for item in passed
+        if item.failed and item.source in known and item.source not in seen
+    )
     away = frozenset(source for source in known if not unmounted.isdisjoint(_way_to(source)))
     remembered = now if now is None else now | unmounted
     return Plan(
@@ -89,6 +97,7 @@ def plan(
         tuple(vanished),
         left_out,
         tuple(passed),
+        unreadable,
         away,
         remembered,
     )

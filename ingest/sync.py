@@ -30,6 +30,7 @@ from rag.catalog.folders import (
     put_files,
     touch_files,
 )
+from rag.catalog.stale import mark_stale, stale_note
 from rag.catalog.versions import FileVersion
 from rag.errors import DocumentError, StorageError, TooLarge, UsageError
 from rag.originals import Incoming, incoming, original_path
@@ -89,6 +90,7 @@ def register(
     report.unchanged = plan_.unchanged
     for passed in plan_.passed:
         (report.failures if passed.failed else report.skips).append((passed.source, passed.reason))
+    registrar.note_unread(plan_.unreadable)
     done = 0
     try:
         for batch in batched(plan_.to_read, _BATCH):
@@ -164,6 +166,7 @@ class _Registrar:
         """Read and register some files, all in one transaction."""
         files: list[FileVersion] = []
         touched: list[tuple[str, str]] = []
+        unread: list[tuple[Known, str]] = []
         with incoming(self._settings) as originals:
             for found in batch:
                 before = self._known.get(found.source)
@@ -174,6 +177,8 @@ class _Registrar:
                 read = self._read(originals, found)
                 if isinstance(read, str):
                     self.report.failures.append((found.source, read))
+                    if before:
+                        unread.append((before, read))
                     continue
                 bytes_hash, size, key = read
                 if before and (before.bytes_hash, before.kind) == (bytes_hash, found.kind):
@@ -192,6 +197,17 @@ class _Registrar:
                 put_files(self._catalog, self._folder_id, self._collection, files, limits)
         if touched:
             touch_files(self._catalog, touched)
+        self.note_unread(unread)
+
+    def note_unread(self, files: Sequence[tuple[Known, str]]) -> None:
+        """Say at the documents that answer for these files that they cannot be read, and why."""
+        reasons = {
+            file.document_id: reason
+            for file, reason in files
+            if file.state == "live" and file.error != stale_note(reason)
+        }
+        if reasons:
+            mark_stale(self._catalog, reasons)
 
     def drop_vanished(self, unread: Sequence[Found] = ()) -> None:
         """Take out what is not in the folder any more.
@@ -227,6 +243,9 @@ class _Registrar:
             return None
         try:
             facts = Path(found.path).stat()
+            # of a file that is too large the whole would be hashed at each sync
+            if facts.st_size != before.size:
+                return None
             if hash_within(self._root, Path(found.path)) != before.bytes_hash:
                 return None
             after = Path(found.path).stat()

@@ -15,6 +15,7 @@ from rag.catalog.failures import try_again
 from rag.catalog.family import Nesting
 from rag.catalog.queue import UNFINISHED
 from rag.catalog.schema import documents, folders
+from rag.catalog.stale import unmark_stale
 from rag.catalog.versions import FileVersion, drop_documents, put_version
 
 
@@ -29,6 +30,8 @@ class Known:
     stat_key: str
     state: str
     error: str | None
+    error_code: str | None = None
+    size: int = 0
 
 
 def folder_key(catalog: Catalog, path: str, collection: str) -> int:
@@ -78,6 +81,8 @@ def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
         documents.c.stat_key,
         documents.c.state,
         documents.c.error,
+        documents.c.error_code,
+        documents.c.size,
     )
     with catalog.read() as connection:
         rows = connection.execute(
@@ -105,12 +110,15 @@ def put_files(
         }
         for file in files:
             put_version(connection, owner, file, nesting or Nesting())
+        unmark_stale(connection, [file.document_id for file in files if file.document_id])
 
 
 def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
     """Note the new stat keys of documents whose bytes did not change: (id, stat key) pairs."""
+    pairs = list(keys)
     with catalog.write() as connection:
-        for document_id, stat_key in keys:
+        unmark_stale(connection, [document_id for document_id, _ in pairs])
+        for document_id, stat_key in pairs:
             connection.execute(
                 update(documents).where(documents.c.id == document_id).values(stat_key=stat_key)
             )
