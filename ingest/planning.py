@@ -51,56 +51,76 @@ def plan(
     """
     chosen = chosen or Selection()
     mounts |= mounts_below(folder) or frozenset()
-    seen: set[str] = set()
-    unchanged, to_read, passed = 0, [], []
+    walked = _Walked(set(), [], [])
     for found in walk(folder, chosen, home):
+        walked.meet(found, known)
+    now = mounts_below(folder)  # after the walk, which may have met one that went away meanwhile
+    unmounted = _unmounted(known, mounts - now, chosen) if now is not None else frozenset()
+    if unmounted:
+        walked.leave(unmounted)
+    vanished = walked.missed(known)
+    return Plan(
+        walked.unchanged,
+        tuple(walked.to_read),
+        tuple(vanished),
+        frozenset(walked.left_out(vanished, chosen)),
+        tuple(walked.passed),
+        tuple(walked.unreadable(known)),
+        frozenset(source for source in known if unmounted and _is_below(source, unmounted)),
+        now if now is None else now | unmounted,
+    )
+
+
+@dataclass(slots=True)
+class _Walked:
+    """What a walk through a folder met, by what is known of it."""
+
+    seen: set[str]
+    to_read: list[Found]
+    passed: list[Passed]
+    unchanged: int = 0
+
+    def meet(self, found: Found | Passed, known: dict[str, Known]) -> None:
+        """Tell one that is as it was from one that is to be read, or that is passed by."""
         if isinstance(found, Passed):
-            passed.append(found)
-            continue
-        seen.add(found.source)
+            self.passed.append(found)
+            return
+        self.seen.add(found.source)
         before = known.get(found.source)
         same = before and (before.stat_key, before.kind) == (found.stat_key, found.kind)
         stale = before and before.error_code == STALE_CODE
         if same and telling(found.stat_key) and not stale:
-            unchanged += 1
+            self.unchanged += 1
         else:
-            to_read.append(found)
-    now = mounts_below(folder)  # after the walk, which may have met one that went away meanwhile
-    unmounted = _unmounted(known, mounts - now, chosen) if now is not None else frozenset()
-    if unmounted:
-        to_read = [found for found in to_read if unmounted.isdisjoint(_way_to(found.source))]
-        passed = [item for item in passed if unmounted.isdisjoint(_way_to(item.source))]
-        passed += [Passed(place, _UNMOUNTED, True) for place in sorted(_topmost(unmounted))]
-    # what could not be looked at is not gone
-    unseen = {p.source.rstrip("/") for p in passed if p.failed or not p.readable_now}
-    vanished = [
-        file
-        for source, file in known.items()
-        if source not in seen and unseen.isdisjoint(_way_to(source))
-    ]
-    by = {p.source for p in passed}
-    left_out = frozenset(
-        file.source
-        for file in vanished
-        if not chosen.reaches(file.source) or not by.isdisjoint(_way_to(file.source))
-    )
-    unreadable = tuple(
-        (known[item.source], item.reason)
-        for item in passed
-        if item.failed and item.source in known and item.source not in seen
-    )
-    away = frozenset(source for source in known if not unmounted.isdisjoint(_way_to(source)))
-    remembered = now if now is None else now | unmounted
-    return Plan(
-        unchanged,
-        tuple(to_read),
-        tuple(vanished),
-        left_out,
-        tuple(passed),
-        unreadable,
-        away,
-        remembered,
-    )
+            self.to_read.append(found)
+
+    def leave(self, unmounted: frozenset[str]) -> None:
+        """Pass by what lies where something was mounted: it is not what was there."""
+        self.to_read = [file for file in self.to_read if not _is_below(file.source, unmounted)]
+        self.passed = [item for item in self.passed if not _is_below(item.source, unmounted)]
+        self.passed += [Passed(place, _UNMOUNTED, True) for place in sorted(_topmost(unmounted))]
+
+    def missed(self, known: dict[str, Known]) -> list[Known]:
+        """What is gone: not what could not be looked at."""
+        unseen = {p.source.rstrip("/") for p in self.passed if p.failed or not p.readable_now}
+        return [
+            file
+            for source, file in known.items()
+            if source not in self.seen and not _is_below(source, unseen)
+        ]
+
+    def left_out(self, vanished: list[Known], chosen: Selection) -> Iterator[str]:
+        """Of what is gone that which was passed by, or is not to be met."""
+        passed = {item.source for item in self.passed}
+        for file in vanished:
+            if not chosen.reaches(file.source) or _is_below(file.source, passed):
+                yield file.source
+
+    def unreadable(self, known: dict[str, Known]) -> Iterator[tuple[Known, str]]:
+        """The known files that were passed by and should not have been, with the reasons."""
+        for item in self.passed:
+            if item.failed and item.source in known and item.source not in self.seen:
+                yield known[item.source], item.reason
 
 
 def _unmounted(
@@ -120,12 +140,20 @@ def _unmounted(
 def _topmost(places: frozenset[str]) -> Iterator[str]:
     """Those that do not lie below another one."""
     for place in places:
-        if places.isdisjoint(_way_to(place.rpartition("/")[0])):
+        if not _is_below(place.rpartition("/")[0], places):
             yield place
 
 
+def _is_below(source: str, places: set[str] | frozenset[str]) -> bool:
+    """Whether a path is one of these places, or lies below one."""
+    return not places.isdisjoint(_way_to(source))
+
+
 def _way_to(source: str) -> Iterator[str]:
-    """A path and the folders above it, up to the synced one."""
+    """A path and the folders above it, up to the synced one.
+
+    Walked up, since there may be many places and many paths.
+    """
     while source:
         yield source
         source = source.rpartition("/")[0]
