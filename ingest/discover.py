@@ -53,8 +53,8 @@ def walk(
     """Every file below `folder`, in the order of their paths.
 
     Hidden files and what is not `chosen` are left out without a word; links are followed to files
-    inside the folder only, and never to folders. The data directory `home` is not entered. Raises
-    what `why_not` gives and raises.
+    inside the folder only that are not left out themselves, and never to folders. The data
+    directory `home` is not entered. Raises what `why_not` gives and raises.
     """
     if refusal := why_not(folder, home):
         raise refusal
@@ -160,6 +160,9 @@ def _file(
                 return
             if home and target.is_relative_to(home):
                 yield Passed(source, _OWN, False)
+                return
+            if not chosen.reaches(target.relative_to(root).as_posix()):
+                yield Passed(source, "a link to a file that is hidden or left out", False)
                 return
         facts = entry.stat()
         if not stat.S_ISREG(facts.st_mode):

@@ -1,7 +1,8 @@
 """Patterns that say which files of a folder are synced: `*.pdf`, `drafts/**`, `/top.txt`, `old/`.
 
-The rules are those of .gitignore, with two differences: capitals and small letters are the same, as
-they are in suffixes, and there is no `!`, since there are patterns of both kinds.
+The rules are those of .gitignore, with three differences: capitals and small letters are the same,
+as they are in suffixes, so are the two ways of writing an accented letter, of which a Mac has the
+other one, and there is no `!`, since there are patterns of both kinds.
 
 - `*` and `?` stand for any characters and any one, `[a-z]` and `[!a-z]` for one of a kind, none of
   them for a slash; `**` between slashes stands for any number of folders.
@@ -13,6 +14,7 @@ they are in suffixes, and there is no `!`, since there are patterns of both kind
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,13 +38,19 @@ class Selection:
 
     def takes(self, source: str) -> bool:
         """Whether a file is taken, by its path below the folder."""
-        if self.include and not self.include.fullmatch(source):
+        spelt = _spelt(source)
+        if self.include and not self.include.fullmatch(spelt):
             return False
-        return not (self.exclude and self.exclude.fullmatch(source))
+        return not (self.exclude and self.exclude.fullmatch(spelt))
+
+    def reaches(self, source: str) -> bool:
+        """Whether a file is taken, and neither it nor a folder on the way to it hidden."""
+        shown = self.hidden or not any(part.startswith(HIDDEN) for part in source.split("/"))
+        return shown and self.takes(source)
 
     def enters(self, folder: str) -> bool:
         """Whether a folder may hold files that are taken: all but those that are excluded."""
-        return not (self.exclude and self.exclude.fullmatch(f"{folder}/"))
+        return not (self.exclude and self.exclude.fullmatch(f"{_spelt(folder)}/"))
 
 
 def selection(
@@ -67,7 +75,7 @@ def _translated(pattern: str) -> str:
     their end, of folders."""
     if pattern.startswith("!"):
         raise UsageError(f"The pattern “{pattern}” begins with “!”. Use --exclude or --include.")
-    path = pattern.rstrip("/")
+    path = _spelt(pattern).rstrip("/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         raise UsageError(f"“{pattern}” is no pattern of paths below the folder.")
@@ -76,6 +84,11 @@ def _translated(pattern: str) -> str:
     # what is in a folder that matches is matched too
     end = "/.*" if pattern.endswith("/") else "(?:/.*)?"
     return f"(?:{begin}{_joined(parts)}{end})"
+
+
+def _spelt(path: str) -> str:
+    """A path with each accented letter as one character, however it was written."""
+    return unicodedata.normalize("NFC", path)
 
 
 def _joined(parts: list[str]) -> str:

@@ -6,22 +6,31 @@ registered, batch by batch, then what vanished is dropped. The worker does the r
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.conversion import LEGACY_KINDS, find_converter
-from ingest.discover import Found, Passed, stat_key, telling, walk, why, why_not
+from ingest.discover import Found, stat_key, why, why_not
 from ingest.opening import hash_within, open_within
 from ingest.patterns import Selection, selection
+from ingest.planning import plan
 from ingest.reading import nesting
+from ingest.vanished import Vanished, refuse_mass_removal
 from rag.catalog import Catalog
 from rag.catalog.attempts import queue_unconverted
 from rag.catalog.batching import batched
-from rag.catalog.folders import Known, drop_files, known_files, put_files, touch_files
+from rag.catalog.folders import (
+    Known,
+    drop_files,
+    known_files,
+    known_mounts,
+    note_mounts,
+    put_files,
+    touch_files,
+)
+from rag.catalog.stale import mark_stale, stale_note
 from rag.catalog.versions import FileVersion
 from rag.errors import DocumentError, StorageError, TooLarge, UsageError
 from rag.originals import Incoming, incoming, original_path
@@ -42,47 +51,6 @@ class SyncReport:
     removed: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     skips: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The folder beside the catalog: what to read, and what is gone."""
-
-    unchanged: int
-    to_read: tuple[Found, ...]
-    vanished: tuple[Known, ...]
-    passed: tuple[Passed, ...]
-
-
-def plan(
-    folder: Path,
-    known: dict[str, Known],
-    chosen: Selection | None = None,
-    home: Path | None = None,
-) -> Plan:
-    """Compare the files below `folder` with what is known of them, by name and stat key.
-
-    What is not `chosen` any more, or in the data directory `home`, is as good as vanished.
-    """
-    seen: set[str] = set()
-    unchanged, to_read, passed = 0, [], []
-    for found in walk(folder, chosen, home):
-        if isinstance(found, Passed):
-            passed.append(found)
-            continue
-        seen.add(found.source)
-        before = known.get(found.source)
-        same = before and (before.stat_key, before.kind) == (found.stat_key, found.kind)
-        if same and telling(found.stat_key):
-            unchanged += 1
-        else:
-            to_read.append(found)
-    # what could not be looked at is not gone
-    unseen = tuple(p.source for p in passed if p.failed or not p.readable_now)
-    vanished = [
-        file for source, file in known.items() if source not in seen and not _below(source, unseen)
-    ]
-    return Plan(unchanged, tuple(to_read), tuple(vanished), tuple(passed))
 
 
 def register(
@@ -109,14 +77,20 @@ def register(
     if refusal := why_not(folder, settings.home):
         return _let_go(catalog, known, refusal, confirmed)
     root = folder.resolve()
-    plan_ = plan(root, known, chosen or chosen_by(settings), settings.home)
+    noted = known_mounts(catalog, folder_id)
+    mounts = frozenset[str]() if confirmed else noted
+    plan_ = plan(root, known, chosen or chosen_by(settings), settings.home, mounts)
     if not confirmed:
-        _refuse_mass_removal(settings, root, plan_, known)
-    registrar = _Registrar(settings, catalog, root, folder_id, collection, known, plan_.vanished)
+        refuse_mass_removal(settings, root, plan_, known)
+    if plan_.mounts not in (None, noted):
+        note_mounts(catalog, folder_id, plan_.mounts or ())
+    vanished = Vanished(root, plan_)
+    registrar = _Registrar(settings, catalog, root, folder_id, collection, known, vanished)
     report = registrar.report
     report.unchanged = plan_.unchanged
     for passed in plan_.passed:
         (report.failures if passed.failed else report.skips).append((passed.source, passed.reason))
+    registrar.note_unread(plan_.unreadable)
     done = 0
     try:
         for batch in batched(plan_.to_read, _BATCH):
@@ -176,7 +150,7 @@ class _Registrar:
         folder_id: int,
         collection: str,
         known: dict[str, Known],
-        vanished: Sequence[Known],
+        vanished: Vanished,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -185,17 +159,14 @@ class _Registrar:
         self._folder_id = folder_id
         self._collection = collection
         self._known = known
-        # one that a person removed stays removed under its new name; a live one goes before it
-        gone = sorted(vanished, key=lambda file: file.state != "removed")
-        self._gone = {file.bytes_hash: file for file in gone}
         self._hashes = {file.bytes_hash for file in known.values() if file.state != "removed"}
-        self._moved: set[str] = set()
         self.report = SyncReport()
 
     def read(self, batch: Sequence[Found]) -> None:
         """Read and register some files, all in one transaction."""
         files: list[FileVersion] = []
         touched: list[tuple[str, str]] = []
+        unread: list[tuple[Known, str]] = []
         with incoming(self._settings) as originals:
             for found in batch:
                 before = self._known.get(found.source)
@@ -206,6 +177,8 @@ class _Registrar:
                 read = self._read(originals, found)
                 if isinstance(read, str):
                     self.report.failures.append((found.source, read))
+                    if before:
+                        unread.append((before, read))
                     continue
                 bytes_hash, size, key = read
                 if before and (before.bytes_hash, before.kind) == (bytes_hash, found.kind):
@@ -224,16 +197,24 @@ class _Registrar:
                 put_files(self._catalog, self._folder_id, self._collection, files, limits)
         if touched:
             touch_files(self._catalog, touched)
+        self.note_unread(unread)
+
+    def note_unread(self, files: Sequence[tuple[Known, str]]) -> None:
+        """Say at the documents that answer for these files that they cannot be read, and why."""
+        reasons = {
+            file.document_id: reason
+            for file, reason in files
+            if file.state == "live" and file.error != stale_note(reason)
+        }
+        if reasons:
+            mark_stale(self._catalog, reasons)
 
     def drop_vanished(self, unread: Sequence[Found] = ()) -> None:
         """Take out what is not in the folder any more.
 
-        What may only have moved, to a name that is still `unread`, stays.
+        What may only have moved, to a name that is still `unread`, stays, and what is there again.
         """
-        gone = [file for file in self._vanished if file.document_id not in self._moved]
-        if gone and unread:
-            moved = set(_hashes(self._root, unread))
-            gone = [file for file in gone if file.bytes_hash not in moved]
+        gone = self._vanished.gone(unread)
         drop_files(self._catalog, [file.document_id for file in gone])
         self.report.removed = sum(file.state != "removed" for file in gone)
 
@@ -262,6 +243,9 @@ class _Registrar:
             return None
         try:
             facts = Path(found.path).stat()
+            # of a file that is too large the whole would be hashed at each sync
+            if facts.st_size != before.size:
+                return None
             if hash_within(self._root, Path(found.path)) != before.bytes_hash:
                 return None
             after = Path(found.path).stat()
@@ -280,9 +264,8 @@ class _Registrar:
         if before:
             self.report.changed += 1
             return before.document_id, False
-        if bytes_hash in self._gone:
-            old = self._gone.pop(bytes_hash)
-            self._moved.add(old.document_id)
+        if old := self._vanished.moved_to(found.source, found.kind, bytes_hash):
+            # one that a person removed stays removed under its new name
             if old.state == "removed":
                 self.report.unchanged += 1
                 return old.document_id, True
@@ -295,44 +278,3 @@ class _Registrar:
 
 def _version(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
-
-
-def _refuse_mass_removal(
-    settings: Settings, root: Path, plan_: Plan, known: dict[str, Known]
-) -> None:
-    live = sum(file.state != "removed" for file in known.values())
-    ask = (
-        "Nothing was changed. Is everything mounted, and are the patterns those of last time? "
-        "If it is right, run the sync again with --confirm-deletions."
-    )
-    if live and len(plan_.vanished) == len(known) and not plan_.to_read:
-        raise UsageError(
-            f"The folder is empty, or the patterns leave all of it out: {live} of {live} files are "
-            f"gone. {ask}"
-        )
-    gone = Counter(file.bytes_hash for file in plan_.vanished if file.state != "removed")
-    share = settings.sync_removed_share
-    # a lone file often gives way to one of another name
-    most = max(1, share * live) if share else 0
-    if gone.total() <= most:
-        return
-    # files that only moved are not gone: their bytes are there under other names
-    new = [found for found in plan_.to_read if found.source not in known]
-    vanished = (gone - Counter(_hashes(root, new))).total()
-    if vanished > most:
-        raise UsageError(
-            f"{vanished} of {live} files are gone from the folder, or left out by the patterns: "
-            f"more than sync.removed_share allows ({share:.0%}). {ask}"
-        )
-
-
-def _hashes(root: Path, files: Sequence[Found]) -> Iterator[str]:
-    for found in files:
-        with contextlib.suppress(OSError):
-            yield hash_within(root, Path(found.path))
-
-
-def _below(source: str, unseen: tuple[str, ...]) -> bool:
-    return any(
-        top == "." or source == top or source.startswith(f"{top.rstrip('/')}/") for top in unseen
-    )

@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ingest.mounts import MOUNTS, list_mounts
 from ingest.patterns import HIDDEN
 
 # a change is followed when nothing more came for so long, or after so long at the most
 _QUIET_MS = 400
 _LONGEST_MS = 5_000
 _TICK_MS = 1_000
-_MOUNTS = Path("/proc/self/mountinfo")
 # what other machines change there, this machine's kernel does not hear of
 _REMOTE = {
     "9p", "afs", "beegfs", "ceph", "cifs", "drvfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4",
@@ -22,18 +22,12 @@ _REMOTE = {
 }  # fmt: skip
 
 
-def notifies(folder: Path, mounts: Path = _MOUNTS) -> bool:
+def notifies(folder: Path, mounts: Path = MOUNTS) -> bool:
     """Whether the folder's file system tells of every change: not where other machines write."""
-    try:
-        lines = mounts.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return True
     best, kind = -1, ""
-    for line in lines:
-        head, _, tail = line.partition(" - ")
-        place = Path(head.split(" ")[4].encode().decode("unicode_escape"))
-        if folder.is_relative_to(place) and len(place.parts) >= best:
-            best, kind = len(place.parts), tail.split(" ")[0]
+    for mount in list_mounts(mounts) or ():
+        if folder.is_relative_to(mount.place) and len(mount.place.parts) >= best:
+            best, kind = len(mount.place.parts), mount.kind
     return kind not in _REMOTE and not kind.startswith("fuse.")
 
 

@@ -21,7 +21,7 @@ from ingest.commands.shared import (
     reasons,
     say_sync,
 )
-from rag.errors import Busy, CloisterError, NotFound, StorageError
+from rag.errors import Busy, CloisterError, NotFound, StorageError, UsageError
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,11 +87,23 @@ def sync(
 
 
 def root_of(folder: Path) -> Path:
-    """The folder that is meant, all links resolved. Raises NotFound for links in a circle."""
+    """The folder that is meant, all links resolved.
+
+    Raises NotFound for links in a circle, UsageError where the catalog could not note the path.
+    """
     try:
-        return folder.expanduser().resolve()
+        root = folder.expanduser().resolve()
     except (OSError, RuntimeError) as error:
         raise NotFound(f"{folder} is not a folder: {error}. Nothing was changed.") from error
+    try:
+        str(root).encode()
+    except UnicodeEncodeError as error:
+        shown = str(root).encode("utf-8", "replace").decode()
+        raise UsageError(
+            f"The path {shown} is not valid UTF-8. Nothing was changed; rename the folder, or the "
+            "one above it whose name is not."
+        ) from error
+    return root
 
 
 def folder_to_sync(settings: Settings, catalog: Any, root: Path, collection: str) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from rag.errors import Busy, StorageError
 from rag.home import make_home, unusable
 
-NEWEST = "0011"
+NEWEST = "0012"
 BUSY_SECONDS = 30
 
 

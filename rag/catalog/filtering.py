@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
@@ -120,21 +121,35 @@ def _below(connection: Connection, path: str) -> ColumnElement[bool]:
     if not path.startswith("/"):
         return inside
     conditions = [inside]
-    wanted = PurePosixPath(normpath(path))
-    for folder in connection.execute(select(folders)):
-        here, top = documents.c.folder_id == folder.id, PurePosixPath(folder.path)
-        if top.is_relative_to(wanted):
-            conditions.append(here)
-        elif wanted.is_relative_to(top):
-            rest = str(wanted.relative_to(top))
-            conditions.append(and_(here, _starts(documents.c.source, rest)))
+    wanted = PurePosixPath(normpath(path)).parts
+    for folder in connection.execute(select(folders.c.id, folders.c.path)):
+        here, top = documents.c.folder_id == folder.id, PurePosixPath(folder.path).parts
+        shared = min(len(top), len(wanted))
+        if _composed("/".join(top[:shared])) != _composed("/".join(wanted[:shared])):
+            continue
+        rest = "/".join(wanted[shared:])
+        conditions.append(and_(here, _starts(documents.c.source, rest)))
     return or_(*conditions)
 
 
 def _starts(source: ColumnElement[str], path: str) -> ColumnElement[bool]:
-    """Sources below a path, exactly as it is written; no path is above all."""
-    start = f"{path}/" if path not in ("", ".") else ""
-    return func.substr(source, 1, len(start)) == start
+    """Sources below a path, by its letters and case; no path is above all.
+
+    Accented letters may be written as they are here, or each in one of the two ways that there are:
+    the names of files from a Mac have the other one than what is typed.
+    """
+    if path in ("", "."):
+        return true()
+    starts = dict.fromkeys((f"{path}/", f"{_composed(path)}/", f"{_decomposed(path)}/"))
+    return or_(*(func.substr(source, 1, len(start)) == start for start in starts))
+
+
+def _composed(path: str) -> str:
+    return unicodedata.normalize("NFC", path)
+
+
+def _decomposed(path: str) -> str:
+    return unicodedata.normalize("NFD", path)
 
 
 def _in_languages(tags: Sequence[str]) -> ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from rag.catalog.failures import try_again
 from rag.catalog.family import Nesting
 from rag.catalog.queue import UNFINISHED
 from rag.catalog.schema import documents, folders
+from rag.catalog.stale import unmark_stale
 from rag.catalog.versions import FileVersion, drop_documents, put_version
 
 
@@ -28,6 +30,8 @@ class Known:
     stat_key: str
     state: str
     error: str | None
+    error_code: str | None = None
+    size: int = 0
 
 
 def folder_key(catalog: Catalog, path: str, collection: str) -> int:
@@ -52,6 +56,21 @@ def find_folder(catalog: Catalog, path: str, collection: str) -> int | None:
         ).scalar_one_or_none()
 
 
+def known_mounts(catalog: Catalog, folder: int) -> frozenset[str]:
+    """The paths below a synced folder at which something was mounted when it was synced last."""
+    with catalog.read() as connection:
+        found = select(folders.c.mounts).where(folders.c.id == folder)
+        return frozenset(json.loads(connection.execute(found).scalar_one()))
+
+
+def note_mounts(catalog: Catalog, folder: int, mounts: Iterable[str]) -> None:
+    """Note the paths below a synced folder at which something is mounted."""
+    with catalog.write() as connection:
+        connection.execute(
+            update(folders).where(folders.c.id == folder).values(mounts=json.dumps(sorted(mounts)))
+        )
+
+
 def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
     """The documents of the folder's files by source, removed ones included, without members."""
     columns = (
@@ -62,6 +81,8 @@ def known_files(catalog: Catalog, folder: int) -> dict[str, Known]:
         documents.c.stat_key,
         documents.c.state,
         documents.c.error,
+        documents.c.error_code,
+        documents.c.size,
     )
     with catalog.read() as connection:
         rows = connection.execute(
@@ -89,12 +110,15 @@ def put_files(
         }
         for file in files:
             put_version(connection, owner, file, nesting or Nesting())
+        unmark_stale(connection, [file.document_id for file in files if file.document_id])
 
 
 def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
     """Note the new stat keys of documents whose bytes did not change: (id, stat key) pairs."""
+    pairs = list(keys)
     with catalog.write() as connection:
-        for document_id, stat_key in keys:
+        unmark_stale(connection, [document_id for document_id, _ in pairs])
+        for document_id, stat_key in pairs:
             connection.execute(
                 update(documents).where(documents.c.id == document_id).values(stat_key=stat_key)
             )

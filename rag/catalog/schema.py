@@ -48,6 +48,8 @@ folders = Table(
     Column("id", Integer, primary_key=True),
     Column("collection_id", ForeignKey("collections.id"), nullable=False),
     Column("path", String, nullable=False),
+    # below it, at which something was mounted at the last sync, as JSON
+    Column("mounts", Text, nullable=False, default="[]", server_default="[]"),
     UniqueConstraint("collection_id", "path"),
 )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from click.testing import CliRunner
@@ -63,6 +65,21 @@ def test_excluded_goes_before_included() -> None:
     }  # fmt: skip
     assert both.enters("x")
     assert not both.enters("x/drafts")
+
+
+@pytest.mark.parametrize("pattern", ["entwürfe/", "Entw[uü]rfe", "/Entw?rfe/**", "*/ö.TXT"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+@pytest.mark.parametrize("named", ["NFC", "NFD"])
+def test_accents_match_however_they_are_written(
+    pattern: str, typed: Literal["NFC", "NFD"], named: Literal["NFC", "NFD"]
+) -> None:
+    folder = unicodedata.normalize(named, "Entwürfe")
+    name = unicodedata.normalize(named, "Entwürfe/Ö.txt")
+    given = unicodedata.normalize(typed, pattern)
+    assert selection([given]).takes(name)
+    left = selection(exclude=[given])
+    assert not left.takes(name)
+    assert left.enters(folder) == ("*" in pattern)
 
 
 @pytest.mark.parametrize("pattern", ["", "/", "../a", "!a", "[z-a]", "a/../b"])

@@ -171,6 +171,20 @@ def test_links_in_a_circle_are_told(estate: Estate, tmp_path: Path) -> None:
     assert find_folder(estate.library.catalog, str(tmp_path / "round"), "default") is None
 
 
+def test_a_folder_whose_path_is_not_utf_8_is_refused(estate: Estate, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff"))
+    (odd / "below").mkdir(parents=True)
+    (odd / "below" / "a.txt").write_text("About giraffes.")
+    (tmp_path / "link").symlink_to(odd)
+    for name in ("sync", "watch"):
+        for folder in (odd, odd / "below", tmp_path / "link", odd / "none"):
+            result = _command(estate.library, name, folder)
+            assert result.exit_code == 2
+            assert f"The path {tmp_path}/bad?" in result.stderr
+            assert "is not valid UTF-8. Nothing was changed; rename" in result.stderr
+    assert _folders(estate.library) == []
+
+
 class _Entry:
     """What a folder holds, on a file system that does not tell files from folders by itself."""
 

@@ -133,6 +133,25 @@ def test_a_link_within_the_folder_is_followed_and_one_out_of_it_is_not(
     assert all("zebras" not in p.text for p in estate.library.search("zebras", limit=10))
 
 
+def test_a_link_to_a_file_that_is_left_out_is_left_out_itself(estate: Estate) -> None:
+    settings = estate.library.settings
+    for name in (".hidden/a.txt", ".b.txt", "drafts/c.txt", "sub/open.txt"):
+        estate.write(name, f"About giraffes in {name}.")
+        (estate.folder / Path(name).name.lstrip(".")).symlink_to(name)
+    (estate.folder / "hop.txt").symlink_to("c.txt")
+    estate.library.settings = replace(settings, sync_include=("*.txt",))
+    assert estate.sync().new == 5, "drafts, what links to them, and what is open"
+    estate.library.settings = replace(settings, sync_exclude=("drafts/",))
+    report = estate.sync(confirmed=True)
+    assert report.removed == 3
+    assert {source for source, _ in report.skips} == {"a.txt", "b.txt", "c.txt", "hop.txt"}
+    assert set(dict(report.skips).values()) == {"a link to a file that is hidden or left out"}
+    assert set(estate.sources()) == {"open.txt", "sub/open.txt"}
+    estate.library.settings = replace(settings, sync_hidden=True)
+    estate.sync()
+    assert {"a.txt", "b.txt", ".b.txt", "c.txt", "hop.txt"} < set(estate.sources())
+
+
 @pytest.mark.parametrize("becomes", ["link", "pipe", "folder"])
 def test_a_file_that_becomes_another_thing_after_the_walk_is_not_read(
     estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, becomes: str

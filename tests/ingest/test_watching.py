@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
         ("/home/a b/remote/x", False),
         ("/fuse/x", False),
         ("/mnt/shared", True),
+        ("/mnt/Büro/x", False),
     ],
 )
 def test_network_file_systems_are_told_apart(tmp_path: Path, folder: str, expected: bool) -> None:
@@ -42,6 +43,8 @@ def test_network_file_systems_are_told_apart(tmp_path: Path, folder: str, expect
         "24 23 8:2 / /mnt/share/local rw - xfs /dev/sdb rw\n"
         "25 22 0:41 / /home/a\\040b/remote rw - cifs //s/x rw\n"
         "26 22 0:42 / /fuse rw - fuse.sshfs x rw\n"
+        "27 22 0:43 / /mnt/Büro rw - cifs //s/b rw\n",
+        "utf-8",
     )
     assert notifies(Path(folder), mounts) is expected
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from click.testing import CliRunner
@@ -123,6 +124,26 @@ def test_a_document_is_found_with_what_is_in_it(estate: Estate) -> None:
     both = (ids["all.zip/in.txt"], ids["hr/leave.txt"])
     assert found(library, Filters(documents=both)) == {"all.zip/in.txt", "hr/leave.txt"}
     assert found(library, Filters(documents=both, folder="hr")) == {"hr/leave.txt"}
+
+
+@pytest.mark.parametrize("named", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_a_folder_is_found_however_its_accents_are_written(
+    library: Library,
+    tmp_path: Path,
+    named: Literal["NFC", "NFD"],
+    typed: Literal["NFC", "NFD"],
+) -> None:
+    estate = Estate(tmp_path / unicodedata.normalize(named, "Büro"), library)
+    source = unicodedata.normalize(named, "Anträge/Größe/a.txt")
+    estate.write(source, "Unused leave may be carried over until March.")
+    estate.write("Antrage/b.txt", "Unused leave may be carried over until June.")
+    estate.sync()
+    for path in ("Anträge", "Anträge/Größe/", f"{tmp_path}/Büro/Anträge"):
+        filters = Filters(folder=unicodedata.normalize(typed, path))
+        assert found(library, filters) == {source}
+    whole = Filters(folder=unicodedata.normalize(typed, f"{tmp_path}/Büro"))
+    assert found(library, whole) == {source, "Antrage/b.txt"}
 
 
 def test_an_answer_is_of_the_documents_asked(estate: Estate) -> None:

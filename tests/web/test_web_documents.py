@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from ingest.formats import KINDS
 from rag.catalog.documents import get_document
 from rag.catalog.queue import claim, fail
+from rag.catalog.stale import mark_stale
 from rag.errors import NotFound
 from rag.originals import store_original
 from rag.parsed import Member, Page, Place
@@ -259,6 +260,17 @@ def test_the_language_is_shown(client: FlaskClient, library: FakeLibrary) -> Non
     assert "· kab ·" in client.get(f"/documents/{rare}").text
     assert " lang=" not in client.get(f"/documents/{unclear}").text.partition("<body")[2]
     assert "urlaub.txt · German" in client.get("/library").text
+
+
+def test_what_answers_though_its_file_cannot_be_read_says_so(
+    client: FlaskClient, library: FakeLibrary
+) -> None:
+    name = library.add("a.txt", b"a")
+    mark_stale(library.catalog, {name: "it cannot be read: Permission denied"})
+    shown = client.get(f"/documents/{name}").text
+    assert "Its file cannot be read any more" in shown
+    assert "an earlier sync read; now it cannot be read: Permission denied" in shown
+    assert "now it cannot be read" in client.get("/library").text
 
 
 def test_pages_that_could_not_be_read_are_told(client: FlaskClient, library: FakeLibrary) -> None:
