@@ -155,6 +155,16 @@ def bytes_of(catalog: Catalog, document_id: str) -> tuple[str, str]:
     return row.bytes_hash, row.kind
 
 
+def source_of(catalog: Catalog, document_id: str) -> str:
+    """A document's source, also of one that was removed and left a row; empty where there is none.
+
+    It is what tells its place in the list.
+    """
+    with catalog.read() as connection:
+        statement = select(documents.c.source).where(documents.c.id == document_id)
+        return connection.execute(statement).scalar() or ""
+
+
 def list_documents(
     catalog: Catalog,
     limit: int = 100,

@@ -15,6 +15,7 @@ from rag.models.listing import TASKS, Entry, Here
 from rag.questions import MOST_FILTERS
 from rag.records import DEFAULT_COLLECTION, Answer, Collection, Passage
 from rag.replaying import Replay
+from web.cursors import MOST_CURSOR
 
 
 def _encodable(text: str) -> str:
@@ -124,7 +125,7 @@ class ListQuery(_Input):
     """Which part of the list; `cursor` is the `next` of the part before."""
 
     limit: int = Field(100, ge=1, le=100)
-    cursor: str | None = Field(None, max_length=4000)
+    cursor: str | None = Field(None, max_length=MOST_CURSOR)
     collection: Name | None = None
     parent: Identifier | None = None
 
