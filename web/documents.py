@@ -28,8 +28,13 @@ def list_part(
     collection: str | None = None,
     parent: str | None = None,
 ) -> tuple[list[Document], str | None]:
-    """A part of the list and the cursor of the next. Raises UsageError, UnknownCollection."""
+    """A part of the list and the cursor of the next.
+
+    Raises UsageError, and UnknownCollection and NotFound of what it is to be a part of.
+    """
     after = read_cursor(catalog, cursor) if cursor else None
+    if parent:
+        get_document(catalog, parent)
     names = [collection] if collection else None
     found = list_documents(catalog, limit + 1, after, names, parent)
     part = found[:limit]

@@ -99,11 +99,11 @@ def test_a_name_keeps_no_folders(client: FlaskClient, name: str) -> None:
 
 def test_limits_of_an_upload(client: FlaskClient) -> None:
     assert upload(client, *[(b"%d" % i, f"{i}.txt") for i in range(6)]).status_code == 413
-    assert upload(client).status_code == 400
+    assert upload(client).status_code == 415
     assert upload(client, (b"x", "")).status_code == 400
     assert upload(client, (b"x", "a.txt"), surprise="1").status_code == 400
     assert upload(client, (b"x", "a.txt"), collection="nowhere").status_code == 404
-    assert client.post("/api/v1/documents", data=b"x").status_code == 400
+    assert client.post("/api/v1/documents", data=b"x").status_code == 415
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -311,7 +311,7 @@ def test_the_library_page_works_without_javascript(
     assert "<b>.txt" not in page.text
     data = {"files": [(io.BytesIO(b"x"), "a.exe")]}
     assert "is-failed" in client.post("/library", data=data, follow_redirects=True).text
-    assert client.post("/library").status_code == 400
+    assert client.post("/library").status_code == 415
     document_id = library.add()
     assert "Delete this document?" in client.get(f"/documents/{document_id}/remove").text
     assert client.post(f"/documents/{document_id}/remove").status_code == 303
