@@ -61,6 +61,8 @@ ROUTES = {
     "DELETE /api/v1/comparisons/<comparison_id>": 404,
     "POST /api/v1/comparisons/<comparison_id>/stop": 404,
     "GET /api/v1/collections": 200,
+    "POST /api/v1/collections": 415,
+    "GET /api/v1/collections/<name>": 404,
     "PATCH /api/v1/collections/<name>": 415,
     "POST /api/v1/answers/<answer_id>/replay": 404,
     "GET /api/v1/models/active": 200,

@@ -86,6 +86,12 @@ class CollectionPath(BaseModel):
     name: Name
 
 
+class CollectionInput(Input):
+    """A collection to be made: up to 63 of a-z, 0-9, - and _, a letter or digit first."""
+
+    name: Name
+
+
 class CollectionChange(Input):
     """What is to be set; null forgets a parameter or the model, what is left out stays."""
 
