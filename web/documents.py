@@ -13,6 +13,9 @@ from rag.catalog.schema import documents
 from rag.records import Document, to_json
 from web.cursors import make_cursor, read_cursor
 
+# of words that names are searched for
+MOST_WORDS = 200
+
 
 def document_json(document: Document) -> dict[str, Any]:
     """A document without the server's folder that it is synced from."""
@@ -27,6 +30,7 @@ def list_part(
     cursor: str | None,
     collection: str | None = None,
     parent: str | None = None,
+    words: str = "",
 ) -> tuple[list[Document], str | None]:
     """A part of the list and the cursor of the next.
 
@@ -36,7 +40,7 @@ def list_part(
     if parent:
         get_document(catalog, parent)
     names = [collection] if collection else None
-    found = list_documents(catalog, limit + 1, after, names, parent)
+    found = list_documents(catalog, limit + 1, after, names, parent, words)
     part = found[:limit]
     more = len(found) > limit
     return part, make_cursor(part[-1]) if more else None

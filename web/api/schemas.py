@@ -17,6 +17,7 @@ from rag.records import DEFAULT_COLLECTION, Answer, Collection, Passage
 from rag.replaying import Replay
 from web.api.inputs import Day, Flag, Identifier, Input, Name, Number, OptionalInput, Text, Whole
 from web.cursors import MOST_CURSOR
+from web.documents import MOST_WORDS
 
 
 class Parameters(Input):
@@ -113,12 +114,13 @@ class SearchInput(Input):
 
 
 class ListQuery(Input):
-    """Which part of the list; `cursor` is the `next` of the part before."""
+    """Which part of the list; `cursor` is the `next` of the part before, the rest as it was."""
 
     limit: int = Field(100, ge=1, le=100)
     cursor: str | None = Field(None, max_length=MOST_CURSOR)
     collection: Name | None = None
     parent: Identifier | None = None
+    q: Text = Field("", max_length=MOST_WORDS)
 
 
 class SpanQuery(Input):

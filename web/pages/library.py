@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from rag.catalog.documents import count_states, get_document, remove
 from rag.errors import CloisterError
-from web.documents import list_part, retry
+from web.documents import MOST_WORDS, list_part, retry
 from web.images import images
 from web.problems import problem
 from web.receipts import receipts
@@ -63,21 +63,35 @@ def again(document_id: str) -> Response:
 
 def _back() -> str:
     """The part of the list that the current request comes from."""
-    cursor = request.values.get("cursor", "")
-    return "/library" + (f"?{urlencode({'cursor': cursor})}" if cursor else "")
+    return "/library" + _query(q=_words(), cursor=request.values.get("cursor", ""))
+
+
+def _words() -> str:
+    return request.values.get("q", "").strip()[:MOST_WORDS]
+
+
+def _query(**given: str | None) -> str:
+    """The end of an address that says what is given; empty where nothing is."""
+    said = urlencode({name: value for name, value in given.items() if value})
+    return f"?{said}" if said else ""
 
 
 def _page(receipt: Receipt | None = None, **values: Any) -> str:
     catalog = served().library.catalog
     cursor = request.args.get("cursor")
-    part, following = list_part(catalog, _PART, cursor)
+    words = _words()
+    part, following = list_part(catalog, _PART, cursor, words=words)
     states = count_states(catalog)
     states.pop("removed", None)
     return render_template(
         "library.html",
         documents=part,
-        next=following,
+        words=words,
+        most_words=MOST_WORDS,
         cursor=cursor,
+        here_again=_query(q=words, cursor=cursor),
+        beginning=_query(q=words),
+        next=_query(q=words, cursor=following) if following else "",
         total=sum(states.values()),
         receipt=receipt,
         **values,
