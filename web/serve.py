@@ -30,6 +30,7 @@ from rag.model_choices import model_choices
 from rag.settings import Settings
 from web.app import create_app
 from web.connection import bound_waiting, take_leave, with_patience
+from web.malformed import is_malformed, refuse
 from web.served import Identity, Served, served_by
 
 _log = logging.getLogger("cloister")
@@ -120,6 +121,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
                 if not kept:
                     take_leave(conn.sock)
                 return kept
+
+            def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+                if is_malformed(exc):
+                    self.log.warning("Malformed request: %s", type(exc).__name__)
+                    refuse(client, exc)
+                else:
+                    super().handle_error(req, client, addr, exc)
 
             def handle_exit(self, sig: int, frame: Any) -> None:
                 server.stop_answers()

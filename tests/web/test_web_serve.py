@@ -232,6 +232,32 @@ def test_a_body_that_never_comes_gets_its_answer(tmp_path: Path) -> None:
         assert reply.readline().startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA b: c\r\n\r\n", 400),
+        (b"\x16\x03\x01 hello\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_request_gets_a_problem_document(
+    running: Running, sent: bytes, status: int
+) -> None:
+    with running.open(sent) as connection:
+        reply = http.client.HTTPResponse(connection)
+        reply.begin()
+        problem = json.loads(reply.read())
+        assert reply.status == problem["status"] == status
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    assert problem["detail"]
+    errors = running.end(signal.SIGTERM)
+    assert "Malformed request" in errors
+    assert "Traceback" not in errors
+
+
 def test_a_body_that_stopped_is_not_waited_for_again() -> None:
     reads: list[int] = []
 
