@@ -225,7 +225,7 @@ def test_a_body_that_never_comes_gets_its_answer(tmp_path: Path) -> None:
         b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
     )
     with (
-        run(tmp_path, drain=0.2) as running,
+        run(tmp_path, wait=300, drain=0.2) as running,
         running.open(sent) as connection,
         connection.makefile("rb") as reply,
     ):
