@@ -8,19 +8,17 @@ generation.
 from __future__ import annotations
 
 import queue
-import select
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from types import GeneratorType
 from typing import Any
 
-from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
 from rag.errors import Busy
 from rag.records import Event, Question
+from web.connection import client_socket, has_gone
 from web.served import Served
 
 # a vanished client is noticed within this time
@@ -111,23 +109,3 @@ class Answering:
             if isinstance(events, GeneratorType):
                 events.close()
             self._served.answers.release()
-
-
-def client_socket() -> socket.socket | None:
-    """The current request's connection, where the server tells it."""
-    environ = request.environ
-    found = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    return found if isinstance(found, socket.socket) else None
-
-
-def has_gone(client: socket.socket) -> bool:
-    """Whether the client has closed its end, seen without taking what it may have sent."""
-    try:
-        readable, _, _ = select.select([client], [], [], 0)
-        if not readable:
-            return False
-        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except (OSError, ValueError):  # reset, or closed already
-        return True

@@ -13,7 +13,7 @@ from rag.comparing.service import Progress
 from rag.errors import UsageError
 from rag.evaluation.questions import parse_questions
 from web.api.comparison_schemas import ComparisonInput
-from web.problems import refuse_invalid
+from web.problems import read_json, refuse_invalid
 from web.served import served
 
 # of a file of questions, with the form around it
@@ -32,7 +32,7 @@ def begin_comparison() -> Progress:
             "Send JSON, or a form with the file “questions” (multipart/form-data)."
         )
     try:
-        body = ComparisonInput.model_validate(request.get_json())
+        body = ComparisonInput.model_validate(read_json())
     except ValidationError as error:
         refuse_invalid(error)
         raise

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from typing import Any
 
 from sqlalchemy import select
@@ -13,8 +10,11 @@ from rag.catalog import Catalog
 from rag.catalog.documents import get_document, list_documents, no_document
 from rag.catalog.failures import try_again
 from rag.catalog.schema import documents
-from rag.errors import UsageError
 from rag.records import Document, to_json
+from web.cursors import make_cursor, read_cursor
+
+# of words that names are searched for
+MOST_WORDS = 200
 
 
 def document_json(document: Document) -> dict[str, Any]:
@@ -30,14 +30,20 @@ def list_part(
     cursor: str | None,
     collection: str | None = None,
     parent: str | None = None,
+    words: str = "",
 ) -> tuple[list[Document], str | None]:
-    """A part of the list and the cursor of the next. Raises UsageError, UnknownCollection."""
-    after = _read_cursor(cursor) if cursor else None
+    """A part of the list and the cursor of the next.
+
+    Raises UsageError, and UnknownCollection and NotFound of what it is to be a part of.
+    """
+    after = read_cursor(catalog, cursor) if cursor else None
+    if parent:
+        get_document(catalog, parent)
     names = [collection] if collection else None
-    found = list_documents(catalog, limit + 1, after, names, parent)
+    found = list_documents(catalog, limit + 1, after, names, parent, words)
     part = found[:limit]
     more = len(found) > limit
-    return part, _make_cursor(part[-1]) if more else None
+    return part, make_cursor(part[-1]) if more else None
 
 
 def retry(catalog: Catalog, document_id: str) -> Document:
@@ -53,21 +59,3 @@ def retry(catalog: Catalog, document_id: str) -> Document:
             raise no_document(document_id)
         try_again(connection, documents.c.id == document_id)
     return get_document(catalog, document_id)
-
-
-def _make_cursor(last: Document) -> str:
-    packed = json.dumps([last.source, last.id]).encode()
-    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[str, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        source, document_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if not isinstance(source, str) or not isinstance(document_id, str):
-            raise ValueError
-        source.encode()
-        document_id.encode()
-    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
-        raise UsageError("This cursor is not one that Cloister gave. Begin without one.") from error
-    return source, document_id

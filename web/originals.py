@@ -12,6 +12,8 @@ from rag.originals import original_path
 from rag.records import Document
 
 _PDF = "pdf"
+# as which an original may come
+MEDIA_TYPES = ("application/pdf", "text/plain", "application/octet-stream")
 # shown as text where a browser insists; all others are bytes to be saved
 _TEXT_KINDS = frozenset(
     {"text", "markdown", "csv", "html", "eml", "json", "code", "xml", "notebook"}
@@ -56,6 +58,7 @@ def _download_name(document: Document) -> str:
 
 
 def _media_type(kind: str) -> str:
+    pdf, text, other = MEDIA_TYPES
     if kind == _PDF:
-        return "application/pdf"
-    return "text/plain; charset=utf-8" if kind in _TEXT_KINDS else "application/octet-stream"
+        return pdf
+    return text if kind in _TEXT_KINDS else other

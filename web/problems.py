@@ -21,8 +21,12 @@ from werkzeug.exceptions import (
 
 from rag.errors import DISK_ERRORS, CloisterError, UsageError, storage_error
 from web.draining import drain
+from web.wording import said
 
 MEDIA_TYPE = "application/problem+json"
+_BUSY = "urn:cloister:problem:busy"
+# an answer, or a model that is being loaded, takes seconds; nobody knows how many
+_PAUSE_SECONDS = "5"
 _log = logging.getLogger("cloister")
 # answered in JSON whatever the client accepts
 _FOR_PROGRAMS = ("/api/v1/", "/openapi.json", "/healthz", "/identity", "/readyz", "/static/")
@@ -49,7 +53,8 @@ def problem(error: CloisterError) -> dict[str, Any]:
 def problem_response(document: dict[str, Any]) -> Response:
     """A problem document as the answer to a program."""
     text = json.dumps(document, ensure_ascii=False)
-    return Response(text, status=document["status"], mimetype=MEDIA_TYPE)
+    response = Response(text, status=document["status"], mimetype=MEDIA_TYPE)
+    return _with_pause(response, document)
 
 
 def refuse_invalid(error: ValidationError) -> Any:
@@ -57,23 +62,17 @@ def refuse_invalid(error: ValidationError) -> Any:
 
     Raises the error of malformed JSON or of a wrong media type where that is the reason.
     """
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = error.errors(include_url=False, include_input=False)
     if not all(item["loc"] for item in errors):
-        _refuse_body()
-    found = []
-    for item in errors[:5]:
-        where = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            found.append(f"“{where[:80]}” is not a field of this request")
-        else:
-            found.append(f"“{where[:80]}”: {item['msg']}" if where else str(item["msg"]))
-    raise UsageError("; ".join(found) + ".")
+        read_json()
+        raise UsageError('The body must be a JSON object, like {"question": "…"}.')
+    raise UsageError("; ".join(said(item) for item in errors[:5]) + ".")
 
 
-def _refuse_body() -> None:
-    """Say why the body as a whole is no JSON object."""
+def read_json() -> Any:
+    """The body's value. Raises UsageError where it is no JSON, UnsupportedMediaType."""
     try:
-        request.get_json()
+        return request.get_json()
     except UnsupportedMediaType as error:
         message = "Send JSON, with the header “Content-Type: application/json”."
         raise UnsupportedMediaType(message) from error
@@ -81,7 +80,6 @@ def _refuse_body() -> None:
         if isinstance(error, ClientDisconnected):
             raise
         raise UsageError("The body is not valid JSON. Check its quotes and brackets.") from error
-    raise UsageError('The body must be a JSON object, like {"question": "…"}.')
 
 
 def _explained(error: CloisterError) -> Response:
@@ -144,8 +142,16 @@ def unexpected_problem(error: BaseException, where: str) -> dict[str, Any]:
 def _respond(document: dict[str, Any]) -> Response:
     if _wants_page():
         text = render_template("problem.html", problem=document)
-        return Response(text, status=document["status"], mimetype="text/html")
+        response = Response(text, status=document["status"], mimetype="text/html")
+        return _with_pause(response, document)
     return problem_response(document)
+
+
+def _with_pause(response: Response, document: dict[str, Any]) -> Response:
+    """With how long a program should wait, where trying again will do."""
+    if document["type"] == _BUSY:
+        response.headers["Retry-After"] = _PAUSE_SECONDS
+    return response
 
 
 def _wants_page() -> bool:

@@ -33,7 +33,7 @@ POLICY = "; ".join(
     )
 )
 
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -89,7 +89,7 @@ def _is_own(host: str) -> bool:
 
 def set_headers(response: Response) -> Response:
     """What no reply goes out without."""
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if request.endpoint == "static" and response.status_code < 400:
         response.headers["Cache-Control"] = "no-cache"  # asks each time, and gets 304

@@ -29,6 +29,8 @@ from rag.lock import announce, take_library_lock
 from rag.model_choices import model_choices
 from rag.settings import Settings
 from web.app import create_app
+from web.connection import bound_waiting, take_leave, with_patience
+from web.malformed import is_malformed, refuse
 from web.served import Identity, Served, served_by
 
 _log = logging.getLogger("cloister")
@@ -110,7 +112,22 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         server = self
 
         class Worker(ThreadWorker):  # type: ignore[misc]
-            """Ends answers under way as soon as it is told to stop."""
+            """Waits for no client for long; ends answers under way when it is told to stop."""
+
+            def handle(self, conn: Any) -> Any:
+                with contextlib.suppress(OSError):  # gone; its reading will tell
+                    bound_waiting(conn.sock)
+                kept = super().handle(conn)
+                if not kept:
+                    take_leave(conn.sock)
+                return kept
+
+            def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+                if is_malformed(exc):
+                    self.log.warning("Malformed request: %s", type(exc).__name__)
+                    refuse(client, exc)
+                else:
+                    super().handle_error(req, client, addr, exc)
 
             def handle_exit(self, sig: int, frame: Any) -> None:
                 server.stop_answers()
@@ -145,6 +162,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             self._app = create_app(Library(self._settings))
         except CloisterError as error:
             raise AppImportError(f"Cloister cannot start: {error}") from error
+        self._app.wsgi_app = with_patience(self._app.wsgi_app)  # type: ignore[assignment,method-assign]
         self._served().identity = self._identity
         threading.Thread(target=self._load_library, name="load", daemon=True).start()
         return self._app
@@ -208,6 +226,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return served_by(self._app)
 
 
+class WithoutStalled(logging.Filter):
+    """Leaves out, with its traceback, that a client stopped amid the head of a request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be logged."""
+        return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
+
+
 def log_config(settings: Settings) -> dict[str, Any]:
     """Plain lines: requests into logs/server.log, what needs attention also on the console."""
     folder = settings.home / "logs"
@@ -215,6 +241,7 @@ def log_config(settings: Settings) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"stalled": {"()": f"{__name__}.WithoutStalled"}},
         "formatters": {
             "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
         },
@@ -237,7 +264,12 @@ def log_config(settings: Settings) -> dict[str, Any]:
         "root": {"level": "WARNING", "handlers": ["console", "file"]},
         "loggers": {
             "cloister": {"level": "INFO"},
-            "gunicorn.error": {"level": "INFO", "propagate": True, "handlers": []},
+            "gunicorn.error": {
+                "level": "INFO",
+                "propagate": True,
+                "handlers": [],
+                "filters": ["stalled"],
+            },
             "gunicorn.access": {"level": "INFO", "propagate": False, "handlers": ["file"]},
         },
     }

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, cast
 
 from flask import request
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import UnsupportedMediaType
 
 from ingest.uploads import clean_name, receive
 from rag.catalog.documents import get_document
@@ -29,11 +30,19 @@ class Receipt:
 
 
 def receive_request() -> Receipt:
-    """Take in the `files` of the current request. Raises UsageError, TooLarge."""
+    """Take in the `files` of the current request.
+
+    Raises UsageError, TooLarge, UnsupportedMediaType.
+    """
     here = served()
     settings = here.library.settings
     request.max_content_length = settings.ingest_max_bytes + _SLACK_BYTES
     request.max_form_parts = settings.ingest_max_files + _SLACK_PARTS
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMediaType(
+            "Send the files as a form (multipart/form-data), one or more in the field “files”, as "
+            "“curl -F files=@handbook.pdf” does."
+        )
     files = [item for item in request.files.getlist("files") if item.filename]
     unknown = (set(request.files) - {"files"}) | (set(request.form) - {"collection"})
     if unknown:

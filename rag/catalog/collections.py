@@ -64,6 +64,13 @@ def list_collections(catalog: Catalog) -> list[Collection]:
     ]
 
 
+def get_collection(catalog: Catalog, name: str) -> Collection:
+    """One collection, with its documents counted. Raises UnknownCollection."""
+    with catalog.read() as connection:
+        collection_id(connection, name)
+    return next(one for one in list_collections(catalog) if one.name == name)
+
+
 def change_parameters(catalog: Catalog, name: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Set what answers from a collection are generated with; None forgets a parameter.
 

@@ -24,6 +24,7 @@ from rag.catalog.answers import forget_answers
 from rag.catalog.batching import batched
 from rag.catalog.collections import collection_id, collection_ids
 from rag.catalog.family import below
+from rag.catalog.naming import named_with
 from rag.catalog.queue import requeue
 from rag.catalog.removals import note_removal
 from rag.catalog.schema import collections, contents, documents, folders
@@ -155,19 +156,32 @@ def bytes_of(catalog: Catalog, document_id: str) -> tuple[str, str]:
     return row.bytes_hash, row.kind
 
 
+def source_of(catalog: Catalog, document_id: str) -> str:
+    """A document's source, also of one that was removed and left a row; empty where there is none.
+
+    It is what tells its place in the list.
+    """
+    with catalog.read() as connection:
+        statement = select(documents.c.source).where(documents.c.id == document_id)
+        return connection.execute(statement).scalar() or ""
+
+
 def list_documents(
     catalog: Catalog,
     limit: int = 100,
     after: tuple[str, str] | None = None,
     names: Iterable[str] | None = None,
     parent: str | None = None,
+    words: str = "",
 ) -> list[Document]:
     """Up to `limit` documents by source, those after the pair (source, id). UnknownCollection.
 
-    Members come right after the document that they are in; with a `parent` only its own are given.
+    Members come right after the document that they are in; with a `parent` only its own are given,
+    with `words` those that have each of them in their source or title, however case and accents
+    are written.
     """
     with catalog.read() as connection:
-        statement = _listing()
+        statement = _listing().where(named_with(connection, words))
         if names is not None:
             keys = collection_ids(connection, names)
             statement = statement.where(documents.c.collection_id.in_(keys))

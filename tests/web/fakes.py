@@ -107,6 +107,7 @@ class FakeLibrary(Library):
         self.passages_each = 1
         self.asked: list[Question] = []
         self.searched: list[Filters] = []
+        self.used: list[tuple[str, str]] = []
         self.closed = threading.Event()
         self.pause = 0.0
 
@@ -161,6 +162,9 @@ class FakeLibrary(Library):
         self._refuse(question.collections)
         self.asked.append(question)
         return self._events(question)
+
+    def use_model(self, model: str, adapter: str = "auto") -> None:
+        self.used.append((model, adapter))
 
     def _refuse(self, collections: Sequence[str] | None) -> None:
         if not self.is_ready:

@@ -355,7 +355,7 @@ def test_passages_read_come_by_page_and_after_the_answer(
 def test_a_record_is_a_page(client: FlaskClient, library: FakeLibrary) -> None:
     document_id = library.add()
     answer = library.record(Question("And part-timers?", history=(Turn("How many <i>days</i>?"),)))
-    page = client.post("/ask", data={"question": "How many?"}).text
+    page = client.post("/ask", data={"question": "How many?"}, follow_redirects=True).text
     assert f'href="/answers/{answer.id}"' in page
     assert "adapter starter@0123456789ab" in page
     record = client.get(f"/answers/{answer.id}").text

@@ -33,6 +33,24 @@ def test_collections_are_listed(client: FlaskClient, library: FakeLibrary) -> No
     }
 
 
+def test_a_collection_is_made_and_looked_at(client: FlaskClient, library: FakeLibrary) -> None:
+    made = {"name": "legal-2026", "documents": 0, "parameters": {}, "model": ""}
+    for status in (201, 200):
+        reply = client.post("/api/v1/collections", json={"name": "legal-2026"})
+        assert (reply.status_code, reply.get_json()) == (status, made)
+    assert client.get("/api/v1/collections/legal-2026").get_json() == made
+    reply = client.post("/api/v1/collections", json={"name": "default"})
+    assert reply.status_code == 200
+    for name in ("Legal", "a/b", "-", "ä"):
+        reply = client.post("/api/v1/collections", json={"name": name})
+        assert reply.status_code == 400
+        assert "cannot name a collection" in reply.get_json()["detail"]
+    reply = client.get("/api/v1/collections/legal")
+    assert reply.status_code == 404
+    assert "Did you mean “legal-2026”?" in reply.get_json()["detail"]
+    assert len(client.get("/api/v1/collections").get_json()["collections"]) == 2
+
+
 def test_a_collections_parameters_are_set_and_forgotten(
     client: FlaskClient, library: FakeLibrary
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import io
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
+from werkzeug.exceptions import RequestTimeout
 
 from rag.errors import Busy, ModelError, Refused, UsageError
 from rag.lock import find_holder
@@ -25,13 +28,14 @@ from rag.settings import Settings
 from tests.web.fakes import FakeLibrary
 from web.app import create_app
 from web.cli import serve as serve_command
+from web.connection import PatientInput
 from web.serve import Server, address_of, bind, check_host
 from web.served import Identity
 
 RUN = """
 import os, sys, time, pathlib
 os.umask(0o022)
-import ingest.worker, web.serve
+import ingest.worker, web.connection, web.draining, web.serve
 from rag.settings import Settings
 from tests.web.fakes import FakeLibrary, FakeWorker
 
@@ -42,6 +46,7 @@ class Slow(FakeLibrary):
         (self.settings.home / "closed").touch()
         super().close()
 
+web.connection.WAIT_SECONDS, web.draining.SECONDS = map(float, sys.argv[2:])
 ingest.worker.Worker = FakeWorker
 web.serve.Library = Slow
 web.serve.serve(Settings(home=pathlib.Path(sys.argv[1]), server_port=0, ingest_max_bytes=1_000_000,
@@ -52,11 +57,10 @@ web.serve.serve(Settings(home=pathlib.Path(sys.argv[1]), server_port=0, ingest_m
 class Running:
     """A server process."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, wait: float = 30, drain: float = 15) -> None:
         self.settings = Settings(home=home)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(home)], stderr=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, "-c", RUN, str(home), str(wait), str(drain)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 60  # on a busy machine
         while not (home / "run/server.json").exists():
             assert self.process.poll() is None
@@ -85,15 +89,28 @@ class Running:
         _, errors = self.process.communicate(timeout=20)
         return errors
 
+    def open(self, sent: bytes) -> socket.socket:
+        """A connection on which this has been sent and nothing more comes."""
+        place = urlsplit(self.address)
+        connection = socket.create_connection((place.hostname, place.port), timeout=60)
+        connection.sendall(sent)
+        return connection
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    server = Running(tmp_path)
+
+@contextlib.contextmanager
+def run(home: Path, **bounds: float) -> Iterator[Running]:
+    server = Running(home, **bounds)
     yield server
     if server.process.poll() is None:
         server.end(signal.SIGTERM)
     if server.process.stderr is not None:
         server.process.stderr.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    with run(tmp_path) as server:
+        yield server
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -176,6 +193,85 @@ def test_an_upload_over_the_limit_gets_its_answer(running: Running) -> None:
     assert "ingest.max_bytes" in json.loads(reply.read())["detail"]
     connection.close()
     assert running.status("/healthz") == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /api/v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 100\r\n\r\n{"q',
+        b"POST /library HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n",
+        b"POST /api/v1/ask HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"GET / HTTP/1.1\r\nHost: loc",
+    ],
+)
+def test_clients_that_send_no_more_do_not_hold_the_server(sent: bytes, tmp_path: Path) -> None:
+    """There are more of them than threads."""
+    with run(tmp_path, wait=0.3) as running:
+        stalled = [running.open(sent) for _ in range(13)]
+        assert [running.status("/healthz") for _ in range(2)] == [200, 200]
+        for connection in stalled:
+            with connection, connection.makefile("rb") as reply:
+                said = reply.read()
+            assert sent.startswith(b"GET") or said.startswith(b"HTTP/1.1 408 ")
+        assert "Traceback" not in running.end(signal.SIGTERM)
+
+
+def test_a_body_that_never_comes_gets_its_answer(tmp_path: Path) -> None:
+    sent = (
+        b"POST /api/v1/documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+    with (
+        run(tmp_path, wait=300, drain=0.2) as running,
+        running.open(sent) as connection,
+        connection.makefile("rb") as reply,
+    ):
+        assert reply.readline().startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA b: c\r\n\r\n", 400),
+        (b"\x16\x03\x01 hello\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_request_gets_a_problem_document(
+    running: Running, sent: bytes, status: int
+) -> None:
+    with running.open(sent) as connection:
+        reply = http.client.HTTPResponse(connection)
+        reply.begin()
+        problem = json.loads(reply.read())
+        assert reply.status == problem["status"] == status
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    assert problem["detail"]
+    errors = running.end(signal.SIGTERM)
+    assert "Malformed request" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_body_that_stopped_is_not_waited_for_again() -> None:
+    reads: list[int] = []
+
+    class Silent(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            reads.append(size or 0)
+            raise BlockingIOError
+
+    body = PatientInput(Silent())
+    for _ in range(2):
+        with pytest.raises(RequestTimeout, match="Send it again"):
+            body.read(5)
+    assert reads == [5]
+    assert PatientInput(io.BytesIO(b"a\nb")).readlines() == [b"a\n", b"b"]
 
 
 def test_a_second_server_is_told_who_holds_the_library(running: Running) -> None:

@@ -23,7 +23,7 @@ from web.api.schemas import (
     SearchInput,
 )
 from web.asker import asker
-from web.event_stream import stream
+from web.event_stream import MEDIA_TYPE, stream
 from web.problems import problem_response
 from web.served import served
 
@@ -36,7 +36,14 @@ api = APIBlueprint(
 )
 
 
-@api.post("/ask", responses={200: AnswerOutput})
+_STREAM = {"schema": {"type": "string"}}
+_ANSWER = {"schema": {"$ref": "#/components/schemas/AnswerOutput"}}
+
+
+@api.post(
+    "/ask",
+    responses={200: {"content": {"application/json": _ANSWER, MEDIA_TYPE: _STREAM}}},
+)
 def ask(body: AskInput) -> Response:
     """Answer a question from the documents.
 

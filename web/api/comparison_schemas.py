@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, BaseModel, Field, RootModel
 
 from rag.comparing.records import Comparison
 from rag.comparing.service import Progress
-from web.api.schemas import Identifier, Name, Text
+from web.api.inputs import Flag, Identifier, Input, Name, Text, encodable
+
+
+def _encodable(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    encodable(json.dumps(lines, ensure_ascii=False))
+    return lines
 
 
 class ComparisonPath(BaseModel):
@@ -17,19 +23,17 @@ class ComparisonPath(BaseModel):
     comparison_id: Identifier
 
 
-class ComparisonInput(BaseModel):
+class ComparisonInput(Input):
     """Models to be compared, and the questions, each as a line of a file of `cloister evaluate`.
 
     Without `collections` all are asked; `again` asks anew what was answered before.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     models: tuple[Annotated[Text, Field(min_length=1, max_length=300)], ...]
-    questions: list[dict[str, Any]]
+    questions: Annotated[list[dict[str, Any]], AfterValidator(_encodable)]
     name: Annotated[Text, Field(min_length=1, max_length=255)] = "questions.jsonl"
     collections: tuple[Name, ...] | None = Field(None, min_length=1)
-    again: bool = False
+    again: Flag = False
 
 
 class ProgressOutput(RootModel[Progress]):

@@ -9,7 +9,7 @@ from rag.catalog.pages import boxes_of, read_page
 from web.api.described import problems
 from web.api.schemas import DocumentPath, PageOutput, PagePath, SpanQuery
 from web.images import page_image
-from web.originals import send_original
+from web.originals import MEDIA_TYPES, send_original
 from web.served import served
 
 api = APIBlueprint(
@@ -24,7 +24,7 @@ _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 @api.get(
     "/documents/<document_id>/content",
-    responses={200: {"content": {"application/octet-stream": _BYTES}}},
+    responses={200: {"content": dict.fromkeys(MEDIA_TYPES, _BYTES)}},
 )
 def content(path: DocumentPath) -> Response:
     """The original bytes, to be saved; a PDF may be shown."""

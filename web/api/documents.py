@@ -40,9 +40,13 @@ def listing(query: ListQuery) -> Response:
     """The documents by source, in parts: `next` is the cursor of the part that follows.
 
     The files within an archive or a mail come right after it; `parent` asks for those of one.
+    `q` asks for those that have each of its words in their source or title, in any case, with or
+    without accents.
     """
     catalog = served().library.catalog
-    part, cursor = list_part(catalog, query.limit, query.cursor, query.collection, query.parent)
+    part, cursor = list_part(
+        catalog, query.limit, query.cursor, query.collection, query.parent, query.q
+    )
     return jsonify({"documents": [document_json(item) for item in part], "next": cursor})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
 from rag.catalog.feedback import (
     MOST_COMMENT,
@@ -18,7 +18,8 @@ from rag.catalog.feedback import (
 from rag.errors import NotFound
 from rag.records import to_json
 from web.api.described import problems
-from web.api.schemas import AnswerPath, Text
+from web.api.inputs import Input, Text
+from web.api.schemas import AnswerPath
 from web.served import served
 
 api = APIBlueprint(
@@ -30,10 +31,8 @@ api = APIBlueprint(
 )
 
 
-class FeedbackInput(BaseModel):
+class FeedbackInput(Input):
     """Whether an answer is right. What is left out stays as it was said before."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rating: Rating
     comment: Text | None = Field(None, max_length=MOST_COMMENT)

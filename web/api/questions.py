@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
 from rag.catalog.passages import live_passages
 from rag.errors import Busy, NotFound
@@ -12,7 +12,7 @@ from rag.questioning.proposing import Proposal, propose
 from rag.questioning.targets import targets_of
 from rag.records import to_json
 from web.api.described import problems
-from web.api.schemas import Identifier
+from web.api.inputs import Identifier, Input, Whole
 from web.served import served
 
 api = APIBlueprint(
@@ -24,13 +24,11 @@ api = APIBlueprint(
 )
 
 
-class DraftInput(BaseModel):
+class DraftInput(Input):
     """A sentence of a passage, by its chunk and where in it the sentence starts."""
 
-    model_config = ConfigDict(extra="forbid")
-
     chunk_id: Identifier
-    start: int = Field(ge=0, le=100_000_000)
+    start: Whole = Field(ge=0, le=100_000_000)
 
 
 class ProposalOutput(RootModel[Proposal]):

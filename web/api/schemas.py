@@ -5,9 +5,9 @@ Replies are described by the records themselves, so the description cannot drift
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, Field, RootModel
 
 from rag.model_change import ModelState
 from rag.models.footprint import Machine
@@ -15,44 +15,28 @@ from rag.models.listing import TASKS, Entry, Here
 from rag.questions import MOST_FILTERS
 from rag.records import DEFAULT_COLLECTION, Answer, Collection, Passage
 from rag.replaying import Replay
+from web.api.inputs import Day, Flag, Identifier, Input, Name, Number, OptionalInput, Text, Whole
+from web.cursors import MOST_CURSOR
+from web.documents import MOST_WORDS
 
 
-def _encodable(text: str) -> str:
-    """JSON can spell half a character, which nothing else can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("holds half of a surrogate pair") from error
-    return text
-
-
-Text = Annotated[str, AfterValidator(_encodable)]
-Name = Annotated[Text, Field(min_length=1, max_length=63)]
-Identifier = Annotated[str, Field(min_length=1, max_length=80)]
-Day = Annotated[str, Field(max_length=10, description="A day, as 2026-01-31.")]
-
-
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Parameters(_Input):
+class Parameters(Input):
     """How the answer is generated; what is left out has the collection's or the server's value.
 
     The operator's limits may be narrower than those told here.
     """
 
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    top_k: int | None = Field(None, ge=0, le=1000)
-    top_p: float | None = Field(None, ge=0.01, le=1)
-    min_new_tokens: int | None = Field(None, ge=0, le=4096)
-    max_new_tokens: int | None = Field(None, ge=1, le=4096)
-    repetition_penalty: float | None = Field(None, ge=0.5, le=2)
-    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    temperature: Number | None = Field(None, ge=0, le=2, allow_inf_nan=False)
+    top_k: Whole | None = Field(None, ge=0, le=1000)
+    top_p: Number | None = Field(None, ge=0.01, le=1)
+    min_new_tokens: Whole | None = Field(None, ge=0, le=4096)
+    max_new_tokens: Whole | None = Field(None, ge=1, le=4096)
+    repetition_penalty: Number | None = Field(None, ge=0.5, le=2)
+    seed: Whole | None = Field(None, ge=0, le=2**31 - 1)
     system_prompt: Text | None = Field(None, max_length=4000)
 
 
-class FiltersInput(_Input):
+class FiltersInput(Input):
     """Which documents may answer: those for which all that is given here holds.
 
     `documents` are ids; what is in an archive or mail counts with it. `folder` is a path below
@@ -70,15 +54,18 @@ class FiltersInput(_Input):
     until: Day = ""
 
 
-class TurnInput(_Input):
+class TurnInput(Input):
     """An earlier question of the conversation and its answer."""
 
     question: Text = Field(min_length=1, max_length=10_000)
     answer: Text = Field("", max_length=20_000)
 
 
-class AskInput(_Input):
-    """A question. Without `collections` all are asked; `stream` asks for events."""
+class AskInput(Input):
+    """A question. Without `collections` all are asked; `stream` asks for events.
+
+    Here and in all bodies null is as good as left out, where nothing else is said of it.
+    """
 
     question: Text
     collections: list[Name] | None = Field(None, min_length=1, max_length=50)
@@ -91,7 +78,7 @@ class AskInput(_Input):
         description="Which model of the models folder is to write it: `NAME`, `NAME+ADAPTER`, or "
         "`none` for quotes alone. Without it the collection's, else the LLM in use.",
     )
-    stream: bool = False
+    stream: Flag = False
 
 
 class CollectionPath(BaseModel):
@@ -100,7 +87,13 @@ class CollectionPath(BaseModel):
     name: Name
 
 
-class CollectionChange(_Input):
+class CollectionInput(Input):
+    """A collection to be made: up to 63 of a-z, 0-9, - and _, a letter or digit first."""
+
+    name: Name
+
+
+class CollectionChange(Input):
     """What is to be set; null forgets a parameter or the model, what is left out stays."""
 
     parameters: Parameters | None = None
@@ -111,25 +104,26 @@ class CollectionChange(_Input):
     )
 
 
-class SearchInput(_Input):
+class SearchInput(Input):
     """A search for passages."""
 
     query: Text
     collections: list[Name] | None = Field(None, min_length=1, max_length=50)
     filters: FiltersInput = FiltersInput()
-    limit: int = Field(10, ge=1, le=100)
+    limit: Whole = Field(10, ge=1, le=100)
 
 
-class ListQuery(_Input):
-    """Which part of the list; `cursor` is the `next` of the part before."""
+class ListQuery(Input):
+    """Which part of the list; `cursor` is the `next` of the part before, the rest as it was."""
 
     limit: int = Field(100, ge=1, le=100)
-    cursor: str | None = Field(None, max_length=4000)
+    cursor: str | None = Field(None, max_length=MOST_CURSOR)
     collection: Name | None = None
     parent: Identifier | None = None
+    q: Text = Field("", max_length=MOST_WORDS)
 
 
-class SpanQuery(_Input):
+class SpanQuery(Input):
     """A span of the page's text whose boxes are wanted."""
 
     start: int = Field(0, ge=0, le=100_000_000)
@@ -160,7 +154,7 @@ class ModelPath(BaseModel):
     model_id: str = Field(min_length=1, max_length=200)
 
 
-class ActivateInput(_Input):
+class ActivateInput(OptionalInput):
     """With which adapter of the models folder the model is to answer.
 
     `auto`: with the one that comes with Cloister for it, where there is one; `none`: with none.
@@ -304,7 +298,7 @@ class PageOutput(BaseModel):
     boxes: list[tuple[float, float, float, float]]
 
 
-class ModelsQuery(_Input):
+class ModelsQuery(Input):
     """Which models: those for which all that is given here holds.
 
     `commercial`: the licence permits commercial use, be it with conditions. `fits`: this machine
@@ -338,7 +332,7 @@ class HealthOutput(BaseModel):
     status: str
 
 
-class IdentityQuery(_Input):
+class IdentityQuery(Input):
     """What the server is to prove itself on."""
 
     challenge: str = Field(pattern="^[0-9a-f]{64}$")

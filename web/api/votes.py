@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, Field, RootModel
 
 from rag.catalog.votes import Choice, Vote, cast_vote, votes
 from rag.evaluation.votes import Pair, tally
 from rag.records import to_json
 from web.api.described import problems
-from web.api.schemas import Identifier
+from web.api.inputs import Identifier, Input, Whole
 from web.served import served
 
 api = APIBlueprint(
@@ -22,18 +22,16 @@ api = APIBlueprint(
 )
 
 
-class VoteInput(BaseModel):
+class VoteInput(Input):
     """Two answers to one question, by two models, and which is better, or both or neither right.
 
     `seed` is what decided which one was shown first, where that was by chance.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     first: Identifier
     second: Identifier
     vote: Choice
-    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    seed: Whole | None = Field(None, ge=0, le=2**31 - 1)
 
 
 class VoteOutput(RootModel[Vote]):

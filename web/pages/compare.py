@@ -137,7 +137,7 @@ def _shown(first: str, second: str) -> str:
         choices=_CHOICES,
         seed=request.args.get("seed", ""),
         so_far=_so_far(answers) if cast else None,
-        **_form(sorted(_named(answer) for answer in answers)),
+        **_form(sorted(_named(answer) for answer in answers), answers[0]["collections"]),
     )
 
 
@@ -158,10 +158,11 @@ def _page(**values: Any) -> str:
     return render_template("compare.html", question=question, sides=[], **_form(), **values)
 
 
-def _form(before: Sequence[str] = ()) -> dict[str, Any]:
-    """What the form offers, and what was chosen in it, or `before`."""
+def _form(before: Sequence[str] = (), asked: Sequence[str] = ()) -> dict[str, Any]:
+    """What the form offers, and what was chosen in it, or `before` of what was `asked`."""
     names = [one.name for one in model_choices(served().library, compared=False)]
     chosen = [request.form.get(name, "") for name in ("one", "two")]
     if not any(chosen):
         chosen = list(before) or names[:2]
-    return {"models": names, "chosen": chosen, "quotes": NONE}
+    collection = asked[0] if len(asked) == 1 else request.form.get("collection", "")
+    return {"models": names, "chosen": chosen, "quotes": NONE, "chosen_collection": collection}
