@@ -13,12 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from rag.answer_events import (
-    AnswerStream,
-    marked,
-    quoted,
-    withdrawn,
-)
+from rag.answer_events import AnswerStream, marked, quoted, withdrawn
 from rag.answer_run import Run
 from rag.answerability import Calibration, Evidence, Judge, threshold
 from rag.catalog import Catalog
@@ -39,6 +34,7 @@ from rag.prompting import NOT_SAID, PROMPT_VERSION, Prompt, build_prompt
 from rag.records import (
     NO_MODEL,
     Answer,
+    Disagreement,
     Event,
     MadeWith,
     Passage,
@@ -46,6 +42,7 @@ from rag.records import (
     Usage,
     to_json,
 )
+from rag.replies import is_repeated
 from rag.retrieval import Retriever
 from rag.settings import Settings
 from rag.short_answer import short_answer
@@ -53,6 +50,8 @@ from rag.verifying import Verdict, Verifier
 
 # an answer of a small model that is not about the question's own words is no answer
 _RELEVANT = 0.3
+# nor is what a later document says in much fewer of them told
+_AS_MUCH = 0.5
 _MOST_SENTENCES = 4
 _MARKS = ".,;:!?()“”\"'"
 # after so many unsupported sentences in a row the model is not asked to go on
@@ -321,8 +320,42 @@ class Answerer:
             timings_ms=run.timings,
             filters=run.question.filters,
             made_with=run.made_with,
-            disagreements=run.versions.told_of(run.citations.all, run.cited),
+            disagreements=() if abstained else self._otherwise(run),
         )
+
+    def _otherwise(self, run: Run) -> tuple[Disagreement, ...]:
+        """What other versions say instead of what is cited, and what is said later.
+
+        The latter not of a question that needs the one before: what it is about is too unclear.
+        """
+        told = run.versions.told_of(run.citations.all, run.cited)
+        if run.asked != run.standalone:
+            return told
+        known = {one.document_id for one in told}
+        for number, span in run.cited.items():
+            for passages in run.versions.later(span):
+                said = self._says(run, passages)
+                if said is None or passages[0].document_id in known:
+                    continue
+                if " ".join(said.text.split()) == " ".join(span.text.split()):
+                    continue
+                if later := run.versions.told_later(said, number):
+                    return (*told, later)
+        return told
+
+    def _says(self, run: Run, passages: Sequence[Passage]) -> Span | None:
+        """What these passages alone answer, in as many of the question's words as the best quote
+        has, by half at least; None where they likely do not."""
+        found = self._judge.evidence(run.standalone, passages)
+        if not found.spans or is_repeated(found.spans[0]):
+            return None
+        weights = self._judge.weights(run.standalone)
+        said, best = (
+            coverage(weights, held_terms(span.text, span.passage))
+            for span in (found.spans[0], run.evidence.spans[0])
+        )
+        likely = self._calibration.probability(found.features) >= run.made_with.threshold
+        return found.spans[0] if likely and said and said >= _AS_MUCH * best else None
 
 
 def _places(passages: Sequence[Passage]) -> list[tuple[str, int, int]]:

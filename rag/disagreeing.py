@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cmp_to_key
 from typing import Literal
 
 from rag.answerability import Evidence
@@ -143,6 +144,26 @@ class Versions:
                     told.setdefault((one.document_id, one.page, one.start), one)
         return tuple(told.values())
 
+    def later(self, span: Span) -> list[list[Passage]]:
+        """The passages of later documents of the series that a stretch's is of, the newest first.
+
+        So minutes of the next meeting are later than these, and a mail than the one that it
+        answers. None where the question names a year or asks how it was before.
+        """
+        if not self._looking or self._years or self._wants_old:
+            return []
+        mine = span.passage
+        by_document: dict[str, list[Passage]] = {}
+        for its in self._passages:
+            if same_work(mine, its) and of_another_time(mine, its) and age(mine, its) == "newer":
+                by_document.setdefault(its.document_id, []).append(its)
+        return sorted(by_document.values(), key=cmp_to_key(_newer_first))
+
+    def told_later(self, span: Span, citation: int) -> Disagreement | None:
+        """What a later document of the series says, as it has it now; None where it has not."""
+        told = self._told(Other(span, "newer"), citation)
+        return replace(told, later=True) if told else None
+
     def _told(self, other: Other, citation: int) -> Disagreement | None:
         """What a version says, as its document has it now; None where it has not."""
         if page_now(self._catalog, other.span) is None:
@@ -274,6 +295,10 @@ def counterpart(span: Span, places: Sequence[Passage]) -> Span | None:
     )
     beaten = any(likeness(its, one) >= score for one in rivals if one.comparable)
     return None if beaten else found
+
+
+def _newer_first(mine: Sequence[Passage], its: Sequence[Passage]) -> int:
+    return {"newer": 1, "older": -1, None: 0}[age(mine[0], its[0])]
 
 
 def _untold(span: Span, other: Other) -> bool:

@@ -36,8 +36,8 @@ _EDITION = _OLD | frozenset(
     "v ver version rev revision fassung edition ausgabe issue draft final entwurf new neu current "
     "latest copy kopie updated revised approved signed stand q st nd rd th january february march "
     "april may june july august september october november december jan feb mar apr jun jul aug "
-    "sep sept oct nov dec januar februar märz mai juni juli oktober dezember the a of and for und der die das "
-    "de la le".split()
+    "sep sept oct nov dec januar februar märz mai juni juli oktober dezember the a of and for und "
+    "der die das de la le".split()
 )
 _OF_A_TIME = re.compile(
     r"report|bericht|rapport|informe|relazione|minutes|protokoll|proc[eè]s.verbal|verbale|"

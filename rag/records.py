@@ -173,13 +173,15 @@ class Disagreement(Stretch):
 
     `older` tells whether the other one is the older version or else the newer one; None where
     nothing tells. `dated` is the day, month or year (ISO 8601) in its name, else that of the
-    mail or file.
+    mail or file. `later` tells that it is no version, but a later one of a series, as the next
+    meeting's minutes are, that answers the question too.
     """
 
     citation: int
     quote: str
     older: bool | None
     dated: str = ""
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,9 @@ export function byPage(passages) {
 
 // What another version says instead of what is cited, after what introduces it.
 export function disagreement(other) {
-  const { title, dated, older, quote } = other;
+  const { title, dated, older, later, quote } = other;
   const name = dated && !title.includes(dated) ? `${title} of ${dated}` : title;
-  const lead = older === null ? `Two versions differ: ${name} says`
+  const lead = later ? `Later, ${name} says` : older === null ? `Two versions differ: ${name} says`
     : `${older ? "An older" : "A newer"} version, ${name}, says`;
   return [`${lead}: `, make("q", {}, quote), " ", placeLink(other)];
 }
