@@ -1,6 +1,7 @@
 // The ask page: streams answers, keeps the conversation, opens sources.
 
-import { find } from "./dom.js";
+import { Conversation, recall } from "./conversation.js";
+import { find, make } from "./dom.js";
 import { ask } from "./events.js";
 import "./rating.js";
 import { Source } from "./source.js";
@@ -15,8 +16,11 @@ const fresh = find("#fresh");
 const turns = find("#turns");
 const tooLong = find("#too-long");
 const source = new Source(find("#source"));
-let history = [];
+const conversation = new Conversation(form.elements.document?.value);
+let said = []; // what was asked and answered, for questions that follow
 let running = null;
+let asked = ""; // the question under way
+const restored = restore();
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -24,7 +28,21 @@ form.addEventListener("submit", (event) => {
   if (question && !running && !measure()) answer(question);
 });
 
-box.addEventListener("input", measure);
+box.addEventListener("input", () => {
+  measure();
+  conversation.keep({ draft: box.value });
+});
+
+form.addEventListener("change", (event) => {
+  const { name, value } = event.target;
+  if (event.target.matches("select")) conversation.keep({ choices: { ...conversation.kept.choices, [name]: value } });
+});
+
+// A question that is left unanswered is to be asked again.
+window.addEventListener("pagehide", () => {
+  const draft = box.value || (running ? asked : "");
+  if (draft || turns.children.length) conversation.keep({ draft, scroll: window.scrollY });
+});
 
 box.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -48,7 +66,8 @@ stop.addEventListener("click", () => running?.abort());
 
 fresh.addEventListener("click", () => {
   running?.abort();
-  history = [];
+  said = [];
+  conversation.forget();
   source.close();
   turns.replaceChildren();
   document.body.classList.remove("has-turns");
@@ -64,11 +83,35 @@ document.addEventListener("click", (event) => {
   source.open(link);
 });
 
+// Shows again what this tab's conversation was before the page was left.
+async function restore() {
+  const { answers, draft, choices, scroll } = conversation.kept;
+  if (turns.children.length) return; // answered without JavaScript
+  for (const select of form.querySelectorAll("select")) {
+    if ([...select.options].some(({ value }) => value === choices[select.name])) select.value = choices[select.name];
+  }
+  if (!box.value) box.value = draft;
+  measure();
+  if (!answers.length) return;
+  window.history.scrollRestoration = "manual";
+  show(make("li", { class: "progress", role: "status" }, "Opening what was said before"));
+  const found = await Promise.all(answers.map(recall));
+  if (conversation.kept.answers !== answers) return; // a new one was begun meanwhile
+  turns.replaceChildren(...found.map((one) => Turn.of(one).root));
+  const kept = found.flatMap(({ answer: record }) => (record ? [record] : []));
+  said = kept.map((record) => ({ question: record.question, answer: record.text }));
+  window.scrollTo(0, scroll);
+}
+
 async function answer(question) {
-  const turn = new Turn(question);
   const request = new AbortController();
-  begin(turn, request);
-  const body = { question, history, parameters: parameters(), ...scope(), ...model() };
+  running = request;
+  asked = question;
+  await restored; // what was said before comes first
+  if (request.signal.aborted) return end(request);
+  const turn = new Turn(question);
+  begin(turn);
+  const body = { question, history: said.slice(-MOST_TURNS), parameters: parameters(), ...scope(), ...model() };
   let record = null;
   let ended = false;
   try {
@@ -79,13 +122,18 @@ async function answer(question) {
       if (ended) break;
     }
     if (!ended) turn.fail("The answer broke off before its end. Ask again.");
-    if (record) history = [...history, { question, answer: record.text }].slice(-MOST_TURNS);
+    if (record) note(question, record);
   } catch (error) {
     if (request.signal.aborted) turn.stopped();
     else turn.fail(error instanceof TypeError ? "The server cannot be reached. Is Cloister still running?" : error.message);
   } finally {
     end(request);
   }
+}
+
+function note(question, record) {
+  said.push({ question, answer: record.text });
+  conversation.add(record.id);
 }
 
 // Which documents are asked: one, those of a collection, or all.
@@ -114,14 +162,18 @@ form.addEventListener("invalid", (event) => {
   if (details) details.open = true;
 }, true);
 
-function begin(turn, request) {
-  running = request;
+function show(line) {
   document.body.classList.add("has-turns");
-  turns.append(turn.root);
+  turns.append(line);
+  fresh.hidden = false;
+}
+
+function begin(turn) {
+  show(turn.root);
   box.value = "";
+  conversation.keep({ draft: "" });
   send.hidden = true;
   stop.hidden = false;
-  fresh.hidden = false;
   turn.root.scrollIntoView({ block: "start" });
 }
 

@@ -17,6 +17,15 @@ export class Turn {
     find(".question", this.root).textContent = question;
   }
 
+  // A turn of before, by what could be recalled of its answer.
+  static of({ answer, gone, reason }) {
+    const turn = new Turn(answer?.question ?? (gone ? "Gone with its document" : "A question asked before"));
+    if (answer) turn.finish(answer);
+    else if (gone) turn.gone();
+    else turn.fail(`${reason} Reload the page to look again.`);
+    return turn;
+  }
+
   apply({ name, data }) {
     if (name === "sources") this.showPassages(data.passages);
     else if (name === "evidence") this.showEvidence(data);
@@ -133,6 +142,12 @@ export class Turn {
     this.end();
     this.sentences.append(make("div", { class: "callout is-problem", role: "alert" },
       make("h3", {}, "No answer this time"), make("p", {}, reason)));
+  }
+
+  gone() {
+    this.end();
+    this.sentences.append(make("p", { class: "stopped" },
+      "What was asked and answered here held text of a document that was removed or changed since, and is not kept."));
   }
 
   stopped() {
