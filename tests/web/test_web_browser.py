@@ -206,8 +206,10 @@ def test_parameters_are_sent_where_they_are_given(page: Page, library: FakeLibra
     expect(page.locator(".meta")).to_be_visible()
     assert library.asked[0].parameters == {"temperature": 0.5, "system_prompt": "Be brief."}
     # a wrong one is shown, though its place was closed
+    page.get_by_role("button", name="Options (2)").click()
     page.get_by_label("Temperature").fill("9")
     page.locator("#advanced summary").click()
+    page.get_by_role("button", name="Options (2)").click()
     ask(page, "And then?")
     expect(page.get_by_label("Temperature")).to_be_focused()
     assert len(library.asked) == 1

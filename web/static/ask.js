@@ -1,5 +1,6 @@
 // The ask page: streams answers, keeps the conversation, opens sources.
 
+import { countOptions, showOptions } from "./composer.js";
 import { Conversation, recall } from "./conversation.js";
 import { find, make } from "./dom.js";
 import { ask } from "./events.js";
@@ -72,6 +73,8 @@ fresh.addEventListener("click", () => {
   turns.replaceChildren();
   document.body.classList.remove("has-turns");
   if (form.elements.model) form.elements.model.value = "";
+  showOptions(false);
+  countOptions();
   fresh.hidden = true;
   box.focus();
 });
@@ -92,6 +95,7 @@ async function restore() {
   }
   if (!box.value) box.value = draft;
   measure();
+  countOptions();
   if (!answers.length) return;
   window.history.scrollRestoration = "manual";
   show(make("li", { class: "progress", role: "status" }, "Opening what was said before"));
@@ -155,12 +159,6 @@ function parameters() {
   return Object.fromEntries(given.map(({ name, value, dataset }) =>
     [name, dataset.parameter === "number" ? Number(value) : value]));
 }
-
-// A field that is wrong must be seen before it can be said so.
-form.addEventListener("invalid", (event) => {
-  const details = event.target.closest("details");
-  if (details) details.open = true;
-}, true);
 
 function show(line) {
   document.body.classList.add("has-turns");
