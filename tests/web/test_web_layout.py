@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from rag.records import Question
 from tests.web.browsing import IN_A_BROWSER, ask
 from tests.web.fakes import FakeLibrary, add_models
 
@@ -70,3 +71,29 @@ def test_there_is_room_for_the_answer_where_the_window_is_low(phone: Page) -> No
     assert phone.evaluate(
         "document.querySelector('#composer').getBoundingClientRect().top >= innerHeight"
     )
+
+
+@pytest.mark.parametrize("page", [320], indirect=True)
+def test_no_page_scrolls_sideways(page: Page, library: FakeLibrary) -> None:
+    document_id = library.add(title="Betriebsvereinbarungsentwurfsfassung.2026")
+    add_models(library)
+    recorded = library.record(Question("How many days?"))
+    for path in (
+        "/",
+        f"/?document={document_id}",
+        "/library",
+        f"/documents/{document_id}",
+        f"/documents/{document_id}/remove",
+        "/models",
+        "/models/Qwen/Qwen3-8B",
+        "/compare",
+        f"/answers/{recorded.id}",
+        "/api/docs",
+        "/nothing",
+    ):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+    page.goto("/")
+    ask(page, "How many days?")
+    expect(page.locator(".meta")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
