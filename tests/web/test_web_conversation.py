@@ -138,3 +138,41 @@ def test_a_question_under_way_is_in_the_box_again(page: Page, library: FakeLibra
     expect(page.locator(".draft")).to_contain_text("draft3")
     page.reload()
     expect(page.locator("#question")).to_have_value("slow")
+
+
+def test_what_failed_is_asked_again_without_typing(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    page.goto("/")
+    library.is_ready = False
+    ask(page, "How many days?")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("being loaded")
+    expect(page.locator("#question")).to_have_value("How many days?")
+    page.reload()
+    expect(page.locator("#question")).to_have_value("How many days?")
+    page.keyboard.press("Enter")
+    expect(alert).to_contain_text("being loaded")
+    # what is typed meanwhile stays, and a question that was broken off is no different
+    page.fill("#question", "Something else")
+    page.route("**/api/v1/ask", lambda route: route.abort("aborted"))
+    page.get_by_role("button", name="Ask again").press("Enter")
+    expect(alert).to_contain_text("cannot be reached")
+    expect(page.locator(".turn")).to_have_count(1)
+    page.unroute("**/api/v1/ask")
+    library.is_ready = True
+    again = page.get_by_role("button", name="Ask again")
+    again.press("Enter")
+    expect(page.locator(".meta")).to_have_count(1)
+    expect(page.locator(".turn .question")).to_have_text("How many days?")
+    expect(page.locator(".turn .question")).to_be_focused()
+    expect(again).to_have_count(0)
+    expect(page.locator("#question")).to_have_value("Something else")
+
+
+def test_an_answer_that_broke_down_can_be_asked_again(page: Page, library: FakeLibrary) -> None:
+    library.add()
+    page.goto("/")
+    ask(page, "broken")
+    expect(page.get_by_role("alert")).to_contain_text("server's log")
+    expect(page.locator("#question")).to_have_value("broken")
+    expect(page.get_by_role("button", name="Ask again")).to_be_enabled()

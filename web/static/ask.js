@@ -114,25 +114,38 @@ async function answer(question) {
   await restored; // what was said before comes first
   if (request.signal.aborted) return end(request);
   const turn = new Turn(question);
-  begin(turn);
+  begin(turn, question);
   const body = { question, history: said.slice(-MOST_TURNS), parameters: parameters(), ...scope(), ...model() };
   let record = null;
   let ended = false;
   try {
     for await (const event of ask(body, request.signal)) {
       if (event.name === "done") record = event.data;
-      turn.apply(event);
+      if (event.name === "error") failed(turn, question, event.data.detail || event.data.title);
+      else turn.apply(event);
       ended = event.name === "done" || event.name === "error";
       if (ended) break;
     }
-    if (!ended) turn.fail("The answer broke off before its end. Ask again.");
+    if (!ended) failed(turn, question, "The answer broke off before its end.");
     if (record) note(question, record);
   } catch (error) {
     if (request.signal.aborted) turn.stopped();
-    else turn.fail(error instanceof TypeError ? "The server cannot be reached. Is Cloister still running?" : error.message);
+    else failed(turn, question, error instanceof TypeError ? "The server cannot be reached. Is Cloister still running?" : error.message);
   } finally {
     end(request);
   }
+}
+
+// What was asked for nothing need not be typed again.
+function failed(turn, question, reason) {
+  turn.fail(reason, () => {
+    if (running) return;
+    turn.root.remove();
+    answer(question);
+  });
+  if (box.value.trim()) return;
+  box.value = question;
+  conversation.keep({ draft: question });
 }
 
 function note(question, record) {
@@ -166,10 +179,13 @@ function show(line) {
   fresh.hidden = false;
 }
 
-function begin(turn) {
+function begin(turn, question) {
   show(turn.root);
-  box.value = "";
-  conversation.keep({ draft: "" });
+  if (box.value.trim() === question) box.value = "";
+  conversation.keep({ draft: box.value });
+  // what was pressed to ask again has gone
+  if (document.activeElement === document.body) find(".question", turn.root).focus({ preventScroll: true });
+  wait(true);
   send.hidden = true;
   stop.hidden = false;
   turn.root.scrollIntoView({ block: "start" });
@@ -178,7 +194,12 @@ function begin(turn) {
 function end(request) {
   if (running !== request) return;
   running = null;
+  wait(false);
   send.hidden = false;
   if (document.activeElement === stop) box.focus();
   stop.hidden = true;
+}
+
+function wait(busy) {
+  for (const button of turns.querySelectorAll(".ask-again")) button.disabled = busy;
 }

@@ -33,7 +33,6 @@ export class Turn {
     else if (name === "token") this.addDraft(data.text);
     else if (name === "sentence") this.addSentence(data);
     else if (name === "done") this.finish(data);
-    else if (name === "error") this.fail(data.detail || data.title);
   }
 
   showPassages(passages) {
@@ -137,11 +136,17 @@ export class Turn {
     this.sentences.replaceChildren(box);
   }
 
-  fail(reason) {
+  // `again` is called to ask once more, where that can be done.
+  fail(reason, again = null) {
     this.dropEvidence();
     this.end();
-    this.sentences.append(make("div", { class: "callout is-problem", role: "alert" },
-      make("h3", {}, "No answer this time"), make("p", {}, reason)));
+    const callout = make("div", { class: "callout is-problem", role: "alert" },
+      make("h3", {}, "No answer this time"), make("p", {}, reason));
+    this.sentences.append(callout);
+    if (!again) return;
+    const button = make("button", { type: "button", class: "plain ask-again" }, "Ask again");
+    button.addEventListener("click", again);
+    callout.append(button);
   }
 
   gone() {
