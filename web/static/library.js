@@ -102,7 +102,7 @@ async function refresh() {
       if (now) find(".page").append(now);
     }
   }
-  if (wasListed && !document.activeElement?.closest(".documents")) find("#total").focus();
+  if (wasListed && !document.activeElement?.closest(".documents")) find("#total").focus({ preventScroll: true });
 }
 
 // Makes the rows of a table's body these ones, touching only those that differ.
@@ -169,8 +169,13 @@ async function remove(id, title) {
     return;
   }
   followed.delete(id);
+  const at = rowOf(id)?.sectionRowIndex ?? 0;
   await refresh();
-  find("#total").focus();
+  const rows = find("#documents")?.rows ?? [];
+  // what stands in its place now, to go on from there
+  const next = rows[Math.min(at, rows.length - 1)];
+  (next ? find(".remove", next) : find("#total")).focus({ preventScroll: true });
+  find("#done").textContent = `Deleted “${title}”.`;
 }
 
 document.addEventListener("submit", async (event) => {
