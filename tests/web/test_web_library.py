@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.web.browsing import IN_A_BROWSER
 from tests.web.fakes import FakeLibrary
@@ -39,3 +39,30 @@ def test_deleting_the_only_one_leads_to_the_total(page: Page, library: FakeLibra
     delete(page, "Staff handbook")
     expect(page.locator("#total")).to_be_focused()
     expect(page.locator("#total")).to_have_text("No documents yet")
+
+
+def upload(page: Page, *names: str) -> None:
+    page.set_input_files(
+        "#files",
+        [FilePayload(name=n, mimeType="text/plain", buffer=f"Text {n}".encode()) for n in names],
+    )
+
+
+def test_a_broken_reply_does_not_end_the_looking(page: Page, library: FakeLibrary) -> None:
+    broken = {"status": 200, "body": '{"state": "par', "content_type": "application/json"}
+    replies = [broken, {"status": 502, "body": "<html>"}]
+
+    def reply(route: Route) -> None:
+        if replies:
+            route.fulfill(**replies.pop())  # type: ignore[arg-type]
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/documents/doc_*", reply)
+    page.goto("/library")
+    upload(page, "one.txt")
+    expect(page.locator(".upload .status")).to_have_text("Searchable")
+    assert replies == []
+    upload(page, "two.txt")
+    expect(page.locator(".upload .status")).to_have_text(["Searchable", "Searchable"])
+    expect(page.locator("#total")).to_have_text("2 documents")

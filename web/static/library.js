@@ -7,6 +7,7 @@ const LABELS = { pending: "Waiting to be read", parsing: "Reading", embedding: "
 const UNFINISHED = Object.keys(LABELS);
 const POLL_MS = 1000;
 const AT_ONCE = 10;
+const GONE = {};
 const drop = find("#drop");
 const input = find("#files");
 const notice = find("#notice");
@@ -59,38 +60,58 @@ function follow(id, row = null) {
 
 async function poll() {
   polling = true;
-  while (followed.size) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    let finished = 0;
-    for (const [id, row] of [...followed].slice(0, AT_ONCE)) {
-      finished += (await look(id, row)) ? 1 : 0;
+  try {
+    while (followed.size) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await lookAtSome();
     }
-    if (finished) {
-      await refresh();
-      followListed(); // what was taken out of an archive
-    }
+  } finally {
+    polling = false;
   }
-  polling = false;
 }
 
-// True when the document needs no further look.
+async function lookAtSome() {
+  let finished = 0;
+  for (const [id, row] of [...followed].slice(0, AT_ONCE)) {
+    finished += (await look(id, row)) ? 1 : 0;
+  }
+  if (finished) {
+    await refresh();
+    followListed(); // what was taken out of an archive
+  }
+}
+
+// True when the document needs no further look; a reply that says nothing is no reason to end.
 async function look(id, row) {
-  const response = await fetch(`/api/v1/documents/${id}`).catch(() => null);
-  if (!response) return false;
-  followed.delete(id);
-  if (!response.ok) return true;
-  const document = await response.json();
-  row?.follow(document, LABELS[document.state]);
-  if (!UNFINISHED.includes(document.state)) return true;
+  const found = await state(id);
+  if (!followed.delete(id)) return false; // deleted meanwhile
+  if (found?.state) row?.follow(found, LABELS[found.state]);
+  if (found === GONE || (found && !UNFINISHED.includes(found.state))) return true;
   followed.set(id, row); // to the end of the line
   return false;
 }
 
+// A document as it is now, GONE, or null where that cannot be told.
+async function state(id) {
+  try {
+    const response = await fetch(`/api/v1/documents/${id}`);
+    if (response.status === 404) return GONE;
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
 // Takes the list from the page as the server renders it now; what is the same stays, with its focus.
 async function refresh() {
-  const response = await fetch(location.href).catch(() => null);
-  if (!response?.ok) return;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  let text;
+  try {
+    const response = await fetch(location.href);
+    text = response.ok && await response.text();
+  } catch { /* the list stays as it was */ }
+  if (!text) return;
+  const page = new DOMParser().parseFromString(text, "text/html");
+  if (!find("#total", page)) return; // not the library's page
   find("#total").textContent = find("#total", page).textContent;
   const focused = document.activeElement;
   const wasListed = find(".documents")?.contains(focused);
