@@ -66,3 +66,31 @@ def test_a_broken_reply_does_not_end_the_looking(page: Page, library: FakeLibrar
     upload(page, "two.txt")
     expect(page.locator(".upload .status")).to_have_text(["Searchable", "Searchable"])
     expect(page.locator("#total")).to_have_text("2 documents")
+
+
+def test_uploads_are_not_lost_without_a_word(page: Page, library: FakeLibrary) -> None:
+    held: list[Route] = []
+    page.route("**/api/v1/documents", lambda route: held.append(route))
+    page.goto("/library")
+    page.locator("h1").click()  # a browser asks only people who did something
+    upload(page, "one.txt", "two.txt", "three.txt")
+    rows = page.locator(".upload")
+    expect(rows.nth(2)).to_contain_text("Waiting its turn")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as leaving:
+        page.close(run_before_unload=True)
+    assert leaving.value.type == "beforeunload"
+    expect(rows).to_have_count(3)
+    cancel = page.get_by_role("button", name="Cancel three.txt")
+    cancel.press("Enter")
+    expect(rows.nth(2)).to_contain_text("Cancelled; it was not added.")
+    expect(rows.nth(2).get_by_role("button", name="Retry")).to_be_focused()
+    for name in ("one.txt", "two.txt"):
+        page.get_by_role("button", name=f"Cancel {name}").click()
+    expect(page.locator(".upload.is-failed")).to_have_count(3)
+    expect(page.locator(".cancel:visible")).to_have_count(0)
+    page.unroute("**/api/v1/documents")
+    rows.nth(1).get_by_role("button", name="Retry").click()
+    expect(rows.nth(1)).to_contain_text("Searchable")
+    expect(page.locator("#total")).to_have_text("1 document")
+    page.goto("/")  # nothing is in the way

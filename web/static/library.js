@@ -27,6 +27,9 @@ input.addEventListener("change", () => {
   uploads.add([...input.files]);
   input.value = "";
 });
+window.addEventListener("beforeunload", (event) => {
+  if (uploads.busy) event.preventDefault();
+});
 drop.addEventListener("submit", (event) => event.preventDefault());
 
 for (const name of ["dragenter", "dragover"]) {
