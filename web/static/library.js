@@ -1,5 +1,6 @@
 // The library page: uploads with progress, states that follow the server, deletion.
 
+import { isolated, shown } from "./bidi.js";
 import { find, reasonOf } from "./dom.js";
 import { Uploads } from "./uploads.js";
 
@@ -157,9 +158,9 @@ function rowOf(id) {
 }
 
 // Stays until the next attempt, whatever becomes of the row it is about.
-function say(text) {
-  notice.textContent = text;
-  notice.hidden = text === "";
+function say(...parts) {
+  notice.replaceChildren(...parts);
+  notice.hidden = parts.length === 0;
 }
 
 function followListed() {
@@ -177,7 +178,7 @@ document.addEventListener("click", async (event) => {
   const { id } = row.dataset;
   const title = find("th a", row).textContent;
   const dialog = find("#confirm");
-  find(".which", dialog).textContent = title;
+  find(".which", dialog).replaceChildren(...shown(title));
   dialog.returnValue = "keep";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
@@ -188,7 +189,7 @@ document.addEventListener("click", async (event) => {
 async function remove(id, title) {
   const failure = await tell(`/api/v1/documents/${id}`, "DELETE");
   if (failure) {
-    say(`“${title}” was not deleted: ${failure}`);
+    say("“", isolated(title), `” was not deleted: ${failure}`);
     find(".remove", rowOf(id) ?? document)?.focus();
     return;
   }
@@ -199,7 +200,7 @@ async function remove(id, title) {
   // what stands in its place now, to go on from there
   const next = rows[Math.min(at, rows.length - 1)];
   (next ? find(".remove", next) : find("#total")).focus({ preventScroll: true });
-  find("#done").textContent = `Deleted “${title}”.`;
+  find("#done").replaceChildren("Deleted “", isolated(title), "”.");
 }
 
 document.addEventListener("submit", async (event) => {
@@ -209,14 +210,14 @@ document.addEventListener("submit", async (event) => {
   const { id } = row.dataset;
   const title = find("th a", row).textContent;
   const failure = await tell(`/api/v1/documents/${id}/retry`, "POST");
-  if (failure) say(`“${title}” is not read again: ${failure}`);
+  if (failure) say("“", isolated(title), `” is not read again: ${failure}`);
   await refresh();
   if (!failure) follow(id);
 });
 
 // Why a request about a document failed; "" where it did not, or where the document has gone.
 async function tell(url, method) {
-  say("");
+  say();
   const response = await fetch(url, { method }).catch(() => null);
   if (!response) return "The server cannot be reached.";
   return response.ok || response.status === 404 ? "" : reasonOf(response);

@@ -1,5 +1,6 @@
 // The page of a cited document beside the answer, its passage marked and in view.
 
+import { isolated, shown } from "./bidi.js";
 import { find, make, reasonOf } from "./dom.js";
 
 const WIDE = matchMedia("(min-width: 64rem)");
@@ -24,8 +25,8 @@ export class Source {
     this.release();
     this.opener = link;
     link.setAttribute("aria-expanded", "true");
-    find("h2", this.dialog).textContent = link.dataset.title;
-    find(".where", this.dialog).textContent = `${link.dataset.source} · page ${page}`;
+    find("h2", this.dialog).replaceChildren(...shown(link.dataset.title));
+    find(".where", this.dialog).replaceChildren(isolated(link.dataset.source), ` · page ${page}`);
     find(".whole", this.dialog).href = link.href;
     const text = find(".text", this.dialog);
     text.replaceChildren(make("p", { class: "progress" }, "Opening"));
@@ -40,8 +41,8 @@ export class Source {
     // the document's own page, as the server renders it
     const whole = new DOMParser().parseFromString(await response.text(), "text/html");
     if (request !== this.request) return;
-    const shown = find(".document-text", whole);
-    text.replaceChildren(...(shown ? shown.children : ["This document is being read anew."]));
+    const shownText = find(".document-text", whole);
+    text.replaceChildren(...(shownText ? shownText.children : ["This document is being read anew."]));
     find("mark", text)?.scrollIntoView({ block: "center" });
   }
 

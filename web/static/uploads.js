@@ -1,5 +1,6 @@
 // Uploads, one request a file and two at once, each with its own row.
 
+import { shown } from "./bidi.js";
 import { find, fromTemplate } from "./dom.js";
 
 const AT_ONCE = 2;
@@ -94,7 +95,7 @@ class UploadRow {
     this.again = find(".again", this.root);
     this.cancel = find(".cancel", this.root);
     this.request = null;
-    find(".name", this.root).textContent = file.name;
+    find(".name", this.root).append(...shown(file.name));
     find(".name", this.root).title = file.name;
     this.bar.setAttribute("aria-label", `Progress of ${file.name}`);
     this.cancel.setAttribute("aria-label", `Cancel ${file.name}`);
@@ -121,7 +122,7 @@ class UploadRow {
     const status = find(".status", this.root);
     this.root.classList.remove("is-failed");
     this.again.hidden = true;
-    if (status.textContent !== text) status.textContent = text;
+    if (status.textContent !== text) status.replaceChildren(...shown(text));
   }
 
   fail(reason, retry = true) {
