@@ -98,3 +98,16 @@ class TestInABrowser:
         for selector in (".question", ".passages .name"):
             assert page.locator(selector).evaluate(direction) == "rtl", selector
         assert page.locator(".words").last.evaluate(direction) == "ltr"
+
+    def test_a_source_keeps_its_language(self, page: Page, library: FakeLibrary) -> None:
+        library.add("a.txt", b"a", pages=(page_of(HEBREW),), title="A", language="he")
+        library.add("b.txt", b"b", pages=(page_of("Ohne"),), title="B", language="de")
+        page.goto("/")
+        ask(page, "How many days?")
+        expect(page.locator(".meta")).to_be_visible()
+        text = page.locator("#source .text")
+        for number, language in enumerate(("he", "de")):
+            page.locator(".passages a").nth(number).click()
+            expect(text).to_have_attribute("lang", language)
+            assert text.get_attribute("dir") == ("rtl" if language == "he" else None)
+            page.keyboard.press("Escape")

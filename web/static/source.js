@@ -30,6 +30,7 @@ export class Source {
     find(".whole", this.dialog).href = link.href;
     const text = find(".text", this.dialog);
     text.replaceChildren(make("p", { class: "progress" }, "Opening"));
+    speak(text, null);
     this.show();
     const headers = { Accept: "application/problem+json, text/html;q=0.9" };
     const response = await fetch(link.href, { headers }).catch(() => null);
@@ -41,8 +42,9 @@ export class Source {
     // the document's own page, as the server renders it
     const whole = new DOMParser().parseFromString(await response.text(), "text/html");
     if (request !== this.request) return;
-    const shownText = find(".document-text", whole);
-    text.replaceChildren(...(shownText ? shownText.children : ["This document is being read anew."]));
+    const original = find(".document-text", whole);
+    text.replaceChildren(...(original ? original.children : ["This document is being read anew."]));
+    speak(text, original);
     find("mark", text)?.scrollIntoView({ block: "center" });
   }
 
@@ -73,5 +75,13 @@ export class Source {
   release() {
     this.opener?.removeAttribute("aria-expanded");
     this.opener = null;
+  }
+}
+
+// Gives text its document's language and direction, or takes those of the one before away.
+function speak(text, original) {
+  for (const name of ["lang", "dir"]) {
+    if (original?.hasAttribute(name)) text.setAttribute(name, original.getAttribute(name));
+    else text.removeAttribute(name);
   }
 }
