@@ -1,6 +1,7 @@
 // The library page: uploads with progress, states that follow the server, deletion.
 
 import { isolated, shown } from "./bidi.js";
+import { onPage } from "./commands.js";
 import { find, reasonOf } from "./dom.js";
 import { Uploads } from "./uploads.js";
 
@@ -189,7 +190,7 @@ document.addEventListener("click", async (event) => {
 async function remove(id, title) {
   const failure = await tell(`/api/v1/documents/${id}`, "DELETE");
   if (failure) {
-    say("“", isolated(title), `” was not deleted: ${failure}`);
+    say("“", isolated(title), "” was not deleted: ", ...onPage(failure));
     find(".remove", rowOf(id) ?? document)?.focus();
     return;
   }
@@ -210,7 +211,7 @@ document.addEventListener("submit", async (event) => {
   const { id } = row.dataset;
   const title = find("th a", row).textContent;
   const failure = await tell(`/api/v1/documents/${id}/retry`, "POST");
-  if (failure) say("“", isolated(title), `” is not read again: ${failure}`);
+  if (failure) say("“", isolated(title), "” is not read again: ", ...onPage(failure));
   await refresh();
   if (!failure) follow(id);
 });

@@ -1,6 +1,7 @@
 // The page of a cited document beside the answer, its passage marked and in view.
 
 import { isolated, shown } from "./bidi.js";
+import { onPage } from "./commands.js";
 import { find, make, reasonOf } from "./dom.js";
 
 const WIDE = matchMedia("(min-width: 64rem)");
@@ -36,7 +37,7 @@ export class Source {
     const response = await fetch(link.href, { headers }).catch(() => null);
     if (request !== this.request) return;
     if (!response?.ok) {
-      text.replaceChildren(response ? await reasonOf(response) : "The server cannot be reached.");
+      text.replaceChildren(...onPage(response ? await reasonOf(response) : "The server cannot be reached."));
       return;
     }
     // the document's own page, as the server renders it

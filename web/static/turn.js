@@ -1,6 +1,7 @@
 // One question and its answer on the ask page, built up event by event.
 
 import { isolated, shown } from "./bidi.js";
+import { onPage } from "./commands.js";
 import { find, fromTemplate, make } from "./dom.js";
 import { byPage, citeLink, disagreement, newerVersions, pageLink, placeLink } from "./places.js";
 import { ratingOf } from "./rating.js";
@@ -142,7 +143,7 @@ export class Turn {
     this.dropEvidence();
     this.end();
     const callout = make("div", { class: "callout is-problem", role: "alert" },
-      make("h3", {}, "No answer this time"), make("p", {}, ...shown(reason)));
+      make("h3", {}, "No answer this time"), make("p", {}, ...onPage(reason)));
     this.sentences.append(callout);
     if (!again) return;
     const button = make("button", { type: "button", class: "plain ask-again" }, "Ask again");
