@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from rag.catalog.documents import remove
 from tests.web.browsing import IN_A_BROWSER, ask
@@ -176,3 +176,18 @@ def test_an_answer_that_broke_down_can_be_asked_again(page: Page, library: FakeL
     expect(page.get_by_role("alert")).to_contain_text("server's log")
     expect(page.locator("#question")).to_have_value("broken")
     expect(page.get_by_role("button", name="Ask again")).to_be_enabled()
+
+
+@pytest.mark.parametrize("touch", [True, False])
+def test_a_keyboard_comes_up_only_where_it_covers_nothing(
+    browser: Browser, address: str, touch: bool
+) -> None:
+    context = browser.new_context(base_url=address, has_touch=touch, is_mobile=touch)
+    page = context.new_page()
+    page.goto("/")
+    box = page.locator("#question")
+    if touch:
+        expect(box).not_to_be_focused()
+    else:
+        expect(box).to_be_focused()
+    context.close()

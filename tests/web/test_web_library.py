@@ -94,3 +94,12 @@ def test_uploads_are_not_lost_without_a_word(page: Page, library: FakeLibrary) -
     expect(rows.nth(1)).to_contain_text("Searchable")
     expect(page.locator("#total")).to_have_text("1 document")
     page.goto("/")  # nothing is in the way
+
+
+def test_what_was_uploaded_is_opened_by_its_name(page: Page, library: FakeLibrary) -> None:
+    page.goto("/library")
+    upload(page, "one.txt")
+    row = page.locator(".upload")
+    expect(row).to_contain_text("Searchable")
+    row.get_by_role("link", name="one.txt").click()
+    expect(page.locator(".document-text")).to_contain_text("Text one.txt")

@@ -22,6 +22,8 @@ let said = []; // what was asked and answered, for questions that follow
 let running = null;
 let asked = ""; // the question under way
 const restored = restore();
+// not where a keyboard would come up over the page
+if (matchMedia("(pointer: fine)").matches && !location.hash) box.focus({ preventScroll: true });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,7 +1,7 @@
 // Uploads, one request a file and two at once, each with its own row.
 
 import { shown } from "./bidi.js";
-import { find, fromTemplate } from "./dom.js";
+import { find, fromTemplate, make } from "./dom.js";
 
 const AT_ONCE = 2;
 
@@ -108,14 +108,20 @@ class UploadRow {
     this.say(share < 1 ? `Sending, ${Math.round(share * 100)} %` : "Sent, being stored");
   }
 
-  follow({ state, progress, error }, label) {
+  follow({ id, state, progress, error }, label) {
     this.bar.value = 0.5 + (progress ?? 0) / 2;
     if (state === "failed") this.fail(error);
     else if (state === "live") {
       this.bar.value = 1;
       this.root.classList.add("is-done");
+      this.link(`/documents/${encodeURIComponent(id)}`);
       this.say(this.known ? `Searchable, already in the library as “${this.known}”` : "Searchable");
     } else this.say(label);
+  }
+
+  link(address) {
+    const name = find(".name", this.root);
+    if (!find("a", name)) name.replaceChildren(make("a", { href: address }, ...name.childNodes));
   }
 
   say(text) {
