@@ -44,6 +44,21 @@ def test_what_has_the_focus_is_not_behind_the_composer(phone: Page) -> None:
         seen += 1
         phone.keyboard.press("Tab")
     assert seen > 8
+    # and back, from below
+    phone.locator("#question").focus()
+    phone.evaluate("scrollTo(0, 0)")
+    for _ in range(4):
+        phone.keyboard.press("Shift+Tab")
+        assert phone.evaluate(BEHIND) <= 0
+    assert phone.evaluate("!document.activeElement.closest('#composer')")
+
+
+def test_typing_does_not_scroll_the_answer_away(phone: Page) -> None:
+    phone.evaluate("scrollTo(0, 100)")
+    phone.evaluate("document.querySelector('#question').focus({ preventScroll: true })")
+    phone.keyboard.type("And until when")
+    expect(phone.locator("#question")).to_have_value("And until when")
+    assert phone.evaluate("scrollY") == 100
 
 
 def test_the_composer_is_low_on_a_phone(phone: Page) -> None:

@@ -19,7 +19,7 @@ export function countOptions() {
 
 function makeRoom() {
   const covers = getComputedStyle(form).position === "sticky";
-  document.documentElement.style.scrollPaddingBottom = covers ? `${form.offsetHeight}px` : "";
+  document.documentElement.style.setProperty("--covered", covers ? `${form.offsetHeight}px` : "0px");
 }
 
 button.addEventListener("click", () => showOptions(!form.classList.contains("with-options")));
