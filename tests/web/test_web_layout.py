@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from rag.model_choices import model_choices
 from rag.records import Question
 from tests.web.browsing import IN_A_BROWSER, ask
 from tests.web.fakes import FakeLibrary, add_models
@@ -25,6 +26,7 @@ def phone(page: Page, library: FakeLibrary) -> Page:
     """A small screen with two answers on it, and all that may be chosen for the next."""
     library.add()
     add_models(library)
+    model_choices(library)  # as the server does when it has loaded
     library.passages_each = 3
     page.set_viewport_size({"width": 390, "height": 664})
     page.goto("/")
@@ -92,6 +94,7 @@ def test_there_is_room_for_the_answer_where_the_window_is_low(phone: Page) -> No
 def test_no_page_scrolls_sideways(page: Page, library: FakeLibrary) -> None:
     document_id = library.add(title="Betriebsvereinbarungsentwurfsfassung.2026")
     add_models(library)
+    model_choices(library)
     recorded = library.record(Question("How many days?"))
     for path in (
         "/",
