@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 
-from rag.parsed import Block, Page
+from rag.parsed import Block
+from rag.parsed import Page as PageRecord
 from rag.records import Answer, Passage, Question
 from rag.settings import Settings
 from tests.web import fakes
+from tests.web.browsing import ARGUMENTS, CHROMIUM
 from tests.web.fakes import HOSTILE, FakeLibrary, FakeWorker
 from web.app import create_app
 from web.served import served_by
@@ -83,4 +87,34 @@ def hostile(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(fakes, "_answer", answer)
     lines = f"{HOSTILE}\n{HOSTILE} | {HOSTILE}"
     blocks = (Block(0, len(HOSTILE)), Block(len(HOSTILE) + 1, len(lines), "row"))
-    return library.add("mail.txt", pages=(Page(1, lines, blocks),), title=HOSTILE)
+    return library.add("mail.txt", pages=(PageRecord(1, lines, blocks),), title=HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for a module's tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[1280, 390])
+def page(
+    browser: Browser, address: str, library: FakeLibrary, request: pytest.FixtureRequest
+) -> Iterator[Page]:
+    """A page whose console stays silent; only requests that were refused may be told there."""
+    context = browser.new_context(
+        viewport={"width": request.param, "height": 800}, base_url=address
+    )
+    page = context.new_page()
+    page.set_default_timeout(8000)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda failed: said.append(f"failed: {failed.url} {failed.failure}"))
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
+    expected = re.compile(r"the server responded with a status of [45]\d\d|ERR_ABORTED")
+    assert [text for text in said if not expected.search(text)] == []

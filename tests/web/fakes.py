@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,6 +111,7 @@ class FakeLibrary(Library):
         self.used: list[tuple[str, str]] = []
         self.closed = threading.Event()
         self.pause = 0.0
+        self.recording = False
 
     def add(
         self,
@@ -223,6 +225,9 @@ class FakeLibrary(Library):
                 new = [c for c in answer.citations if c.n in sentence.citations]
                 data = {"index": index, "replaces_draft": True, **to_json(sentence)}
                 yield Event("sentence", {**data, "new_citations": to_json(new)})
+            if self.recording:
+                answer = replace(answer, id=f"ans_{secrets.token_hex(8)}")
+                assert record_answer(self.catalog, answer)
             yield Event("done", to_json(answer))
         finally:
             self.closed.set()

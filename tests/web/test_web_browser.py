@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from rag.catalog.feedback import feedback_on, take_back
 from rag.model_choices import model_choices
 from rag.parsed import Block, BlockKind, Place
 from rag.parsed import Page as PageRecord
 from rag.records import Question
+from tests.web.browsing import IN_A_BROWSER, ask
 from tests.web.fakes import HOSTILE, FakeLibrary, add_models, make_pdf, page_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(params=[1280, 390])
-def page(
-    browser: Browser, address: str, library: FakeLibrary, request: pytest.FixtureRequest
-) -> Iterator[Page]:
-    """A page whose console stays silent; only requests that were refused may be told there."""
-    context = browser.new_context(
-        viewport={"width": request.param, "height": 800}, base_url=address
-    )
-    page = context.new_page()
-    page.set_default_timeout(8000)
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("requestfailed", lambda failed: said.append(f"failed: {failed.url} {failed.failure}"))
-    yield page
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    context.close()
-    expected = re.compile(r"the server responded with a status of [45]\d\d|ERR_ABORTED")
-    assert [text for text in said if not expected.search(text)] == []
-
-
-def ask(page: Page, question: str) -> None:
-    page.fill("#question", question)
-    page.keyboard.press("Enter")
+pytestmark = IN_A_BROWSER
 
 
 def test_the_choice_of_a_model_stays_for_the_conversation(page: Page, library: FakeLibrary) -> None:
@@ -257,8 +206,10 @@ def test_parameters_are_sent_where_they_are_given(page: Page, library: FakeLibra
     expect(page.locator(".meta")).to_be_visible()
     assert library.asked[0].parameters == {"temperature": 0.5, "system_prompt": "Be brief."}
     # a wrong one is shown, though its place was closed
+    page.get_by_role("button", name="Options (2)").click()
     page.get_by_label("Temperature").fill("9")
     page.locator("#advanced summary").click()
+    page.get_by_role("button", name="Options (2)").click()
     ask(page, "And then?")
     expect(page.get_by_label("Temperature")).to_be_focused()
     assert len(library.asked) == 1

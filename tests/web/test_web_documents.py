@@ -56,8 +56,8 @@ def test_bytes_that_are_there_under_another_name_are_told_with_both(client: Flas
     assert (taken["name"], taken["source"], taken["new"]) == ("b.txt", "a.txt", False)
     data = {"files": [(io.BytesIO(b"Some text."), "b.txt")]}
     page = client.post("/library", data=data, follow_redirects=True).text
-    assert '<span class="name">b.txt</span>' in page
-    assert "Already in the library as “a.txt”" in page
+    assert '<bdi class="name">b.txt</bdi>' in page
+    assert "Already in the library as “<bdi>a.txt</bdi>”" in page
 
 
 def test_a_bad_file_does_not_hold_up_the_others(client: FlaskClient) -> None:
@@ -259,7 +259,7 @@ def test_the_language_is_shown(client: FlaskClient, library: FakeLibrary) -> Non
     assert '<section class="document-text" lang="de"' in shown
     assert "· kab ·" in client.get(f"/documents/{rare}").text
     assert " lang=" not in client.get(f"/documents/{unclear}").text.partition("<body")[2]
-    assert "urlaub.txt · German" in client.get("/library").text
+    assert "urlaub.txt</bdi> · German" in client.get("/library").text
 
 
 def test_what_answers_though_its_file_cannot_be_read_says_so(
@@ -388,7 +388,7 @@ def test_files_in_an_archive_are_documents_of_their_own(
 def test_the_pages_show_what_is_in_an_archive(client: FlaskClient, library: FakeLibrary) -> None:
     archive, member = _archive(library)
     page = client.get(f"/documents/{archive}").text
-    assert f'<a href="/documents/{member}">in/handbook.txt</a>' in page
+    assert f'<a href="/documents/{member}"><bdi>in/handbook.txt</bdi></a>' in page
     assert "1 file in it" in page
     assert "“plan.docx” is damaged." in page
     assert "still being read" not in page

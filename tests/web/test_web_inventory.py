@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from rag.library import Library
 from rag.testing import FakeLLM, fake_settings
 from tests.ingest.reading import add_text, read_all
+from tests.web.browsing import CHROMIUM
 from tests.web.test_web_ask import events_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TRAVEL = "Which documents do you have on travel?"
 
 
@@ -73,16 +72,6 @@ def test_the_pages_without_script(client: FlaskClient) -> None:
     assert "No model was asked." in record
     assert "Estimated chance" not in record
     assert "<dt>Model" not in record
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

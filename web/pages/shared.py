@@ -17,6 +17,8 @@ from rag.models.footprint import count_words
 from rag.models.server.address import read_address
 from rag.records import DEFAULT_COLLECTION
 from rag.settings import Settings
+from web.bidi import is_right_to_left, shown
+from web.commands import on_page
 from web.readiness import LOADING, reason_not_ready
 from web.rendering import by_page, human_bytes, newer_versions
 from web.served import served
@@ -57,6 +59,9 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["newer_versions"] = newer_versions
     app.jinja_env.filters["introduced"] = introduced
     app.jinja_env.filters["language_name"] = language_name
+    app.jinja_env.filters["on_page"] = on_page
+    app.jinja_env.filters["shown"] = shown
+    app.jinja_env.tests["right_to_left"] = is_right_to_left
     app.jinja_env.globals.update(
         source_url=source_url,
         support_labels=SUPPORT_LABELS,

@@ -1,6 +1,8 @@
 // The ask page: streams answers, keeps the conversation, opens sources.
 
-import { find } from "./dom.js";
+import { countOptions, showOptions } from "./composer.js";
+import { Conversation, recall } from "./conversation.js";
+import { find, make } from "./dom.js";
 import { ask } from "./events.js";
 import "./rating.js";
 import { Source } from "./source.js";
@@ -15,8 +17,13 @@ const fresh = find("#fresh");
 const turns = find("#turns");
 const tooLong = find("#too-long");
 const source = new Source(find("#source"));
-let history = [];
+const conversation = new Conversation(form.elements.document?.value);
+let said = []; // what was asked and answered, for questions that follow
 let running = null;
+let asked = ""; // the question under way
+const restored = restore();
+// not where a keyboard would come up over the page
+if (matchMedia("(pointer: fine)").matches && !location.hash) box.focus({ preventScroll: true });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -24,7 +31,21 @@ form.addEventListener("submit", (event) => {
   if (question && !running && !measure()) answer(question);
 });
 
-box.addEventListener("input", measure);
+box.addEventListener("input", () => {
+  measure();
+  conversation.keep({ draft: box.value });
+});
+
+form.addEventListener("change", (event) => {
+  const { name, value } = event.target;
+  if (event.target.matches("select")) conversation.keep({ choices: { ...conversation.kept.choices, [name]: value } });
+});
+
+// A question that is left unanswered is to be asked again.
+window.addEventListener("pagehide", () => {
+  const draft = box.value || (running ? asked : "");
+  if (draft || turns.children.length) conversation.keep({ draft, scroll: window.scrollY });
+});
 
 box.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -48,11 +69,14 @@ stop.addEventListener("click", () => running?.abort());
 
 fresh.addEventListener("click", () => {
   running?.abort();
-  history = [];
+  said = [];
+  conversation.forget();
   source.close();
   turns.replaceChildren();
   document.body.classList.remove("has-turns");
   if (form.elements.model) form.elements.model.value = "";
+  showOptions(false);
+  countOptions();
   fresh.hidden = true;
   box.focus();
 });
@@ -64,28 +88,71 @@ document.addEventListener("click", (event) => {
   source.open(link);
 });
 
+// Shows again what this tab's conversation was before the page was left.
+async function restore() {
+  const { answers, draft, choices, scroll } = conversation.kept;
+  if (turns.children.length) return; // answered without JavaScript
+  for (const select of form.querySelectorAll("select")) {
+    if ([...select.options].some(({ value }) => value === choices[select.name])) select.value = choices[select.name];
+  }
+  if (!box.value) box.value = draft;
+  measure();
+  countOptions();
+  if (!answers.length) return;
+  window.history.scrollRestoration = "manual";
+  show(make("li", { class: "progress", role: "status" }, "Opening what was said before"));
+  const found = await Promise.all(answers.map(recall));
+  if (conversation.kept.answers !== answers) return; // a new one was begun meanwhile
+  turns.replaceChildren(...found.map((one) => Turn.of(one).root));
+  const kept = found.flatMap(({ answer: record }) => (record ? [record] : []));
+  said = kept.map((record) => ({ question: record.question, answer: record.text }));
+  window.scrollTo(0, scroll);
+}
+
 async function answer(question) {
-  const turn = new Turn(question);
   const request = new AbortController();
-  begin(turn, request);
-  const body = { question, history, parameters: parameters(), ...scope(), ...model() };
+  running = request;
+  asked = question;
+  await restored; // what was said before comes first
+  if (request.signal.aborted) return end(request);
+  const turn = new Turn(question);
+  begin(turn, question);
+  const body = { question, history: said.slice(-MOST_TURNS), parameters: parameters(), ...scope(), ...model() };
   let record = null;
   let ended = false;
   try {
     for await (const event of ask(body, request.signal)) {
       if (event.name === "done") record = event.data;
-      turn.apply(event);
+      if (event.name === "error") failed(turn, question, event.data.detail || event.data.title);
+      else turn.apply(event);
       ended = event.name === "done" || event.name === "error";
       if (ended) break;
     }
-    if (!ended) turn.fail("The answer broke off before its end. Ask again.");
-    if (record) history = [...history, { question, answer: record.text }].slice(-MOST_TURNS);
+    if (!ended) failed(turn, question, "The answer broke off before its end.");
+    if (record) note(question, record);
   } catch (error) {
     if (request.signal.aborted) turn.stopped();
-    else turn.fail(error instanceof TypeError ? "The server cannot be reached. Is Cloister still running?" : error.message);
+    else failed(turn, question, error instanceof TypeError ? "The server cannot be reached. Is Cloister still running?" : error.message);
   } finally {
     end(request);
   }
+}
+
+// What was asked for nothing need not be typed again.
+function failed(turn, question, reason) {
+  turn.fail(reason, () => {
+    if (running) return;
+    turn.root.remove();
+    answer(question);
+  });
+  if (box.value.trim()) return;
+  box.value = question;
+  conversation.keep({ draft: question });
+}
+
+function note(question, record) {
+  said.push({ question, answer: record.text });
+  conversation.add(record.id);
 }
 
 // Which documents are asked: one, those of a collection, or all.
@@ -108,27 +175,33 @@ function parameters() {
     [name, dataset.parameter === "number" ? Number(value) : value]));
 }
 
-// A field that is wrong must be seen before it can be said so.
-form.addEventListener("invalid", (event) => {
-  const details = event.target.closest("details");
-  if (details) details.open = true;
-}, true);
-
-function begin(turn, request) {
-  running = request;
+function show(line) {
   document.body.classList.add("has-turns");
-  turns.append(turn.root);
-  box.value = "";
+  turns.append(line);
+  fresh.hidden = false;
+}
+
+function begin(turn, question) {
+  show(turn.root);
+  if (box.value.trim() === question) box.value = "";
+  conversation.keep({ draft: box.value });
+  // what was pressed to ask again has gone
+  if (document.activeElement === document.body) find(".question", turn.root).focus({ preventScroll: true });
+  wait(true);
   send.hidden = true;
   stop.hidden = false;
-  fresh.hidden = false;
   turn.root.scrollIntoView({ block: "start" });
 }
 
 function end(request) {
   if (running !== request) return;
   running = null;
+  wait(false);
   send.hidden = false;
   if (document.activeElement === stop) box.focus();
   stop.hidden = true;
+}
+
+function wait(busy) {
+  for (const button of turns.querySelectorAll(".ask-again")) button.disabled = busy;
 }

@@ -1,5 +1,7 @@
 // The library page: uploads with progress, states that follow the server, deletion.
 
+import { isolated, shown } from "./bidi.js";
+import { onPage } from "./commands.js";
 import { find, reasonOf } from "./dom.js";
 import { Uploads } from "./uploads.js";
 
@@ -7,6 +9,7 @@ const LABELS = { pending: "Waiting to be read", parsing: "Reading", embedding: "
 const UNFINISHED = Object.keys(LABELS);
 const POLL_MS = 1000;
 const AT_ONCE = 10;
+const GONE = {};
 const drop = find("#drop");
 const input = find("#files");
 const notice = find("#notice");
@@ -25,6 +28,9 @@ const uploads = new Uploads(find("#uploads"), {
 input.addEventListener("change", () => {
   uploads.add([...input.files]);
   input.value = "";
+});
+window.addEventListener("beforeunload", (event) => {
+  if (uploads.busy) event.preventDefault();
 });
 drop.addEventListener("submit", (event) => event.preventDefault());
 
@@ -59,38 +65,58 @@ function follow(id, row = null) {
 
 async function poll() {
   polling = true;
-  while (followed.size) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    let finished = 0;
-    for (const [id, row] of [...followed].slice(0, AT_ONCE)) {
-      finished += (await look(id, row)) ? 1 : 0;
+  try {
+    while (followed.size) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await lookAtSome();
     }
-    if (finished) {
-      await refresh();
-      followListed(); // what was taken out of an archive
-    }
+  } finally {
+    polling = false;
   }
-  polling = false;
 }
 
-// True when the document needs no further look.
+async function lookAtSome() {
+  let finished = 0;
+  for (const [id, row] of [...followed].slice(0, AT_ONCE)) {
+    finished += (await look(id, row)) ? 1 : 0;
+  }
+  if (finished) {
+    await refresh();
+    followListed(); // what was taken out of an archive
+  }
+}
+
+// True when the document needs no further look; a reply that says nothing is no reason to end.
 async function look(id, row) {
-  const response = await fetch(`/api/v1/documents/${id}`).catch(() => null);
-  if (!response) return false;
-  followed.delete(id);
-  if (!response.ok) return true;
-  const document = await response.json();
-  row?.follow(document, LABELS[document.state]);
-  if (!UNFINISHED.includes(document.state)) return true;
+  const found = await state(id);
+  if (!followed.delete(id)) return false; // deleted meanwhile
+  if (found?.state) row?.follow(found, LABELS[found.state]);
+  if (found === GONE || (found && !UNFINISHED.includes(found.state))) return true;
   followed.set(id, row); // to the end of the line
   return false;
 }
 
+// A document as it is now, GONE, or null where that cannot be told.
+async function state(id) {
+  try {
+    const response = await fetch(`/api/v1/documents/${id}`);
+    if (response.status === 404) return GONE;
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
 // Takes the list from the page as the server renders it now; what is the same stays, with its focus.
 async function refresh() {
-  const response = await fetch(location.href).catch(() => null);
-  if (!response?.ok) return;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  let text;
+  try {
+    const response = await fetch(location.href);
+    text = response.ok && await response.text();
+  } catch { /* the list stays as it was */ }
+  if (!text) return;
+  const page = new DOMParser().parseFromString(text, "text/html");
+  if (!find("#total", page)) return; // not the library's page
   find("#total").textContent = find("#total", page).textContent;
   const focused = document.activeElement;
   const wasListed = find(".documents")?.contains(focused);
@@ -102,7 +128,7 @@ async function refresh() {
       if (now) find(".page").append(now);
     }
   }
-  if (wasListed && !document.activeElement?.closest(".documents")) find("#total").focus();
+  if (wasListed && !document.activeElement?.closest(".documents")) find("#total").focus({ preventScroll: true });
 }
 
 // Makes the rows of a table's body these ones, touching only those that differ.
@@ -133,9 +159,9 @@ function rowOf(id) {
 }
 
 // Stays until the next attempt, whatever becomes of the row it is about.
-function say(text) {
-  notice.textContent = text;
-  notice.hidden = text === "";
+function say(...parts) {
+  notice.replaceChildren(...parts);
+  notice.hidden = parts.length === 0;
 }
 
 function followListed() {
@@ -153,7 +179,7 @@ document.addEventListener("click", async (event) => {
   const { id } = row.dataset;
   const title = find("th a", row).textContent;
   const dialog = find("#confirm");
-  find(".which", dialog).textContent = title;
+  find(".which", dialog).replaceChildren(...shown(title));
   dialog.returnValue = "keep";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
@@ -164,13 +190,18 @@ document.addEventListener("click", async (event) => {
 async function remove(id, title) {
   const failure = await tell(`/api/v1/documents/${id}`, "DELETE");
   if (failure) {
-    say(`“${title}” was not deleted: ${failure}`);
+    say("“", isolated(title), "” was not deleted: ", ...onPage(failure));
     find(".remove", rowOf(id) ?? document)?.focus();
     return;
   }
   followed.delete(id);
+  const at = rowOf(id)?.sectionRowIndex ?? 0;
   await refresh();
-  find("#total").focus();
+  const rows = find("#documents")?.rows ?? [];
+  // what stands in its place now, to go on from there
+  const next = rows[Math.min(at, rows.length - 1)];
+  (next ? find(".remove", next) : find("#total")).focus({ preventScroll: true });
+  find("#done").replaceChildren("Deleted “", isolated(title), "”.");
 }
 
 document.addEventListener("submit", async (event) => {
@@ -180,14 +211,14 @@ document.addEventListener("submit", async (event) => {
   const { id } = row.dataset;
   const title = find("th a", row).textContent;
   const failure = await tell(`/api/v1/documents/${id}/retry`, "POST");
-  if (failure) say(`“${title}” is not read again: ${failure}`);
+  if (failure) say("“", isolated(title), "” is not read again: ", ...onPage(failure));
   await refresh();
   if (!failure) follow(id);
 });
 
 // Why a request about a document failed; "" where it did not, or where the document has gone.
 async function tell(url, method) {
-  say("");
+  say();
   const response = await fetch(url, { method }).catch(() => null);
   if (!response) return "The server cannot be reached.";
   return response.ok || response.status === 404 ? "" : reasonOf(response);

@@ -1,5 +1,6 @@
 // Links to places in documents: citations and passages.
 
+import { isolated, shown } from "./bidi.js";
 import { make } from "./dom.js";
 
 export function placeUrl(place) {
@@ -9,7 +10,7 @@ export function placeUrl(place) {
 
 export function placeLink(place) {
   const folio = make("span", { class: "folio" }, `p.\u00a0${place.page}`);
-  return keep(make("a", { class: "place", href: placeUrl(place) }, make("span", { class: "name" }, place.title), " ", folio), place);
+  return keep(make("a", { class: "place", href: placeUrl(place) }, isolated(place.title, { class: "name" }), " ", folio), place);
 }
 
 // A page of a passage, below its document's name.
@@ -33,10 +34,11 @@ export function byPage(passages) {
 // What another version says instead of what is cited, after what introduces it.
 export function disagreement(other) {
   const { title, dated, older, later, quote } = other;
-  const name = dated && !title.includes(dated) ? `${title} of ${dated}` : title;
-  const lead = later ? `Later, ${name} says` : older === null ? `Two versions differ: ${name} says`
-    : `${older ? "An older" : "A newer"} version, ${name}, says`;
-  return [`${lead}: `, make("q", {}, quote), " ", placeLink(other)];
+  const name = [isolated(title), dated && !title.includes(dated) ? ` of ${dated}` : ""];
+  const lead = later ? ["Later, ", ...name, " says"]
+    : older === null ? ["Two versions differ: ", ...name, " says"]
+    : [`${older ? "An older" : "A newer"} version, `, ...name, ", says"];
+  return [...lead, ": ", make("q", { dir: "auto" }, ...shown(quote)), " ", placeLink(other)];
 }
 
 // Newer documents that nearly say what an answer cites, each once; not those that disagree.

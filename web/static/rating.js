@@ -1,5 +1,6 @@
 // Right or wrong: the buttons below an answer, which say so without leaving the page.
 
+import { onPage } from "./commands.js";
 import { find, fromTemplate, make, reasonOf } from "./dom.js";
 
 // The buttons for an answer that was just made.
@@ -34,7 +35,7 @@ async function rate(form, button) {
   }
   const said = find(".said", form);
   if (reason) {
-    said.replaceChildren(reason);
+    said.replaceChildren(...onPage(reason));
     return;
   }
   const rating = back ? null : button.dataset.rating;

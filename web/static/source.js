@@ -1,5 +1,7 @@
 // The page of a cited document beside the answer, its passage marked and in view.
 
+import { isolated, shown } from "./bidi.js";
+import { onPage } from "./commands.js";
 import { find, make, reasonOf } from "./dom.js";
 
 const WIDE = matchMedia("(min-width: 64rem)");
@@ -24,24 +26,26 @@ export class Source {
     this.release();
     this.opener = link;
     link.setAttribute("aria-expanded", "true");
-    find("h2", this.dialog).textContent = link.dataset.title;
-    find(".where", this.dialog).textContent = `${link.dataset.source} · page ${page}`;
+    find("h2", this.dialog).replaceChildren(...shown(link.dataset.title));
+    find(".where", this.dialog).replaceChildren(isolated(link.dataset.source), ` · page ${page}`);
     find(".whole", this.dialog).href = link.href;
     const text = find(".text", this.dialog);
     text.replaceChildren(make("p", { class: "progress" }, "Opening"));
+    speak(text, null);
     this.show();
     const headers = { Accept: "application/problem+json, text/html;q=0.9" };
     const response = await fetch(link.href, { headers }).catch(() => null);
     if (request !== this.request) return;
     if (!response?.ok) {
-      text.replaceChildren(response ? await reasonOf(response) : "The server cannot be reached.");
+      text.replaceChildren(...onPage(response ? await reasonOf(response) : "The server cannot be reached."));
       return;
     }
     // the document's own page, as the server renders it
     const whole = new DOMParser().parseFromString(await response.text(), "text/html");
     if (request !== this.request) return;
-    const shown = find(".document-text", whole);
-    text.replaceChildren(...(shown ? shown.children : ["This document is being read anew."]));
+    const original = find(".document-text", whole);
+    text.replaceChildren(...(original ? original.children : ["This document is being read anew."]));
+    speak(text, original);
     find("mark", text)?.scrollIntoView({ block: "center" });
   }
 
@@ -72,5 +76,13 @@ export class Source {
   release() {
     this.opener?.removeAttribute("aria-expanded");
     this.opener = null;
+  }
+}
+
+// Gives text its document's language and direction, or takes those of the one before away.
+function speak(text, original) {
+  for (const name of ["lang", "dir"]) {
+    if (original?.hasAttribute(name)) text.setAttribute(name, original.getAttribute(name));
+    else text.removeAttribute(name);
   }
 }

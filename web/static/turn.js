@@ -1,5 +1,7 @@
 // One question and its answer on the ask page, built up event by event.
 
+import { isolated, shown } from "./bidi.js";
+import { onPage } from "./commands.js";
 import { find, fromTemplate, make } from "./dom.js";
 import { byPage, citeLink, disagreement, newerVersions, pageLink, placeLink } from "./places.js";
 import { ratingOf } from "./rating.js";
@@ -14,7 +16,16 @@ export class Turn {
     this.draft = find(".draft", this.root);
     this.evidence = find(".evidence", this.root);
     this.sentences = find(".sentences", this.root);
-    find(".question", this.root).textContent = question;
+    find(".question", this.root).append(...shown(question));
+  }
+
+  // A turn of before, by what could be recalled of its answer.
+  static of({ answer, gone, reason }) {
+    const turn = new Turn(answer?.question ?? (gone ? "Gone with its document" : "A question asked before"));
+    if (answer) turn.finish(answer);
+    else if (gone) turn.gone();
+    else turn.fail(`${reason} Reload the page to look again.`);
+    return turn;
   }
 
   apply({ name, data }) {
@@ -24,14 +35,13 @@ export class Turn {
     else if (name === "token") this.addDraft(data.text);
     else if (name === "sentence") this.addSentence(data);
     else if (name === "done") this.finish(data);
-    else if (name === "error") this.fail(data.detail || data.title);
   }
 
   showPassages(passages) {
     this.passages = passages;
     const list = find(".passages", this.root);
     list.replaceChildren(...byPage(passages).map(({ title, source, pages }) =>
-      make("li", {}, make("span", { class: "name", title: source }, title),
+      make("li", {}, isolated(title, { class: "name", title: source }),
         ...pages.flatMap((passage) => [" ", pageLink(passage)]))));
     find(".read", this.root).hidden = passages.length === 0;
     this.progress("Writing, and checking each sentence");
@@ -39,7 +49,7 @@ export class Turn {
 
   // The best quote is there to read at once; the answer takes its place.
   showEvidence({ text, citation }) {
-    const words = make("span", { class: "words" }, text, "\u00a0", citeLink(citation));
+    const words = make("span", { class: "words", dir: "auto" }, ...shown(text), "\u00a0", citeLink(citation));
     this.evidence.append(words, " ", make("span", { class: "support" }, "best quote so far"));
     this.evidence.hidden = false;
     this.progress("The best quote is below; writing, and checking each sentence");
@@ -57,7 +67,7 @@ export class Turn {
   }
 
   addDraft(text) {
-    this.draft.append(text);
+    this.draft.append(...shown(text));
     this.draft.hidden = false;
     this.progress(null);
   }
@@ -72,7 +82,7 @@ export class Turn {
   }
 
   sentenceLine(sentence) {
-    const words = make("span", { class: "words" }, sentence.text);
+    const words = make("span", { class: "words", dir: "auto" }, ...shown(sentence.text));
     for (const n of sentence.citations) {
       if (this.citations.has(n)) words.append("\u00a0", citeLink(this.citations.get(n)));
     }
@@ -106,7 +116,7 @@ export class Turn {
     const { question, standalone_question: standalone } = answer;
     if (!standalone || standalone === question) return;
     const line = find(".looked-up", this.root);
-    line.replaceChildren("Together with what was asked before, looked up as ", make("q", {}, standalone));
+    line.replaceChildren("Together with what was asked before, looked up as ", make("q", { dir: "auto" }, ...shown(standalone)));
     line.hidden = false;
   }
 
@@ -119,20 +129,32 @@ export class Turn {
   abstain(answer) {
     find(".read", this.root).hidden = true;
     const box = make("div", { class: "callout is-abstained" },
-      make("h3", {}, "The documents do not say"), make("p", {}, answer.text));
+      make("h3", {}, "The documents do not say"), make("p", { dir: "auto" }, ...shown(answer.text)));
     const closest = answer.passages.slice(0, 3).map((passage) =>
-      make("li", {}, placeLink(passage), make("q", {}, shortened(passage.text))));
+      make("li", {}, placeLink(passage), make("q", { dir: "auto" }, ...shown(shortened(passage.text)))));
     if (closest.length) {
       box.append(make("h4", {}, "The closest passages"), make("ul", { class: "closest" }, ...closest));
     }
     this.sentences.replaceChildren(box);
   }
 
-  fail(reason) {
+  // `again` is called to ask once more, where that can be done.
+  fail(reason, again = null) {
     this.dropEvidence();
     this.end();
-    this.sentences.append(make("div", { class: "callout is-problem", role: "alert" },
-      make("h3", {}, "No answer this time"), make("p", {}, reason)));
+    const callout = make("div", { class: "callout is-problem", role: "alert" },
+      make("h3", {}, "No answer this time"), make("p", {}, ...onPage(reason)));
+    this.sentences.append(callout);
+    if (!again) return;
+    const button = make("button", { type: "button", class: "plain ask-again" }, "Ask again");
+    button.addEventListener("click", again);
+    callout.append(button);
+  }
+
+  gone() {
+    this.end();
+    this.sentences.append(make("p", { class: "stopped" },
+      "What was asked and answered here held text of a document that was removed or changed since, and is not kept."));
   }
 
   stopped() {
