@@ -196,7 +196,7 @@ class _Registrar:
         """Read and register some files, all in one transaction."""
         files: list[FileVersion] = []
         touched: list[tuple[str, str]] = []
-        with incoming(self._settings) as originals:
+        with incoming(self._settings, self._catalog) as originals:
             for found in batch:
                 before = self._known.get(found.source)
                 if before and (key := self._same(found, before)) is not None:

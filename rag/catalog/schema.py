@@ -164,6 +164,9 @@ documents = Table(
     Index("documents_by_collection", "collection_id", "source"),
 )
 
+# the bytes that were stored under this catalog and not let go since
+originals = Table("originals", metadata, Column("bytes_hash", String, primary_key=True))
+
 answers = Table(
     "answers",
     metadata,

@@ -40,6 +40,7 @@ from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_candidates, live_chunks, live_passages
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
 from rag.catalog.schema import metadata
+from rag.catalog.stored import stored_hashes
 from rag.catalog.versions import FileVersion
 from rag.errors import NotFound, StorageError, UnknownCollection, UsageError
 from rag.parsed import Block, Page, Parsed, Place
@@ -494,6 +495,31 @@ def test_what_came_in_a_mail_of_a_catalog_from_before_is_dated_with_it(tmp_path:
     catalog.close()
     told = dict.fromkeys(("zip", "deep", "old"), dates["mail"]) | {"of old": dates["old"]}
     assert sent == dict.fromkeys(above, "") | told
+
+
+def test_the_originals_of_a_catalog_from_before_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    _at_revision(path, "0011")
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO collections VALUES (1, 'default', 'then', '{}', '')")
+        connection.execute(
+            "INSERT INTO contents (key, bytes_hash, kind, recipe, title, page_count, chunk_count, "
+            "indexed, created_at) VALUES ('c', 'of the content', 'zip', 'r', '', 1, 0, 1, 'then')"
+        )
+        connection.executemany(
+            "INSERT INTO members (content_key, ordinal, name, kind, bytes_hash, size) "
+            "VALUES ('c', ?, 'a', 'text', ?, 1)",
+            [(0, "of the member"), (1, "")],
+        )
+        connection.execute(
+            "INSERT INTO documents (id, collection_id, source, kind, bytes_hash, size, stat_key, "
+            "state, recipe, attempts, progress, created_at, updated_at, queued_at) VALUES "
+            "('d', 1, 'a', 'zip', 'of the document', 1, '', 'live', '', 0, 0, 'then', 'then', 0)"
+        )
+    connection.close()
+    catalog = Catalog(path)
+    assert stored_hashes(catalog) == {"of the content", "of the member", "of the document"}
+    catalog.close()
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(catalog: Catalog) -> None:
