@@ -14,7 +14,7 @@ from rag.catalog.failures import try_again
 from rag.catalog.family import Nesting
 from rag.catalog.queue import UNFINISHED
 from rag.catalog.schema import documents, folders
-from rag.catalog.versions import FileVersion, drop_documents, put_version
+from rag.catalog.versions import FileVersion, drop_documents, put_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def put_files(
     files: Sequence[FileVersion],
     nesting: Nesting | None = None,
 ) -> None:
-    """Register new, changed and moved files, all in one transaction (see `put_version`).
+    """Register new, changed and moved files, all in one transaction (see `put_versions`).
 
     A file that moves over another one answers throughout.
     """
@@ -87,8 +87,7 @@ def put_files(
             "folder_id": folder,
             "parent_id": None,
         }
-        for file in files:
-            put_version(connection, owner, file, nesting or Nesting())
+        put_versions(connection, owner, files, nesting or Nesting())
 
 
 def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:

@@ -42,15 +42,31 @@ class FileVersion:
     same_bytes: bool = False
 
 
-def put_version(
-    connection: Connection, owner: Mapping[str, Any], file: FileVersion, nesting: Nesting
+def put_versions(
+    connection: Connection,
+    owner: Mapping[str, Any],
+    files: Sequence[FileVersion],
+    nesting: Nesting,
 ) -> None:
-    """Register a new, changed or moved file; `owner` names collection, folder and parent.
+    """Register new, changed and moved files; `owner` names collection, folder and parent.
 
     A file with the bytes and kind that its document has keeps what answers for it, and its members.
-    One with those of another live document is live at once by the same content. Any other is
-    queued, and what answered for it goes on until the new is live.
+    One with those that another live document has, or had until now, is live at once by the same
+    content. Any other is queued, and what answered for it goes on until the new is live.
     """
+    twins = _twins(connection, [file for file in files if not file.same_bytes])
+    for file in files:
+        twin = twins.get((file.bytes_hash, file.kind), {})
+        _put_version(connection, owner, file, twin, nesting)
+
+
+def _put_version(
+    connection: Connection,
+    owner: Mapping[str, Any],
+    file: FileVersion,
+    twin: dict[str, Any],
+    nesting: Nesting,
+) -> None:
     values = {
         "source": file.source,
         "kind": file.kind,
@@ -61,7 +77,6 @@ def put_version(
     name = file.document_id
     if name is None:
         name = new_document_id()
-        twin = _twin(connection, file)
         row = fresh_state() | values | twin
         connection.execute(documents.insert().values(id=name, **owner, **row))
         if twin:
@@ -76,7 +91,7 @@ def put_version(
     if not file.same_bytes:
         note_removal(connection)
         requeue(connection, [name])
-        if twin := _twin(connection, file):
+        if twin:
             forget_answers(connection, [name])
             connection.execute(update(documents).where(documents.c.id == name).values(twin))
             seat(connection, name, nesting)
@@ -148,8 +163,7 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
         "parent_id": document_id,
         "sent": sent,
     }
-    for version in versions:
-        put_version(connection, owner, version, nesting)
+    put_versions(connection, owner, versions, nesting)
 
 
 def _sent(connection: Connection, content_key: str | None, within: str) -> str:
@@ -239,19 +253,20 @@ def _move_members(connection: Connection, document_id: str, before: str, after: 
         )
 
 
-def _twin(connection: Connection, file: FileVersion) -> dict[str, Any]:
-    """The columns of a live document with the same bytes and kind; none where there is none."""
-    found = connection.execute(
-        select(documents.c.content_key, documents.c.recipe)
-        .where(
-            documents.c.bytes_hash == file.bytes_hash,
-            documents.c.kind == file.kind,
-            documents.c.state == "live",
-            documents.c.id.is_distinct_from(file.document_id),
-        )
-        .limit(1)
-    ).first()
-    if found is None:
-        return {}
-    live = {"state": "live", "progress": 1.0}
-    return live | {"content_key": found.content_key, "recipe": found.recipe}
+def _twins(
+    connection: Connection, files: Sequence[FileVersion]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """For the bytes and kinds of files the columns of a live document that has them, if any does.
+
+    Asked before the first of several changes: two files may have changed places.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    answering = (documents.c.content_key, documents.c.recipe)
+    live = select(documents.c.bytes_hash, documents.c.kind, *answering).where(
+        documents.c.state == "live"
+    )
+    for some in batched({file.bytes_hash for file in files}):
+        for row in connection.execute(live.where(documents.c.bytes_hash.in_(some))):
+            answers = {"content_key": row.content_key, "recipe": row.recipe}
+            found[row.bytes_hash, row.kind] = {"state": "live", "progress": 1.0} | answers
+    return found
