@@ -221,7 +221,10 @@ class _Registrar:
             originals.settle()
             if files:
                 limits = nesting(self._settings)
-                put_files(self._catalog, self._folder_id, self._collection, files, limits)
+                out = put_files(self._catalog, self._folder_id, self._collection, files, limits)
+                # what a person removed stays as it is, also where it is new here
+                self.report.new -= out
+                self.report.unchanged += out
         if touched:
             touch_files(self._catalog, touched)
 

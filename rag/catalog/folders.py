@@ -76,8 +76,8 @@ def put_files(
     collection: str,
     files: Sequence[FileVersion],
     nesting: Nesting | None = None,
-) -> None:
-    """Register new, changed and moved files, all in one transaction (see `put_versions`).
+) -> int:
+    """Register new, changed and moved files, all in one transaction; returns as `put_versions`.
 
     A file that moves over another one answers throughout.
     """
@@ -87,7 +87,7 @@ def put_files(
             "folder_id": folder,
             "parent_id": None,
         }
-        put_versions(connection, owner, files, nesting or Nesting())
+        return put_versions(connection, owner, files, nesting or Nesting())
 
 
 def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:

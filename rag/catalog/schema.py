@@ -164,6 +164,15 @@ documents = Table(
     Index("documents_by_collection", "collection_id", "source"),
 )
 
+# what a person removed, by its bytes alone, so that it stays out of the collection
+removed_bytes = Table(
+    "removed_bytes",
+    metadata,
+    Column("collection_id", ForeignKey("collections.id"), primary_key=True),
+    Column("bytes_hash", String, primary_key=True),
+    Column("removed_at", String, nullable=False),
+)
+
 # the bytes that were stored under this catalog and not let go since
 originals = Table("originals", metadata, Column("bytes_hash", String, primary_key=True))
 

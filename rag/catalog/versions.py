@@ -7,7 +7,8 @@ beside its new ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +17,23 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from rag.catalog import now
 from rag.catalog.answers import forget_answers
 from rag.catalog.batching import batched
-from rag.catalog.documents import fresh_state, new_document_id
+from rag.catalog.documents import fresh_state, new_document_id, take_out
 from rag.catalog.family import Nesting, below, room_within
 from rag.catalog.queue import requeue
 from rag.catalog.removals import note_removal
+from rag.catalog.removed_bytes import kept_out
 from rag.catalog.schema import contents, documents, members
 from rag.errors import TooMuchInside
 
 _MEGABYTE = 1_000_000
+# what of a member is compared with what its document's content lists
+_MEMBER = (
+    documents.c.id,
+    documents.c.source,
+    documents.c.kind,
+    documents.c.bytes_hash,
+    documents.c.state,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +57,48 @@ def put_versions(
     owner: Mapping[str, Any],
     files: Sequence[FileVersion],
     nesting: Nesting,
-) -> None:
+) -> int:
     """Register new, changed and moved files; `owner` names collection, folder and parent.
+
+    Returns how many of the new ones are of bytes that a person removed, and registered as removed.
 
     A file with the bytes and kind that its document has keeps what answers for it, and its members.
     One with those that another live document has, or had until now, is live at once by the same
     content. Any other is queued, and what answered for it goes on until the new is live.
     """
-    twins = _twins(connection, [file for file in files if not file.same_bytes])
+    # asked before the first of several changes: two files may have changed places
+    other = {file.bytes_hash for file in files if not file.same_bytes}
+    twins = _twins(connection, other)
+    removed = kept_out(connection, owner["collection_id"], other)
     for file in files:
-        twin = twins.get((file.bytes_hash, file.kind), {})
-        _put_version(connection, owner, file, twin, nesting)
+        if file.bytes_hash in removed and not file.same_bytes:
+            _put_removed(connection, owner, file)
+        else:
+            twin = twins.get((file.bytes_hash, file.kind), {})
+            _put_version(connection, owner, file, twin, nesting)
+    return sum(file.document_id is None and file.bytes_hash in removed for file in files)
+
+
+def _put_removed(connection: Connection, owner: Mapping[str, Any], file: FileVersion) -> None:
+    """Register a file of bytes that a person removed, as such; what was stored of it is swept."""
+    name = file.document_id
+    if name is None:
+        note_removal(connection)
+        row = fresh_state() | _values(file) | {"state": "removed"}
+        connection.execute(documents.insert().values(id=new_document_id(), **owner, **row))
+        return
+    take_out(connection, name)
+    connection.execute(update(documents).where(documents.c.id == name).values(_values(file)))
+
+
+def _values(file: FileVersion) -> dict[str, Any]:
+    return {
+        "source": file.source,
+        "kind": file.kind,
+        "bytes_hash": file.bytes_hash,
+        "size": file.size,
+        "stat_key": file.stat_key,
+    }
 
 
 def _put_version(
@@ -67,13 +108,7 @@ def _put_version(
     twin: dict[str, Any],
     nesting: Nesting,
 ) -> None:
-    values = {
-        "source": file.source,
-        "kind": file.kind,
-        "bytes_hash": file.bytes_hash,
-        "size": file.size,
-        "stat_key": file.stat_key,
-    }
+    values = _values(file)
     name = file.document_id
     if name is None:
         name = new_document_id()
@@ -135,11 +170,7 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
         .where(members.c.content_key == parent.content_key, members.c.bytes_hash != "")
         .order_by(members.c.ordinal)
     ).all()
-    found = connection.execute(
-        select(documents.c.id, documents.c.source, documents.c.kind, documents.c.bytes_hash).where(
-            documents.c.parent_id == document_id
-        )
-    ).all()
+    found = connection.execute(select(*_MEMBER).where(documents.c.parent_id == document_id)).all()
     wanted, there = list[Any](listed), list[Any](found)
     if nesting.depth < 1:
         wanted = []
@@ -195,9 +226,13 @@ def _compared(
             unplaced.append(member)
         elif (before.bytes_hash, before.kind) != (member.bytes_hash, member.kind):
             versions.append(_version(source, member, before.id))
-    by_bytes = {(row.bytes_hash, row.kind): row for row in left.values()}
+    by_bytes = defaultdict[tuple[str, str], list[Any]](list)
+    # the last is taken first: one that a person removed only where there is no other
+    for row in sorted(left.values(), key=lambda row: row.state != "removed"):
+        by_bytes[row.bytes_hash, row.kind].append(row)
     for member in unplaced:
-        moved = by_bytes.pop((member.bytes_hash, member.kind), None)
+        same = by_bytes[member.bytes_hash, member.kind]
+        moved = same.pop() if same else None
         if moved:
             del left[moved.source]
         versions.append(_version(source, member, moved.id if moved else None, moved is not None))
@@ -254,18 +289,15 @@ def _move_members(connection: Connection, document_id: str, before: str, after: 
 
 
 def _twins(
-    connection: Connection, files: Sequence[FileVersion]
+    connection: Connection, hashes: Collection[str]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """For the bytes and kinds of files the columns of a live document that has them, if any does.
-
-    Asked before the first of several changes: two files may have changed places.
-    """
+    """For such bytes, by kind, the columns of a live document that has them, if any does."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     answering = (documents.c.content_key, documents.c.recipe)
     live = select(documents.c.bytes_hash, documents.c.kind, *answering).where(
         documents.c.state == "live"
     )
-    for some in batched({file.bytes_hash for file in files}):
+    for some in batched(hashes):
         for row in connection.execute(live.where(documents.c.bytes_hash.in_(some))):
             answers = {"content_key": row.content_key, "recipe": row.recipe}
             found[row.bytes_hash, row.kind] = {"state": "live", "progress": 1.0} | answers

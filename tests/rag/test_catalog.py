@@ -39,6 +39,7 @@ from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_candidates, live_chunks, live_passages
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
+from rag.catalog.removed_bytes import kept_out
 from rag.catalog.schema import metadata
 from rag.catalog.stored import stored_hashes
 from rag.catalog.versions import FileVersion
@@ -497,7 +498,7 @@ def test_what_came_in_a_mail_of_a_catalog_from_before_is_dated_with_it(tmp_path:
     assert sent == dict.fromkeys(above, "") | told
 
 
-def test_the_originals_of_a_catalog_from_before_are_known(tmp_path: Path) -> None:
+def test_the_hashes_of_a_catalog_from_before_are_known(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     _at_revision(path, "0011")
     with sqlite3.connect(path) as connection:
@@ -511,14 +512,17 @@ def test_the_originals_of_a_catalog_from_before_are_known(tmp_path: Path) -> Non
             "VALUES ('c', ?, 'a', 'text', ?, 1)",
             [(0, "of the member"), (1, "")],
         )
-        connection.execute(
+        connection.executemany(
             "INSERT INTO documents (id, collection_id, source, kind, bytes_hash, size, stat_key, "
             "state, recipe, attempts, progress, created_at, updated_at, queued_at) VALUES "
-            "('d', 1, 'a', 'zip', 'of the document', 1, '', 'live', '', 0, 0, 'then', 'then', 0)"
+            "(?, 1, 'a', 'zip', ?, 1, '', ?, '', 0, 0, 'then', 'then', 0)",
+            [("d", "live", "live"), ("r", "removed", "removed"), ("s", "removed", "removed")],
         )
     connection.close()
     catalog = Catalog(path)
-    assert stored_hashes(catalog) == {"of the content", "of the member", "of the document"}
+    assert stored_hashes(catalog) == {"of the content", "of the member", "live", "removed"}
+    with catalog.read() as opened:
+        assert kept_out(opened, 1, ["live", "removed", "of the member"]) == {"removed"}
     catalog.close()
 
 
