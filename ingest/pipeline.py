@@ -37,7 +37,7 @@ from rag.catalog.contents import (
     put_contents,
     retire,
 )
-from rag.catalog.folders import unfinished
+from rag.catalog.folders import has_unfinished
 from rag.catalog.index_rows import rows_for_indexes
 from rag.catalog.portions import checksum_of, index_portions
 from rag.catalog.queue import Task, claim, release, report, still_wanted
@@ -174,7 +174,7 @@ class Pipeline:
         try:
             check_free_space(self._settings)
         except StorageError:
-            if unfinished(self._catalog):
+            if has_unfinished(self._catalog):
                 raise
 
     def _held(self) -> list[Task]:

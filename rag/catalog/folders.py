@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from rag.catalog import Catalog
@@ -115,7 +115,17 @@ def retry_files(catalog: Catalog, folder: int) -> int:
 def unfinished(catalog: Catalog, folder: int | None = None) -> int:
     """How many documents (of one folder) wait to be read or are being read."""
     with catalog.read() as connection:
-        statement = select(documents.c.id).where(documents.c.state.in_(UNFINISHED))
-        if folder is not None:
-            statement = statement.where(documents.c.folder_id == folder)
-        return len(connection.execute(statement).all())
+        statement = select(func.count()).select_from(documents).where(_unfinished(folder))
+        return connection.execute(statement).scalar_one()
+
+
+def has_unfinished(catalog: Catalog, folder: int | None = None) -> bool:
+    """Whether there are any: at a moment's notice, however many there are."""
+    with catalog.read() as connection:
+        statement = select(documents.c.id).where(_unfinished(folder)).limit(1)
+        return connection.execute(statement).first() is not None
+
+
+def _unfinished(folder: int | None) -> ColumnElement[bool]:
+    waits = documents.c.state.in_(UNFINISHED)
+    return waits if folder is None else waits & (documents.c.folder_id == folder)
