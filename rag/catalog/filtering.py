@@ -36,8 +36,9 @@ def allowed(
 ) -> ColumnElement[bool]:
     """What holds for the documents of these collections (None: all) that pass the filters.
 
-    A mail, and what came in it, is dated by when it was sent, what is in another archive by when it
-    was taken out of it. Raises UnknownCollection, and NotFound for a document that is not there.
+    A mail, and what came in it, is dated by when it was sent, what else is in a synced file by the
+    time of the file in which it came first. Raises UnknownCollection, and NotFound for a document
+    that is not there.
     """
     conditions: list[ColumnElement[bool]] = [true()]
     if names is not None:
@@ -91,7 +92,8 @@ def day_of(dated: str, stat_key: str, created_at: str) -> str:
     """The day (UTC) of a document.
 
     It is that of the moment at which it was sent (`dated`), as a mail or in one, else the one on
-    which its file was last changed; of an upload, on which it was added. A file system may keep
+    which its file, or the one that it came in, was last changed; of an upload, on which it was
+    added. A file system may keep
     times that no calendar has: they are its first or last day.
     """
     if dated:

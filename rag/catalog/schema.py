@@ -136,7 +136,8 @@ documents = Table(
     Column("size", Integer, nullable=False),
     # when the mail that it came in was sent, as `contents.dated`; empty where it came in none
     Column("sent", String, nullable=False, default="", server_default=""),
-    # size, times and inode of a synced file when its hash was taken; empty: hash it again
+    # size, times and inode of a synced file when its hash was taken; empty: hash it again; of a
+    # member the time of the synced file in which its bytes came first
     Column("stat_key", String, nullable=False, default=""),
     # the content that answers for it now; NULL: nothing does
     Column("content_key", ForeignKey("contents.key")),

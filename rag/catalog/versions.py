@@ -32,6 +32,7 @@ _MEMBER = (
     documents.c.source,
     documents.c.kind,
     documents.c.bytes_hash,
+    documents.c.stat_key,
     documents.c.state,
 )
 
@@ -40,7 +41,7 @@ _MEMBER = (
 class FileVersion:
     """A file as it was read: `document_id` None where it is new.
 
-    `stat_key` is of a synced file; a member has none.
+    `stat_key` is of a synced file; a member has what `_time_within` makes of it.
     """
 
     document_id: str | None
@@ -117,6 +118,8 @@ def _put_version(
         if twin:
             seat(connection, name, nesting)
         return
+    if owner["parent_id"] and not file.same_bytes:
+        values["created_at"] = now()  # a member has no other time at which it came to be as it is
     before = connection.execute(select(documents.c.source).where(documents.c.id == name)).scalar()
     connection.execute(
         update(documents).where(documents.c.id == name).values(updated_at=now(), **values)
@@ -184,7 +187,7 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
             .values(state="failed", error_code=refusal.code, error=str(refusal))
         )
         wanted = []
-    versions, gone = _compared(parent.source, wanted, there)
+    versions, gone = _compared(parent, wanted, there)
     drop_documents(connection, gone)
     sent = _sent(connection, parent.content_key, parent.sent)
     _date(connection, document_id, sent)
@@ -214,18 +217,22 @@ def _date(connection: Connection, document_id: str, sent: str) -> None:
 
 
 def _compared(
-    source: str, wanted: Iterable[Any], there: Iterable[Any]
+    parent: Row[Any], wanted: Iterable[Any], there: Iterable[Any]
 ) -> tuple[list[FileVersion], list[str]]:
-    """What is to be registered, and the ids of the members that are gone."""
+    """What is to be registered, and the ids of the members that are gone.
+
+    A member is dated by the file in which its bytes came first, not by later ones.
+    """
+    time = _time_within(parent.stat_key)
     left = {row.source: row for row in there}
     versions: list[FileVersion] = []
     unplaced = []
     for member in wanted:
-        before = left.pop(f"{source}/{member.name}", None)
+        before = left.pop(f"{parent.source}/{member.name}", None)
         if before is None:
             unplaced.append(member)
         elif (before.bytes_hash, before.kind) != (member.bytes_hash, member.kind):
-            versions.append(_version(source, member, before.id))
+            versions.append(_version(parent, member, before.id, time))
     by_bytes = defaultdict[tuple[str, str], list[Any]](list)
     # the last is taken first: one that a person removed only where there is no other
     for row in sorted(left.values(), key=lambda row: row.state != "removed"):
@@ -235,21 +242,28 @@ def _compared(
         moved = same.pop() if same else None
         if moved:
             del left[moved.source]
-        versions.append(_version(source, member, moved.id if moved else None, moved is not None))
+            versions.append(_version(parent, member, moved.id, moved.stat_key, same_bytes=True))
+        else:
+            versions.append(_version(parent, member, None, time))
     return versions, [row.id for row in left.values()]
 
 
 def _version(
-    source: str, member: Row[Any], document_id: str | None, same_bytes: bool = False
+    parent: Row[Any],
+    member: Row[Any],
+    document_id: str | None,
+    stat_key: str,
+    same_bytes: bool = False,
 ) -> FileVersion:
-    return FileVersion(
-        document_id,
-        f"{source}/{member.name}",
-        member.kind,
-        member.bytes_hash,
-        member.size,
-        same_bytes=same_bytes,
-    )
+    source = f"{parent.source}/{member.name}"
+    facts = (member.kind, member.bytes_hash, member.size)
+    return FileVersion(document_id, source, *facts, stat_key, same_bytes)
+
+
+def _time_within(stat_key: str) -> str:
+    """The stat key of what came in a file: the time of that alone, empty where it is an upload."""
+    parts = stat_key.split(":")
+    return f"within:{parts[1]}" if len(parts) > 1 else ""
 
 
 def _refusal(

@@ -518,11 +518,22 @@ def test_the_hashes_of_a_catalog_from_before_are_known(tmp_path: Path) -> None:
             "(?, 1, 'a', 'zip', ?, 1, '', ?, '', 0, 0, 'then', 'then', 0)",
             [("d", "live", "live"), ("r", "removed", "removed"), ("s", "removed", "removed")],
         )
+        # the innermost first, as in whatever order they lie
+        for name, above, key in (("z", "y", ""), ("y", "x", ""), ("x", None, "1:23:4:5")):
+            connection.execute(
+                "INSERT INTO documents (id, collection_id, parent_id, source, kind, bytes_hash, "
+                "size, stat_key, state, recipe, attempts, progress, created_at, updated_at, "
+                "queued_at) VALUES (?, 1, ?, 'a', 'zip', 'live', 1, ?, 'live', '', 0, 0, 'then', "
+                "'then', 0)",
+                (name, above, key),
+            )
     connection.close()
     catalog = Catalog(path)
     assert stored_hashes(catalog) == {"of the content", "of the member", "live", "removed"}
     with catalog.read() as opened:
         assert kept_out(opened, 1, ["live", "removed", "of the member"]) == {"removed"}
+        keys = dict(opened.execute(text("SELECT id, stat_key FROM documents")).all())
+        assert (keys["d"], keys["x"], keys["y"], keys["z"]) == ("", "1:23:4:5", *["within:23"] * 2)
     catalog.close()
 
 

@@ -236,7 +236,7 @@ def test_what_came_in_a_mail_is_dated_with_it(estate: Estate) -> None:
     assert {dated[source] for source in before} == {"2018-01-01"}
     held = {held.source: held for held in list_holdings(estate.library.catalog, Scope())}
     assert held["m.eml/new.txt"].dated_by == "sent"
-    assert held["plain.zip/p.txt"].dated_by == "added"
+    assert held["plain.zip/p.txt"].dated_by == "changed"
 
     del outer["Date"]
     outer["Date"] = "Tue, 07 Feb 2023 12:00:00 +0000"
