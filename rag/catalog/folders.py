@@ -9,12 +9,16 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from rag.catalog import Catalog
+from rag.catalog.batching import batched
 from rag.catalog.collections import collection_id
 from rag.catalog.failures import try_again
 from rag.catalog.family import Nesting
 from rag.catalog.queue import UNFINISHED
 from rag.catalog.schema import documents, folders
 from rag.catalog.versions import FileVersion, drop_documents, put_versions
+
+# documents that vanished, in one transaction
+DROPPED_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +104,13 @@ def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
 
 
 def drop_files(catalog: Catalog, document_ids: Sequence[str]) -> None:
-    """Take documents whose files vanished out of the library, without a trace."""
-    if document_ids:
+    """Take documents whose files vanished out of the library, without a trace.
+
+    Other writers come in between where they are many; an end half way the next sync goes on from.
+    """
+    for some in batched(document_ids, DROPPED_AT_ONCE):
         with catalog.write() as connection:
-            drop_documents(connection, document_ids)
+            drop_documents(connection, some)
 
 
 def retry_files(catalog: Catalog, folder: int) -> int:

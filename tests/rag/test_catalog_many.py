@@ -1,4 +1,4 @@
-"""The queue in the catalog: what is claimed first, and what still waits."""
+"""Where a catalog holds many documents: what is claimed, what waits, what vanishes at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, select
 
-from rag.catalog import Catalog
+from rag.catalog import Catalog, folders
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import Upload, add_upload, fresh_state
-from rag.catalog.folders import folder_key, has_unfinished, put_files, unfinished
+from rag.catalog.folders import (
+    drop_files,
+    folder_key,
+    has_unfinished,
+    known_files,
+    put_files,
+    unfinished,
+)
 from rag.catalog.queue import claim
 from rag.catalog.schema import documents
 from rag.catalog.versions import FileVersion
@@ -60,6 +67,25 @@ def test_the_oldest_are_claimed_without_sorting_the_queue(
     assert claimed == [row.id for row in ordered]
     assert plans
     assert set(plans) == {"SEARCH documents USING INDEX documents_by_state (state=?)"}
+
+
+def test_many_files_that_vanished_go_in_several_transactions(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "DROPPED_AT_ONCE", 3)
+    folder = folder_key(catalog, "/documents", "default")
+    files = [FileVersion(None, str(n), "text", f"h{n}", 1) for n in range(8)]
+    put_files(catalog, folder, "default", files)
+    begun: list[str] = []
+
+    def note(_c: object, _cursor: object, sql: str, *_: object) -> None:
+        if sql.startswith("BEGIN IMMEDIATE"):
+            begun.append(sql)
+
+    event.listen(catalog._engine, "before_cursor_execute", note)
+    drop_files(catalog, [file.document_id for file in known_files(catalog, folder).values()][1:])
+    assert len(known_files(catalog, folder)) == 1
+    assert len(begun) == 3
 
 
 def test_what_waits_is_counted_by_folder(catalog: Catalog) -> None:
