@@ -7,15 +7,15 @@ crash the one that opens it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.findings import Fault, Findings, fault
 from rag.catalog import Catalog, audit
-from rag.catalog.contents import wanted_hashes
 from rag.catalog.documents import count_states
 from rag.catalog.index_rows import count_chunks
+from rag.catalog.stored import stored_hashes, wanted_hashes
 from rag.comparison import Compared, Tell, compare_closed_vectors, compare_words
 from rag.errors import StorageError
 from rag.files import hash_of
@@ -44,6 +44,7 @@ class Survey:
     missing_originals: tuple[str, ...]
     altered_originals: tuple[str, ...]
     left_over: tuple[Path, ...]
+    unknown: tuple[Path, ...]
 
 
 def survey(
@@ -68,6 +69,7 @@ def survey(
         vectors = _closed_vectors(settings, catalog, indexes, tell)
         words = _closed_words(settings, catalog, tell)
     missing, damaged = _look_at_originals(settings, needed, tell)
+    left_over, unknown = _left_over(settings, catalog, in_hand)
     return Survey(
         damage=tuple(catalog.damage()),
         altered=tuple(altered),
@@ -76,7 +78,8 @@ def survey(
         words=words,
         missing_originals=missing,
         altered_originals=damaged,
-        left_over=tuple(_left_over(settings, catalog, in_hand)),
+        left_over=tuple(left_over),
+        unknown=tuple(unknown),
     )
 
 
@@ -95,6 +98,7 @@ def findings(catalog: Catalog, found: Survey) -> Findings:
     ):
         faults.append(fault(kind, len(hashes), audit.sources_of_originals(catalog, hashes)))
     faults.append(fault("left-over", len(found.left_over)))
+    faults.append(fault("originals-unknown", len(found.unknown)))
     states = count_states(catalog)
     waiting = sum(states.get(state, 0) for state in ("pending", "parsing", "embedding"))
     notes = [f"{waiting} documents wait to be read"] if waiting else []
@@ -166,15 +170,18 @@ def _look_at_originals(
     return tuple(missing), tuple(altered)
 
 
-def _left_over(settings: Settings, catalog: Catalog, in_hand: InHand) -> Iterator[Path]:
-    for name in NAMES:
-        yield from Serials(catalog, settings.home, name).left_over()
+def _left_over(
+    settings: Settings, catalog: Catalog, in_hand: InHand
+) -> tuple[list[Path], list[Path]]:
+    """What nothing needs, and originals that the catalog never stored."""
+    left = [path for name in NAMES for path in Serials(catalog, settings.home, name).left_over()]
     with try_no_registration(settings) as quiet:
-        if quiet:
-            # the first is asked first: what leaves it is in the catalog by then
-            wanted = in_hand() | wanted_hashes(catalog)
-            yield from unwanted_originals(settings, wanted)
-            yield from strays(settings, wanted)
+        if not quiet:
+            return left, []
+        # the first is asked first: what leaves it is in the catalog by then
+        wanted = in_hand() | wanted_hashes(catalog)
+        known, unknown = unwanted_originals(settings, wanted, stored_hashes(catalog))
+        return [*left, *known, *strays(settings, wanted)], unknown
 
 
 def _counted(steps: Steps | None, total: int) -> Tell:

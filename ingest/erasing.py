@@ -22,9 +22,12 @@ log = logging.getLogger("cloister.ingest")
 
 
 def is_due(settings: Settings, catalog: Catalog) -> bool:
-    """Whether something was removed `erase.after_seconds` ago or earlier and is not erased."""
+    """Whether something was removed `erase.after_seconds` ago or earlier and is not erased.
+
+    A removal that is still to come was noted by a clock that was ahead.
+    """
     since = removals(catalog).since
-    return since is not None and since + settings.erase_after_seconds <= time.time()
+    return since is not None and not 0 <= time.time() - since < settings.erase_after_seconds
 
 
 def erase(library: Library, pipeline: Pipeline, tell: Tell | None = None) -> None:

@@ -100,6 +100,12 @@ _WORDS = {
         "takes it from the synced folder where it still lies there unchanged; else it cannot be "
         "restored, and the document is marked: add the file again",
     ),
+    "originals-unknown": (
+        "stored file that the catalog never had, as one that came after the backup from which the "
+        "catalog was put back",
+        "leaves it, since it may be the only copy (put the newer catalog.sqlite back, or add the "
+        "file again); with --unknown it is deleted",
+    ),
     "left-over": (
         "left-over file or folder in the data directory that nothing needs",
         "deletes it",

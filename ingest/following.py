@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
@@ -18,8 +17,6 @@ from rag.errors import Busy
 from rag.library import Library
 from rag.lock import find_holder, in_use, take_library_lock
 from rag.settings import Settings
-
-_MOMENT_SECONDS = 0.02
 
 # told how many documents are still to be read
 Watch = Callable[[int], None]
@@ -78,17 +75,13 @@ def ended_in_order() -> Iterator[None]:
 
 @contextmanager
 def try_library_lock(settings: Settings, what: str) -> Iterator[bool]:
-    """True with the library's lock; False where another process has it now.
-
-    That may be one that only looks who has it, and is gone in a moment.
-    """
+    """True with the library's lock; False where another process has it now."""
     with ExitStack() as held:
         try:
             held.enter_context(take_library_lock(settings, what))
             taken = True
         except Busy:
             taken = False
-            time.sleep(_MOMENT_SECONDS)
         yield taken
 
 

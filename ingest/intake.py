@@ -67,7 +67,9 @@ class Intake:
         self.members: list[Member] = []
         self._originals = originals
         self._name = name
-        self._names: set[str] = set()
+        # those that are taken, and the number that the next one of that name is tried with
+        self._names: dict[str, int] = {}
+        self._kept: set[str] = set()
         self._size = 0
 
     def take(self, raw_name: str, stream: MemberStream) -> None:
@@ -85,10 +87,11 @@ class Intake:
             try:
                 kind = kind_of(name, head)
             except DocumentError:
-                if all(member.bytes_hash != bytes_hash for member in self.members):
+                if bytes_hash not in self._kept:
                     self._originals.drop(bytes_hash)
                 raise
             self.members.append(Member(name, kind, bytes_hash, size))
+            self._kept.add(bytes_hash)
         except ParserStopped:
             raise
         except (DocumentError, TooLarge) as failed:
@@ -105,12 +108,13 @@ class Intake:
 
     def _unique(self, name: str) -> str:
         """The name, with a number where the file has another of that name."""
-        path, number = PurePosixPath(name), 1
-        while name in self._names:
-            number += 1
-            name = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
-        self._names.add(name)
-        return name
+        path, free = PurePosixPath(name), name
+        while free in self._names:
+            number = self._names[name]
+            self._names[name] += 1
+            free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
+        self._names[free] = 2
+        return free
 
 
 def member_name(frame: bytes) -> str:

@@ -69,7 +69,7 @@ def _check(
         mark_lost_originals(catalog, [])
     if not arguments.get("repair") or told.sound:
         return {"found": to_json(told), "left": to_json(told)}
-    repair(library, found, pipeline.in_hand)
+    repair(library, found, pipeline.in_hand, bool(arguments.get("unknown")))
     again = survey(settings, catalog, library.indexes, steps, pipeline.in_hand)
     left = findings(catalog, again)
     return {"found": to_json(told), "left": to_json(left)}

@@ -36,9 +36,8 @@ from rag.catalog.contents import (
     publish,
     put_contents,
     retire,
-    wanted_hashes,
 )
-from rag.catalog.folders import unfinished
+from rag.catalog.folders import has_unfinished
 from rag.catalog.index_rows import rows_for_indexes
 from rag.catalog.portions import checksum_of, index_portions
 from rag.catalog.queue import Task, claim, release, report, still_wanted
@@ -139,10 +138,7 @@ class Pipeline:
             self._indexes.delete(chunk_ids(self._catalog, dead))
             delete_contents(self._catalog, dead)
         idle = not self._parsing and not self._drafts
-        # the second is asked first: what leaves it is in the catalog by then
-        swept = sweep_originals(
-            self._settings, lambda: self._drafter.stored(idle) | wanted_hashes(self._catalog)
-        )
+        swept = sweep_originals(self._settings, self._catalog, lambda: self._drafter.stored(idle))
         if dead:
             self._catalog.truncate_log()  # it takes room, which the originals may have made
         return swept
@@ -178,7 +174,7 @@ class Pipeline:
         try:
             check_free_space(self._settings)
         except StorageError:
-            if unfinished(self._catalog):
+            if has_unfinished(self._catalog):
                 raise
 
     def _held(self) -> list[Task]:

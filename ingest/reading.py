@@ -69,7 +69,7 @@ class Reader:
         limits = UnpackLimits(
             max(0, room.members), max(0, room.size), self._settings.ingest_max_bytes
         )
-        with incoming(self._settings) as originals:
+        with incoming(self._settings, self._catalog) as originals:
             intake = Intake(originals, task.source, limits)
             parsed = self._sandbox.parse(path, task.source, task.kind, intake)
             originals.settle()

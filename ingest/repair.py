@@ -10,17 +10,17 @@ from pathlib import Path
 
 from ingest.check import InHand, Survey
 from rag.catalog import Catalog, audit
-from rag.catalog.contents import wanted_hashes
+from rag.catalog.stored import note_stored, wanted_hashes
 from rag.files import delete, hash_of
 from rag.library import Library
 from rag.originals import store_original, strays, sweep_originals
 from rag.settings import Settings
 
 
-def repair(library: Library, found: Survey, in_hand: InHand = set) -> None:
+def repair(library: Library, found: Survey, in_hand: InHand = set, unknown: bool = False) -> None:
     """Mend everything that can be mended; what is left the next survey tells.
 
-    `in_hand` is as for the survey.
+    `in_hand` is as for the survey; stored files `unknown` to the catalog are deleted if so told.
 
     Documents that must be read again are queued; what is there answers until then.
     """
@@ -44,7 +44,9 @@ def repair(library: Library, found: Survey, in_hand: InHand = set) -> None:
     audit.read_again(catalog, {*beyond, *(key for keys in around.values() for key in keys)})
     audit.queue_again(catalog, unanswered)
     indexes.sweep()
-    sweep_originals(settings, lambda: in_hand() | wanted_hashes(catalog))
+    if unknown:
+        note_stored(catalog, [path.name for path in found.unknown])
+    sweep_originals(settings, catalog, in_hand)
 
 
 def _restore_original(settings: Settings, catalog: Catalog, bytes_hash: str) -> bool:
@@ -55,7 +57,7 @@ def _restore_original(settings: Settings, catalog: Catalog, bytes_hash: str) -> 
             if not path.resolve().is_relative_to(folder) or hash_of(path) != bytes_hash:
                 continue
             with path.open("rb") as stream:
-                if store_original(settings, stream, source)[0] == bytes_hash:
+                if store_original(settings, catalog, stream, source)[0] == bytes_hash:
                     return True
         except OSError:
             continue

@@ -167,7 +167,7 @@ class _Registrar:
         files: list[FileVersion] = []
         touched: list[tuple[str, str]] = []
         unread: list[tuple[Known, str]] = []
-        with incoming(self._settings) as originals:
+        with incoming(self._settings, self._catalog) as originals:
             for found in batch:
                 before = self._known.get(found.source)
                 if before and (key := self._same(found, before)) is not None:
@@ -194,7 +194,10 @@ class _Registrar:
             originals.settle()
             if files:
                 limits = nesting(self._settings)
-                put_files(self._catalog, self._folder_id, self._collection, files, limits)
+                out = put_files(self._catalog, self._folder_id, self._collection, files, limits)
+                # what a person removed stays as it is, also where it is new here
+                self.report.new -= out
+                self.report.unchanged += out
         if touched:
             touch_files(self._catalog, touched)
         self.note_unread(unread)

@@ -29,7 +29,7 @@ def receive(
     name = clean_name(name)
     with catalog.read() as connection:
         collection_ids(connection, [collection])
-    with incoming(settings) as batch:
+    with incoming(settings, catalog) as batch:
         bytes_hash, size, head = batch.take(stream, name)
         kind = kind_of(name, head)
         check_converter(settings, name, kind)

@@ -23,7 +23,7 @@ from ingest.jobs import perform, run_job
 from ingest.pipeline import Pipeline
 from ingest.recipe import RECIPE_FACT
 from rag.catalog.attempts import queue_unconverted, recover
-from rag.catalog.folders import unfinished
+from rag.catalog.folders import has_unfinished
 from rag.catalog.index_rows import count_chunks
 from rag.catalog.jobs import Job, start_again
 from rag.catalog.removals import removals
@@ -183,7 +183,7 @@ class Worker:
         return worked
 
     def _is_read(self, folder: int | None) -> bool:
-        return folder is not None and not unfinished(self._library.catalog, folder)
+        return folder is not None and not has_unfinished(self._library.catalog, folder)
 
     def _sweep(self, pipeline: Pipeline) -> None:
         """Delete what answers for nothing, if anything may have come to that."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from rag.errors import Busy
 from rag.home import make_home, unusable
 from rag.identity import new_token
 from rag.settings import Settings
+
+# who only looks who has the library has it for a moment: so often, and so far apart, is it tried
+_TRIES = 10
+_BETWEEN_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Holder:
 def take_library_lock(settings: Settings, what: str) -> Iterator[str]:
     """Be the only writer of the library's indexes; gives the holder's token.
 
-    Raises Busy, telling who is, at once.
+    Raises Busy, telling who is, within a tenth of a second or so.
     """
     with _locked(_run(settings) / "lock", what, "The library") as token:
         try:
@@ -118,16 +123,26 @@ def in_use(
 @contextmanager
 def _locked(path: Path, what: str, thing: str) -> Iterator[str]:
     with _open(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise in_use(_read_holder(path), thing) from error
+        if not _is_had(file):
+            raise in_use(_read_holder(path), thing)
         file.seek(0)
         file.truncate()
         token = new_token()
         file.write(json.dumps({"pid": os.getpid(), "what": what, "token": token}))
         file.flush()
         yield token
+
+
+def _is_had(file: IO[str]) -> bool:
+    for left in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if left:
+                time.sleep(_BETWEEN_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _open(path: Path) -> IO[str]:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from rag.catalog import Catalog
+from rag.catalog.stored import forget_stored, note_stored, unneeded_hashes
 from rag.errors import CorruptDocument, StorageError, TooLarge, storage_error
 from rag.files import flush
 from rag.lock import take_registration, try_no_registration
@@ -34,8 +36,9 @@ def original_path(settings: Settings, bytes_hash: str) -> Path:
 class Incoming:
     """Originals on their way into the store, made durable together by `settle`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings = settings
+        self._catalog = catalog
         self._folder = settings.home / "originals" / _INCOMING
         self._waiting: dict[str, Path] = {}
 
@@ -77,9 +80,11 @@ class Incoming:
     def settle(self) -> None:
         """Put what was taken in its place, durably. Raises StorageError.
 
-        Only after this may the catalog speak of it. Contents reach the disk before their names.
+        Only after this may a document or a content name it. Contents reach the disk before their
+        names. What comes to nothing is swept, since the catalog knows of it.
         """
         waiting = dict(self._waiting)
+        note_stored(self._catalog, waiting)
         try:
             _flush_all(waiting.values())
             folders = set()
@@ -102,22 +107,24 @@ class Incoming:
 
 
 @contextmanager
-def incoming(settings: Settings) -> Iterator[Incoming]:
+def incoming(settings: Settings, catalog: Catalog) -> Iterator[Incoming]:
     """Originals to be taken, settled and registered before the end of this."""
     with take_registration(settings):
-        batch = Incoming(settings)
+        batch = Incoming(settings, catalog)
         try:
             yield batch
         finally:
             batch.discard()
 
 
-def store_original(settings: Settings, stream: BinaryIO, name: str) -> tuple[str, int, bytes]:
+def store_original(
+    settings: Settings, catalog: Catalog, stream: BinaryIO, name: str
+) -> tuple[str, int, bytes]:
     """Copy a stream into the store, durably; returns SHA-256, size and the first 4 KiB.
 
     Raises as `Incoming.take`. Unless something refers to it soon it is swept.
     """
-    with incoming(settings) as batch:
+    with incoming(settings, catalog) as batch:
         taken = batch.take(stream, name)
         batch.settle()
         return taken
@@ -163,31 +170,44 @@ def check_free_space(settings: Settings) -> None:
         )
 
 
-def sweep_originals(settings: Settings, wanted: Callable[[], set[str]]) -> bool:
-    """Delete originals that nothing needs, `wanted` naming those that something does.
+def sweep_originals(settings: Settings, catalog: Catalog, in_hand: Callable[[], set[str]]) -> bool:
+    """Delete originals that the catalog had stored and nothing needs, and half-received ones.
 
-    False, and nothing is deleted, while a process registers originals. Raises StorageError where
-    one cannot be deleted; all others are by then.
+    `in_hand` gives those that no row may name yet. False, and nothing is deleted, while a process
+    registers originals. Raises StorageError where one cannot be deleted; all others are by then.
     """
     with try_no_registration(settings) as quiet:
-        failed: OSError | None = None
-        for path in unwanted_originals(settings, wanted()) if quiet else ():
+        if not quiet:
+            return False
+        held = in_hand()  # asked first: what leaves it is in the catalog by then
+        halves = (settings.home / "originals" / _INCOMING).glob("*")
+        unneeded = {original_path(settings, name): name for name in unneeded_hashes(catalog) - held}
+        gone, failed = [], None
+        for path in [*halves, *unneeded]:
             try:
-                path.unlink(missing_ok=True)
+                if path.is_symlink() or path.is_file():
+                    path.unlink(missing_ok=True)
+                gone.append(path)
             except OSError as error:
                 failed = error
+        forget_stored(catalog, [unneeded[path] for path in gone if path in unneeded])
         if failed:
             raise storage_error(failed) from failed
-        return quiet
+        return True
 
 
-def unwanted_originals(settings: Settings, wanted: set[str]) -> list[Path]:
-    """Originals that nothing needs, and half-received ones."""
-    return [
-        path
-        for path, ours in _lying(settings, wanted)
-        if ours and (path.name not in wanted or path.parent.name == _INCOMING)
-    ]
+def unwanted_originals(
+    settings: Settings, wanted: set[str], stored: set[str]
+) -> tuple[list[Path], list[Path]]:
+    """Originals that nothing needs: those `stored` and half-received ones, and unknown ones."""
+    known: list[Path] = []
+    unknown: list[Path] = []
+    for path, ours in _lying(settings, wanted):
+        if ours and path.parent.name == _INCOMING:
+            known.append(path)
+        elif ours and path.name not in wanted:
+            (known if path.name in stored else unknown).append(path)
+    return known, unknown
 
 
 def strays(settings: Settings, wanted: set[str]) -> list[Path]:

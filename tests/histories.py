@@ -94,6 +94,7 @@ class History:
         self.uploads: dict[str, str] = {}
         self.hidden: dict[str, str] = {}
         self.synced: dict[str, str] = {}
+        self.removed: set[str] = set()
         self.words: list[str] = []
         self.seed = seed
         self.library = fake_library(self.home)
@@ -145,6 +146,7 @@ class History:
             remove(self.library.catalog, chosen.id)
             text = self.synced.pop(chosen.source)
             self.hidden[chosen.source] = text
+            self.removed.add(text)
             self._gone_at_once(text)
 
     def ask(self) -> None:
@@ -184,16 +186,29 @@ class History:
         Worker(self.library).do(Job("", "erase", {}), lambda done, total: None)
 
     def _synced(self) -> None:
+        self.hidden = self._next_hidden()
+        self.synced = {p: t for p, t in self.files.items() if p not in self.hidden}
+
+    def _next_hidden(self) -> dict[str, str]:
+        """What stays out after a sync: files whose bytes a person removed and no other has."""
         known = self.synced | self.hidden
+        held = {*self.synced.values(), *self.uploads.values()}
         # a file that took the bytes of one that vanished continues it, a live one if there is one
         gone = {
             known[p]: p in self.hidden for p in (*self.hidden, *self.synced) if p not in self.files
         }
-        self.hidden = {p: t for p, t in self.hidden.items() if self.files.get(p) == t}
+        hidden = {p: t for p, t in self.hidden.items() if self.files.get(p) == t}
         for found in walk(self.folder):
-            if found.source not in known and gone.pop(self.files[found.source], False):
-                self.hidden[found.source] = self.files[found.source]
-        self.synced = {p: t for p, t in self.files.items() if p not in self.hidden}
+            text = self.files[found.source]
+            if known.get(found.source) == text:
+                continue
+            if found.source not in known and text in gone:
+                stays_out = gone.pop(text)
+            else:
+                stays_out = text in self.removed and text not in held
+            if stays_out:
+                hidden[found.source] = text
+        return hidden
 
     def _killed(self, act: Callable[[], None], after: int) -> bool:
         self.mortal.left = after
@@ -235,7 +250,7 @@ class History:
 
     def check_between(self, before: set[tuple[str, str]]) -> None:
         """Each document is as before or as after."""
-        hidden = {p: t for p, t in self.hidden.items() if self.files.get(p) == t}
+        hidden = self._next_hidden()
         after = {(p, t) for p, t in self.files.items() if p not in hidden}
         names = {d.id: d.source for d in self.listed()}
         after |= {(names[name], text) for name, text in self.uploads.items()}

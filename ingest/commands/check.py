@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ingest.commands.shared import json_option, progress_for
+from rag.errors import UsageError
 from rag.printing import json_line, printable
 from rag.settings import Settings
 
@@ -17,22 +18,26 @@ _WHAT = "cloister ingest check"
 
 @click.command(epilog="Example: cloister ingest check --repair")
 @click.option("--repair", is_flag=True, help="Mend what can be mended.")
+@click.option("--unknown", is_flag=True, help="Delete stored files that the catalog never had.")
 @json_option
 @click.pass_obj
-def check(settings: Settings, repair: bool, as_json: bool) -> None:
+def check(settings: Settings, repair: bool, unknown: bool, as_json: bool) -> None:
     """Compare catalog, indexes and stored files with each other.
 
     Each chunk is looked up by its own vector and by its words, each stored file is hashed. Without
-    --repair nothing is changed. Exits 0 where all is sound (with --repair: in the end), 1 where
-    faults were found or are left, 75 when another process is at work.
+    --repair nothing is changed; --unknown goes with it. Exits 0 where all is sound (with --repair:
+    in the end), 1 where faults were found or are left, 75 when another process is at work.
     """
     from ingest.upkeep import do_job, wait_for_queue
     from rag.library import open_catalog
 
+    if unknown and not repair:
+        raise UsageError("--unknown deletes something, so it goes with --repair only.")
     started = time.monotonic()
     catalog = open_catalog(settings)
+    asked = {"repair": repair, "unknown": unknown}
     with progress_for(as_json, "Checking", "steps") as progress:
-        result = do_job(settings, catalog, _WHAT, "check", {"repair": repair}, progress.at)
+        result = do_job(settings, catalog, _WHAT, "check", asked, progress.at)
         if repair and result["left"]["faults"]:
             wait_for_queue(settings, catalog)
             again = do_job(settings, catalog, _WHAT, "check", {}, progress.at)

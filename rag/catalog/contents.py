@@ -236,12 +236,3 @@ def _delete(connection: Connection, keys: Iterable[str]) -> None:
         for table in (chunks, pages, members):
             connection.execute(delete(table).where(table.c.content_key.in_(some)))
         connection.execute(delete(contents).where(contents.c.key.in_(some)))
-
-
-def wanted_hashes(catalog: Catalog) -> set[str]:
-    """The SHA-256 of every original that a document or a content still needs."""
-    with catalog.read() as connection:
-        waiting = select(documents.c.bytes_hash).where(documents.c.state != "removed")
-        held = select(contents.c.bytes_hash)
-        within = select(members.c.bytes_hash)
-        return set(connection.execute(waiting.union(held, within)).scalars())

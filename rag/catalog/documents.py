@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Connection,
     Row,
     Select,
     case,
@@ -27,6 +28,7 @@ from rag.catalog.family import below
 from rag.catalog.naming import named_with
 from rag.catalog.queue import requeue
 from rag.catalog.removals import note_removal
+from rag.catalog.removed_bytes import keep_out, let_in
 from rag.catalog.schema import collections, contents, documents, folders
 from rag.errors import NotFound
 from rag.records import Document
@@ -54,6 +56,7 @@ def add_upload(catalog: Catalog, upload: Upload, collection: str) -> tuple[str, 
     """
     with catalog.write() as connection:
         collection_key = collection_id(connection, collection)
+        let_in(connection, collection_key, upload.bytes_hash)
         same = connection.execute(
             select(documents.c.id, documents.c.state).where(
                 documents.c.collection_id == collection_key,
@@ -105,33 +108,31 @@ def remove(catalog: Catalog, document_id: str) -> None:
     """Take a document and its members out: gone from the next answer on. Raises NotFound.
 
     A synced document or a member leaves a row with its name and hash but no text, which goes with
-    the file, so that no sync brings it back before its bytes change.
+    the file, and the hash alone for good, so that no sync brings it back before its bytes change.
     """
     with catalog.write() as connection:
         row = connection.execute(
-            select(documents.c.folder_id, documents.c.parent_id).where(
-                documents.c.id == document_id, documents.c.state != "removed"
-            )
+            select(documents).where(documents.c.id == document_id, documents.c.state != "removed")
         ).first()
         if row is None:
             raise no_document(document_id)
-        forget_answers(connection, [document_id, *below(connection, [document_id])])
-        note_removal(connection)
-        connection.execute(delete(documents).where(documents.c.parent_id == document_id))
+        take_out(connection, document_id)
         if row.folder_id is None and row.parent_id is None:
             connection.execute(delete(documents).where(documents.c.id == document_id))
         else:
-            connection.execute(
-                update(documents)
-                .where(documents.c.id == document_id)
-                .values(
-                    state="removed",
-                    content_key=None,
-                    error=None,
-                    error_code=None,
-                    updated_at=now(),
-                )
-            )
+            keep_out(connection, row.collection_id, row.bytes_hash)
+
+
+def take_out(connection: Connection, document_id: str) -> None:
+    """Leave nothing of a document but its row, which says that it is removed."""
+    forget_answers(connection, [document_id, *below(connection, [document_id])])
+    note_removal(connection)
+    connection.execute(delete(documents).where(documents.c.parent_id == document_id))
+    connection.execute(
+        update(documents)
+        .where(documents.c.id == document_id)
+        .values(state="removed", content_key=None, error=None, error_code=None, updated_at=now())
+    )
 
 
 def get_document(catalog: Catalog, document_id: str) -> Document:

@@ -14,16 +14,20 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from rag.errors import Busy, StorageError
 from rag.home import make_home, unusable
 
-NEWEST = "0012"
+NEWEST = "0013"
 BUSY_SECONDS = 30
 
 
 def open_engine(path: Path) -> Engine:
     """An engine over the SQLite file at `path`, made and migrated where needed.
 
-    Raises StorageError when the file cannot be opened or is not a catalog.
+    Raises StorageError when the file cannot be opened or is not a catalog, and where it is not
+    there while stored files are: a new one would not know them.
     """
     make_home(path.parent)
+    # in this order: another process may be making both
+    if _has_originals(path.parent) and not path.exists():
+        raise _lost(path)
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
@@ -36,7 +40,7 @@ def open_engine(path: Path) -> Engine:
     event.listen(engine, "begin", _on_begin)
     with translated():
         _keep_temporary_files(engine, path.parent)
-        _migrate(engine)
+        _migrate(engine, path)
     return engine
 
 
@@ -93,7 +97,7 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _migrate(engine: Engine) -> None:
+def _migrate(engine: Engine, path: Path) -> None:
     if _revision(engine) == NEWEST:
         return
     from alembic import command
@@ -105,8 +109,23 @@ def _migrate(engine: Engine) -> None:
         if _revision_of(connection) == NEWEST:  # another process was faster
             return
         config.attributes["connection"] = connection
-        _refuse_newer(_revision_of(connection))
+        revision = _revision_of(connection)
+        if revision is None and _has_originals(path.parent):
+            raise _lost(path)
+        _refuse_newer(revision)
         command.upgrade(config, "head")
+
+
+def _has_originals(home: Path) -> bool:
+    return any((home / "originals").glob("[0-9a-f][0-9a-f]/*"))
+
+
+def _lost(path: Path) -> StorageError:
+    return StorageError(
+        f"The library's catalog, {path.name}, is gone or empty, while stored files are still in "
+        f"{path.parent / 'originals'}. Nothing was changed. Put {path.name} back from a backup, or "
+        "move that folder away to begin anew."
+    )
 
 
 def _refuse_newer(revision: str | None) -> None:

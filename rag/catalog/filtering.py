@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import PurePosixPath
 from posixpath import normpath
 
@@ -37,8 +37,9 @@ def allowed(
 ) -> ColumnElement[bool]:
     """What holds for the documents of these collections (None: all) that pass the filters.
 
-    A mail, and what came in it, is dated by when it was sent, what is in another archive by when it
-    was taken out of it. Raises UnknownCollection, and NotFound for a document that is not there.
+    A mail, and what came in it, is dated by when it was sent, what else is in a synced file by the
+    time of the file in which it came first. Raises UnknownCollection, and NotFound for a document
+    that is not there.
     """
     conditions: list[ColumnElement[bool]] = [true()]
     if names is not None:
@@ -92,14 +93,17 @@ def day_of(dated: str, stat_key: str, created_at: str) -> str:
     """The day (UTC) of a document.
 
     It is that of the moment at which it was sent (`dated`), as a mail or in one, else the one on
-    which its file was last changed; of an upload, on which it was added.
+    which its file, or the one that it came in, was last changed; of an upload, on which it was
+    added. A file system may keep
+    times that no calendar has: they are its first or last day.
     """
     if dated:
         return dated[:10]
     parts = stat_key.split(":")
     if len(parts) < 2:
         return created_at[:10]
-    return datetime.fromtimestamp(int(parts[1]) // 10**9, UTC).date().isoformat()
+    day = _EPOCH.toordinal() + int(parts[1]) // _DAY
+    return date.fromordinal(max(1, min(date.max.toordinal(), day))).isoformat()
 
 
 def _with_members(connection: Connection, ids: Sequence[str]) -> ColumnElement[bool]:

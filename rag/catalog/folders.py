@@ -6,17 +6,21 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from rag.catalog import Catalog
+from rag.catalog.batching import batched
 from rag.catalog.collections import collection_id
 from rag.catalog.failures import try_again
 from rag.catalog.family import Nesting
 from rag.catalog.queue import UNFINISHED
 from rag.catalog.schema import documents, folders
 from rag.catalog.stale import unmark_stale
-from rag.catalog.versions import FileVersion, drop_documents, put_version
+from rag.catalog.versions import FileVersion, drop_documents, put_versions
+
+# documents that vanished, in one transaction
+DROPPED_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,8 @@ def put_files(
     collection: str,
     files: Sequence[FileVersion],
     nesting: Nesting | None = None,
-) -> None:
-    """Register new, changed and moved files, all in one transaction (see `put_version`).
+) -> int:
+    """Register new, changed and moved files, all in one transaction; returns as `put_versions`.
 
     A file that moves over another one answers throughout.
     """
@@ -108,9 +112,9 @@ def put_files(
             "folder_id": folder,
             "parent_id": None,
         }
-        for file in files:
-            put_version(connection, owner, file, nesting or Nesting())
+        out = put_versions(connection, owner, files, nesting or Nesting())
         unmark_stale(connection, [file.document_id for file in files if file.document_id])
+        return out
 
 
 def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
@@ -125,10 +129,13 @@ def touch_files(catalog: Catalog, keys: Iterable[tuple[str, str]]) -> None:
 
 
 def drop_files(catalog: Catalog, document_ids: Sequence[str]) -> None:
-    """Take documents whose files vanished out of the library, without a trace."""
-    if document_ids:
+    """Take documents whose files vanished out of the library, without a trace.
+
+    Other writers come in between where they are many; an end half way the next sync goes on from.
+    """
+    for some in batched(document_ids, DROPPED_AT_ONCE):
         with catalog.write() as connection:
-            drop_documents(connection, document_ids)
+            drop_documents(connection, some)
 
 
 def retry_files(catalog: Catalog, folder: int) -> int:
@@ -140,7 +147,17 @@ def retry_files(catalog: Catalog, folder: int) -> int:
 def unfinished(catalog: Catalog, folder: int | None = None) -> int:
     """How many documents (of one folder) wait to be read or are being read."""
     with catalog.read() as connection:
-        statement = select(documents.c.id).where(documents.c.state.in_(UNFINISHED))
-        if folder is not None:
-            statement = statement.where(documents.c.folder_id == folder)
-        return len(connection.execute(statement).all())
+        statement = select(func.count()).select_from(documents).where(_unfinished(folder))
+        return connection.execute(statement).scalar_one()
+
+
+def has_unfinished(catalog: Catalog, folder: int | None = None) -> bool:
+    """Whether there are any: at a moment's notice, however many there are."""
+    with catalog.read() as connection:
+        statement = select(documents.c.id).where(_unfinished(folder)).limit(1)
+        return connection.execute(statement).first() is not None
+
+
+def _unfinished(folder: int | None) -> ColumnElement[bool]:
+    waits = documents.c.state.in_(UNFINISHED)
+    return waits if folder is None else waits & (documents.c.folder_id == folder)

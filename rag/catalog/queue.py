@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Update,
+    bindparam,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from rag.catalog import Catalog, now, queue_time
 from rag.catalog.answers import forget_answers
@@ -61,15 +72,8 @@ def claim(
     before all others. One that did harm before comes after the others, by itself, and only where
     it will be `alone`.
     """
-    tried = documents.c.attempts > 0
-    order = [case((tried, 1), else_=0), documents.c.queued_at]
-    if first is not None:
-        order.insert(0, case((documents.c.folder_id == first, 0), else_=1))
-    statement = select(documents).where(documents.c.state == "pending")
-    if largest is not None:
-        statement = statement.where(documents.c.size <= largest)
     with catalog.write(lasting=False) as connection:
-        rows = connection.execute(statement.order_by(*order).limit(limit)).all()
+        rows = _oldest(connection, limit, largest, first)
         total, taken = 0, 0
         for row in rows:
             total += row.size
@@ -88,6 +92,30 @@ def claim(
     return [
         Task(row.id, row.source, row.kind, row.bytes_hash, row.size, row.attempts) for row in rows
     ]
+
+
+def _oldest(
+    connection: Connection, limit: int, largest: int | None, first: int | None
+) -> list[Row[Any]]:
+    """The rows to claim from, in order: those of the folder `first`, and the untried, go before.
+
+    Each part is read in the order of its index: the whole queue is not sorted for a few. What comes
+    after one that was tried is not looked at, since nothing is claimed with it.
+    """
+    statement = select(documents).where(documents.c.state == "pending")
+    if largest is not None:
+        statement = statement.where(documents.c.size <= largest)
+    statement = statement.order_by(documents.c.queued_at)
+    there = documents.c.folder_id == first
+    rows: list[Row[Any]] = []
+    for part in (true(),) if first is None else (there, there.is_not(true())):
+        untried = statement.where(part, documents.c.attempts == 0)
+        rows += connection.execute(untried.limit(limit - len(rows))).all()
+        if len(rows) < limit:
+            tried = connection.execute(statement.where(part, documents.c.attempts > 0)).first()
+            if tried:
+                return [*rows, tried]
+    return rows
 
 
 def report(catalog: Catalog, steps: Iterable[tuple[Task, State, float]]) -> None:

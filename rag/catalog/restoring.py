@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 
 from rag.catalog import Catalog
 from rag.catalog.queue import requeue
+from rag.catalog.removed_bytes import let_in
 from rag.catalog.schema import documents, folders
 from rag.errors import NotFound
 
@@ -31,13 +32,14 @@ def restore(catalog: Catalog, document_id: str) -> bool:
     this = documents.c.id == document_id
     with catalog.write() as connection:
         row = connection.execute(
-            select(documents.c.parent_id).where(this, documents.c.state == "removed")
+            select(documents).where(this, documents.c.state == "removed")
         ).first()
         if row is None:
             raise NotFound(
                 f"No removed document {document_id[:80]} is there to restore; `cloister ingest "
                 "restore` lists them. A file that was added by itself must be added again."
             )
+        let_in(connection, row.collection_id, row.bytes_hash)
         if row.parent_id is None:
             connection.execute(delete(documents).where(this))
         else:

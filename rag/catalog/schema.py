@@ -138,7 +138,8 @@ documents = Table(
     Column("size", Integer, nullable=False),
     # when the mail that it came in was sent, as `contents.dated`; empty where it came in none
     Column("sent", String, nullable=False, default="", server_default=""),
-    # size, times and inode of a synced file when its hash was taken; empty: hash it again
+    # size, times and inode of a synced file when its hash was taken; empty: hash it again; of a
+    # member the time of the synced file in which its bytes came first
     Column("stat_key", String, nullable=False, default=""),
     # the content that answers for it now; NULL: nothing does
     Column("content_key", ForeignKey("contents.key")),
@@ -165,6 +166,18 @@ documents = Table(
     Index("documents_by_hash", "bytes_hash"),
     Index("documents_by_collection", "collection_id", "source"),
 )
+
+# what a person removed, by its bytes alone, so that it stays out of the collection
+removed_bytes = Table(
+    "removed_bytes",
+    metadata,
+    Column("collection_id", ForeignKey("collections.id"), primary_key=True),
+    Column("bytes_hash", String, primary_key=True),
+    Column("removed_at", String, nullable=False),
+)
+
+# the bytes that were stored under this catalog and not let go since
+originals = Table("originals", metadata, Column("bytes_hash", String, primary_key=True))
 
 answers = Table(
     "answers",

@@ -7,7 +7,8 @@ beside its new ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,21 +17,31 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from rag.catalog import now
 from rag.catalog.answers import forget_answers
 from rag.catalog.batching import batched
-from rag.catalog.documents import fresh_state, new_document_id
+from rag.catalog.documents import fresh_state, new_document_id, take_out
 from rag.catalog.family import Nesting, below, room_within
 from rag.catalog.queue import requeue
 from rag.catalog.removals import note_removal
+from rag.catalog.removed_bytes import kept_out
 from rag.catalog.schema import contents, documents, members
 from rag.errors import TooMuchInside
 
 _MEGABYTE = 1_000_000
+# what of a member is compared with what its document's content lists
+_MEMBER = (
+    documents.c.id,
+    documents.c.source,
+    documents.c.kind,
+    documents.c.bytes_hash,
+    documents.c.stat_key,
+    documents.c.state,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
     """A file as it was read: `document_id` None where it is new.
 
-    `stat_key` is of a synced file; a member has none.
+    `stat_key` is of a synced file; a member has what `_time_within` makes of it.
     """
 
     document_id: str | None
@@ -42,31 +53,73 @@ class FileVersion:
     same_bytes: bool = False
 
 
-def put_version(
-    connection: Connection, owner: Mapping[str, Any], file: FileVersion, nesting: Nesting
-) -> None:
-    """Register a new, changed or moved file; `owner` names collection, folder and parent.
+def put_versions(
+    connection: Connection,
+    owner: Mapping[str, Any],
+    files: Sequence[FileVersion],
+    nesting: Nesting,
+) -> int:
+    """Register new, changed and moved files; `owner` names collection, folder and parent.
+
+    Returns how many of the new ones are of bytes that a person removed, and registered as removed.
 
     A file with the bytes and kind that its document has keeps what answers for it, and its members.
-    One with those of another live document is live at once by the same content. Any other is
-    queued, and what answered for it goes on until the new is live.
+    One with those that another live document has, or had until now, is live at once by the same
+    content. Any other is queued, and what answered for it goes on until the new is live.
     """
-    values = {
+    # asked before the first of several changes: two files may have changed places
+    other = {file.bytes_hash for file in files if not file.same_bytes}
+    twins = _twins(connection, other)
+    removed = kept_out(connection, owner["collection_id"], other)
+    for file in files:
+        if file.bytes_hash in removed and not file.same_bytes:
+            _put_removed(connection, owner, file)
+        else:
+            twin = twins.get((file.bytes_hash, file.kind), {})
+            _put_version(connection, owner, file, twin, nesting)
+    return sum(file.document_id is None and file.bytes_hash in removed for file in files)
+
+
+def _put_removed(connection: Connection, owner: Mapping[str, Any], file: FileVersion) -> None:
+    """Register a file of bytes that a person removed, as such; what was stored of it is swept."""
+    name = file.document_id
+    if name is None:
+        note_removal(connection)
+        row = fresh_state() | _values(file) | {"state": "removed"}
+        connection.execute(documents.insert().values(id=new_document_id(), **owner, **row))
+        return
+    take_out(connection, name)
+    connection.execute(update(documents).where(documents.c.id == name).values(_values(file)))
+
+
+def _values(file: FileVersion) -> dict[str, Any]:
+    return {
         "source": file.source,
         "kind": file.kind,
         "bytes_hash": file.bytes_hash,
         "size": file.size,
         "stat_key": file.stat_key,
     }
+
+
+def _put_version(
+    connection: Connection,
+    owner: Mapping[str, Any],
+    file: FileVersion,
+    twin: dict[str, Any],
+    nesting: Nesting,
+) -> None:
+    values = _values(file)
     name = file.document_id
     if name is None:
         name = new_document_id()
-        twin = _twin(connection, file)
         row = fresh_state() | values | twin
         connection.execute(documents.insert().values(id=name, **owner, **row))
         if twin:
             seat(connection, name, nesting)
         return
+    if owner["parent_id"] and not file.same_bytes:
+        values["created_at"] = now()  # a member has no other time at which it came to be as it is
     before = connection.execute(select(documents.c.source).where(documents.c.id == name)).scalar()
     connection.execute(
         update(documents).where(documents.c.id == name).values(updated_at=now(), **values)
@@ -76,7 +129,7 @@ def put_version(
     if not file.same_bytes:
         note_removal(connection)
         requeue(connection, [name])
-        if twin := _twin(connection, file):
+        if twin:
             forget_answers(connection, [name])
             connection.execute(update(documents).where(documents.c.id == name).values(twin))
             seat(connection, name, nesting)
@@ -120,11 +173,7 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
         .where(members.c.content_key == parent.content_key, members.c.bytes_hash != "")
         .order_by(members.c.ordinal)
     ).all()
-    found = connection.execute(
-        select(documents.c.id, documents.c.source, documents.c.kind, documents.c.bytes_hash).where(
-            documents.c.parent_id == document_id
-        )
-    ).all()
+    found = connection.execute(select(*_MEMBER).where(documents.c.parent_id == document_id)).all()
     wanted, there = list[Any](listed), list[Any](found)
     if nesting.depth < 1:
         wanted = []
@@ -138,7 +187,7 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
             .values(state="failed", error_code=refusal.code, error=str(refusal))
         )
         wanted = []
-    versions, gone = _compared(parent.source, wanted, there)
+    versions, gone = _compared(parent, wanted, there)
     drop_documents(connection, gone)
     sent = _sent(connection, parent.content_key, parent.sent)
     _date(connection, document_id, sent)
@@ -148,8 +197,7 @@ def seat(connection: Connection, document_id: str, nesting: Nesting) -> None:
         "parent_id": document_id,
         "sent": sent,
     }
-    for version in versions:
-        put_version(connection, owner, version, nesting)
+    put_versions(connection, owner, versions, nesting)
 
 
 def _sent(connection: Connection, content_key: str | None, within: str) -> str:
@@ -169,38 +217,53 @@ def _date(connection: Connection, document_id: str, sent: str) -> None:
 
 
 def _compared(
-    source: str, wanted: Iterable[Any], there: Iterable[Any]
+    parent: Row[Any], wanted: Iterable[Any], there: Iterable[Any]
 ) -> tuple[list[FileVersion], list[str]]:
-    """What is to be registered, and the ids of the members that are gone."""
+    """What is to be registered, and the ids of the members that are gone.
+
+    A member is dated by the file in which its bytes came first, not by later ones.
+    """
+    time = _time_within(parent.stat_key)
     left = {row.source: row for row in there}
     versions: list[FileVersion] = []
     unplaced = []
     for member in wanted:
-        before = left.pop(f"{source}/{member.name}", None)
+        before = left.pop(f"{parent.source}/{member.name}", None)
         if before is None:
             unplaced.append(member)
         elif (before.bytes_hash, before.kind) != (member.bytes_hash, member.kind):
-            versions.append(_version(source, member, before.id))
-    by_bytes = {(row.bytes_hash, row.kind): row for row in left.values()}
+            versions.append(_version(parent, member, before.id, time))
+    by_bytes = defaultdict[tuple[str, str], list[Any]](list)
+    # the last is taken first: one that a person removed only where there is no other
+    for row in sorted(left.values(), key=lambda row: row.state != "removed"):
+        by_bytes[row.bytes_hash, row.kind].append(row)
     for member in unplaced:
-        moved = by_bytes.pop((member.bytes_hash, member.kind), None)
+        same = by_bytes[member.bytes_hash, member.kind]
+        moved = same.pop() if same else None
         if moved:
             del left[moved.source]
-        versions.append(_version(source, member, moved.id if moved else None, moved is not None))
+            versions.append(_version(parent, member, moved.id, moved.stat_key, same_bytes=True))
+        else:
+            versions.append(_version(parent, member, None, time))
     return versions, [row.id for row in left.values()]
 
 
 def _version(
-    source: str, member: Row[Any], document_id: str | None, same_bytes: bool = False
+    parent: Row[Any],
+    member: Row[Any],
+    document_id: str | None,
+    stat_key: str,
+    same_bytes: bool = False,
 ) -> FileVersion:
-    return FileVersion(
-        document_id,
-        f"{source}/{member.name}",
-        member.kind,
-        member.bytes_hash,
-        member.size,
-        same_bytes=same_bytes,
-    )
+    source = f"{parent.source}/{member.name}"
+    facts = (member.kind, member.bytes_hash, member.size)
+    return FileVersion(document_id, source, *facts, stat_key, same_bytes)
+
+
+def _time_within(stat_key: str) -> str:
+    """The stat key of what came in a file: the time of that alone, empty where it is an upload."""
+    parts = stat_key.split(":")
+    return f"within:{parts[1]}" if len(parts) > 1 else ""
 
 
 def _refusal(
@@ -239,19 +302,17 @@ def _move_members(connection: Connection, document_id: str, before: str, after: 
         )
 
 
-def _twin(connection: Connection, file: FileVersion) -> dict[str, Any]:
-    """The columns of a live document with the same bytes and kind; none where there is none."""
-    found = connection.execute(
-        select(documents.c.content_key, documents.c.recipe)
-        .where(
-            documents.c.bytes_hash == file.bytes_hash,
-            documents.c.kind == file.kind,
-            documents.c.state == "live",
-            documents.c.id.is_distinct_from(file.document_id),
-        )
-        .limit(1)
-    ).first()
-    if found is None:
-        return {}
-    live = {"state": "live", "progress": 1.0}
-    return live | {"content_key": found.content_key, "recipe": found.recipe}
+def _twins(
+    connection: Connection, hashes: Collection[str]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """For such bytes, by kind, the columns of a live document that has them, if any does."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    answering = (documents.c.content_key, documents.c.recipe)
+    live = select(documents.c.bytes_hash, documents.c.kind, *answering).where(
+        documents.c.state == "live"
+    )
+    for some in batched(hashes):
+        for row in connection.execute(live.where(documents.c.bytes_hash.in_(some))):
+            answers = {"content_key": row.content_key, "recipe": row.recipe}
+            found[row.bytes_hash, row.kind] = {"state": "live", "progress": 1.0} | answers
+    return found

@@ -168,7 +168,7 @@ def add_original(library: Library, rng: random.Random) -> str:
     path = library.settings.home / "originals" / "ab" / ("ab" + "0" * 62)
     path.parent.mkdir(exist_ok=True)
     path.write_text("stranger")
-    return "left-over"
+    return "originals-unknown"
 
 
 def leave_folder(library: Library, rng: random.Random) -> str:

@@ -11,7 +11,8 @@ import struct
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,21 @@ from ingest.intake import Intake, MemberStream, clean_path
 from ingest.parsers.packed import UnpackLimits
 from ingest.sandbox import Sandbox
 from rag.errors import DocumentError, ParserStopped
-from rag.originals import incoming
+from rag.library import open_catalog
+from rag.originals import Incoming, incoming
+from rag.settings import Settings
 from rag.testing import fake_settings
 from tests.ingest.packing import tarred, zipped
 
 LIMITS = UnpackLimits(1_000, 2_000_000_000, 200_000_000)
 MEGABYTE = bytes(1_000_000)
+
+
+@contextmanager
+def _incoming(settings: Settings) -> Iterator[Incoming]:
+    catalog = open_catalog(settings)
+    with closing(catalog), incoming(settings, catalog) as originals:
+        yield originals
 
 
 def _many_zeros(method: int) -> bytes:
@@ -92,10 +102,9 @@ def test_a_bomb_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "bomb").write_bytes(data)
     (tmp_path / "sound").write_bytes(zipped({"a.txt": "x"}))
     settings = fake_settings(tmp_path / "home")
-    settings.home.mkdir()
     kind = "zip" if name.endswith("zip") else "tar"
     # the limit is the least in which a child parses at all, and some 50 MB
-    with Sandbox(seconds=20, memory_mb=150) as sandbox, incoming(settings) as originals:
+    with Sandbox(seconds=20, memory_mb=150) as sandbox, _incoming(settings) as originals:
         sandbox.parse(tmp_path / "sound", "sound.zip", "zip", Intake(originals, "s", LIMITS))
         begun = time.monotonic()
         intake = Intake(originals, name, LIMITS)
@@ -109,9 +118,8 @@ def test_a_bomb_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_an_entry_that_lies_about_its_size_is_cut_off_and_told(tmp_path: Path) -> None:
     settings = fake_settings(tmp_path / "home")
-    settings.home.mkdir()
     (tmp_path / "a.zip").write_bytes(_lying(1000))
-    with Sandbox(seconds=20) as sandbox, incoming(settings) as originals:
+    with Sandbox(seconds=20) as sandbox, _incoming(settings) as originals:
         intake = Intake(originals, "a.zip", LIMITS)
         sandbox.parse(tmp_path / "a.zip", "a.zip", "zip", intake)
     (member,) = intake.members
@@ -122,12 +130,11 @@ def test_mutated_archives_are_read_or_refused(tmp_path: Path) -> None:
     """Whatever is done to an archive, it is unpacked, or refused with a reason; nothing crashes."""
     rng = random.Random(7)
     settings = fake_settings(tmp_path / "home")
-    settings.home.mkdir()
     files = {f"folder/{n}.txt": f"About giraffes {n}. " * 40 for n in range(6)}
     sources = {f"a.tar.{packing}": tarred(files, packing) for packing in ("gz", "bz2", "xz")}
     sources |= {"a.zip": zipped(files), "a.tar": tarred(files, "")}
     errors: list[DocumentError] = []
-    with Sandbox(seconds=20, memory_mb=512) as sandbox, incoming(settings) as originals:
+    with Sandbox(seconds=20, memory_mb=512) as sandbox, _incoming(settings) as originals:
         for _ in range(300):
             name = rng.choice(sorted(sources))
             data = bytearray(sources[name])
@@ -183,7 +190,7 @@ def test_names(raw: str, shown: str, taken: bool) -> None:
 )
 def test_a_sender_that_lies_is_stopped(tmp_path: Path, frames: list[bytes]) -> None:
     settings = fake_settings(tmp_path)
-    with incoming(settings) as originals:
+    with _incoming(settings) as originals:
         intake = Intake(originals, "a.zip", UnpackLimits(5, 1_000_000, 10**9))
         rest = iter(frames)
         with pytest.raises(ParserStopped):
@@ -192,7 +199,7 @@ def test_a_sender_that_lies_is_stopped(tmp_path: Path, frames: list[bytes]) -> N
 
 def test_a_sender_of_too_many_is_stopped(tmp_path: Path) -> None:
     settings = fake_settings(tmp_path)
-    with incoming(settings) as originals:
+    with _incoming(settings) as originals:
         intake = Intake(originals, "a.zip", UnpackLimits(2, 1_000_000, 10**9))
         for number in range(2):
             rest = iter([b"d" + bytes([65 + number]), b"e"])

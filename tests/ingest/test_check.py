@@ -60,10 +60,9 @@ class Held:
         originals = (self.library.settings.home / "originals").glob("*/*")
         return rows | {"originals": sorted((p.name, p.read_bytes()) for p in originals)}
 
-    def check(self, repair: bool = False) -> Any:
-        return Worker(self.library).do(
-            Job("", "check", {"repair": repair}), lambda done, total: None
-        )
+    def check(self, repair: bool = False, unknown: bool = True) -> Any:
+        job = Job("", "check", {"repair": repair, "unknown": unknown})
+        return Worker(self.library).do(job, lambda done, total: None)
 
     def kinds(self, found: Any) -> set[str]:
         return {item["kind"] for item in found["faults"]}

@@ -234,7 +234,7 @@ def test_an_upload_waits_for_a_converter_that_is_gone(tmp_path: Path) -> None:
     library = fake_library(tmp_path / "home", ingest_converter="off")
     (tmp_path / "a.doc").write_bytes(OLE)
     with (tmp_path / "a.doc").open("rb") as stream:
-        bytes_hash, size, _ = store_original(library.settings, stream, "a.doc")
+        bytes_hash, size, _ = store_original(library.settings, library.catalog, stream, "a.doc")
     name, _ = add_upload(library.catalog, Upload("a.doc", "doc", size, bytes_hash), "default")
     read_all(library)
     assert _state(library, name)[:2] == ("failed", "unsupported-format")

@@ -141,6 +141,15 @@ def test_the_rebuild_waits_for_its_time(tmp_path: Path) -> None:
     library.close()
 
 
+def test_a_clock_that_was_ahead_puts_nothing_off(tmp_path: Path) -> None:
+    library = fake_library(tmp_path, erase_after_seconds=3600.0)
+    library.catalog.note("removals.since", str(time.time() + 10 * 365 * 86_400))
+    assert is_due(library.settings, library.catalog)
+    read_all(library)
+    assert not is_due(library.settings, library.catalog)
+    library.close()
+
+
 def test_a_first_reading_and_a_rename_remove_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -39,7 +39,9 @@ from rag.catalog.index_rows import index_rows, rows_for_indexes, vectors_of
 from rag.catalog.pages import boxes_of, read_page
 from rag.catalog.passages import live_candidates, live_chunks, live_passages
 from rag.catalog.queue import STARTED, Task, claim, fail, release, report
+from rag.catalog.removed_bytes import kept_out
 from rag.catalog.schema import metadata
+from rag.catalog.stored import stored_hashes
 from rag.catalog.versions import FileVersion
 from rag.errors import NotFound, StorageError, UnknownCollection, UsageError
 from rag.parsed import Block, Page, Parsed, Place
@@ -494,6 +496,45 @@ def test_what_came_in_a_mail_of_a_catalog_from_before_is_dated_with_it(tmp_path:
     catalog.close()
     told = dict.fromkeys(("zip", "deep", "old"), dates["mail"]) | {"of old": dates["old"]}
     assert sent == dict.fromkeys(above, "") | told
+
+
+def test_the_hashes_of_a_catalog_from_before_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    _at_revision(path, "0011")
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO collections VALUES (1, 'default', 'then', '{}', '')")
+        connection.execute(
+            "INSERT INTO contents (key, bytes_hash, kind, recipe, title, page_count, chunk_count, "
+            "indexed, created_at) VALUES ('c', 'of the content', 'zip', 'r', '', 1, 0, 1, 'then')"
+        )
+        connection.executemany(
+            "INSERT INTO members (content_key, ordinal, name, kind, bytes_hash, size) "
+            "VALUES ('c', ?, 'a', 'text', ?, 1)",
+            [(0, "of the member"), (1, "")],
+        )
+        connection.executemany(
+            "INSERT INTO documents (id, collection_id, source, kind, bytes_hash, size, stat_key, "
+            "state, recipe, attempts, progress, created_at, updated_at, queued_at) VALUES "
+            "(?, 1, 'a', 'zip', ?, 1, '', ?, '', 0, 0, 'then', 'then', 0)",
+            [("d", "live", "live"), ("r", "removed", "removed"), ("s", "removed", "removed")],
+        )
+        # the innermost first, as in whatever order they lie
+        for name, above, key in (("z", "y", ""), ("y", "x", ""), ("x", None, "1:23:4:5")):
+            connection.execute(
+                "INSERT INTO documents (id, collection_id, parent_id, source, kind, bytes_hash, "
+                "size, stat_key, state, recipe, attempts, progress, created_at, updated_at, "
+                "queued_at) VALUES (?, 1, ?, 'a', 'zip', 'live', 1, ?, 'live', '', 0, 0, 'then', "
+                "'then', 0)",
+                (name, above, key),
+            )
+    connection.close()
+    catalog = Catalog(path)
+    assert stored_hashes(catalog) == {"of the content", "of the member", "live", "removed"}
+    with catalog.read() as opened:
+        assert kept_out(opened, 1, ["live", "removed", "of the member"]) == {"removed"}
+        keys = dict(opened.execute(text("SELECT id, stat_key FROM documents")).all())
+        assert (keys["d"], keys["x"], keys["y"], keys["z"]) == ("", "1:23:4:5", *["within:23"] * 2)
+    catalog.close()
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(catalog: Catalog) -> None:

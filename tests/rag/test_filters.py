@@ -17,6 +17,7 @@ from ingest import discover
 from rag import retrieval
 from rag.catalog.documents import list_documents
 from rag.catalog.filtering import day_of
+from rag.catalog.folders import touch_files
 from rag.catalog.holdings import Scope, list_holdings
 from rag.catalog.passages import live_chunks, live_size
 from rag.cli import main
@@ -256,7 +257,7 @@ def test_what_came_in_a_mail_is_dated_with_it(estate: Estate) -> None:
     assert {dated[source] for source in before} == {"2018-01-01"}
     held = {held.source: held for held in list_holdings(estate.library.catalog, Scope())}
     assert held["m.eml/new.txt"].dated_by == "sent"
-    assert held["plain.zip/p.txt"].dated_by == "added"
+    assert held["plain.zip/p.txt"].dated_by == "changed"
 
     del outer["Date"]
     outer["Date"] = "Tue, 07 Feb 2023 12:00:00 +0000"
@@ -271,6 +272,26 @@ def test_an_upload_is_dated_by_the_day_on_which_it_was_added() -> None:
     assert day_of("", "", "2026-11-26T01:02:03+00:00") == "2026-11-26"
     assert day_of("", "120:86399999999999:7", "2026-11-26T01:02:03+00:00") == "1970-01-01"
     assert day_of("", "120:86400000000000:7", "2026-11-26T01:02:03+00:00") == "1970-01-02"
+
+
+def test_a_file_of_a_year_that_no_calendar_has_is_found_and_listed(estate: Estate) -> None:
+    # as tmpfs, btrfs, ZFS and SMB keep them: years 11476 and -1, and as far as 64 bits go
+    times = {
+        "hr/leave.txt": (300_000_000_000 * 10**9, "9999-12-31"),
+        "hr/old/leave.md": (-62_200_000_000 * 10**9, "0001-01-01"),
+        "urlaub.txt": ((2**63 - 1) * 10**9, "9999-12-31"),
+    }
+    catalog = estate.library.catalog
+    ids = {d.source: d.id for d in list_documents(catalog)}
+    keys = [(ids[source], f"10:{at}:{at}:7") for source, (at, _) in times.items()]
+    touch_files(catalog, keys)
+    passages = estate.library.search("unused leave carried over", limit=20)
+    dated = {source: day for source, (_, day) in times.items()}
+    assert {p.source: p.dated for p in passages if p.source in times} == dated
+    held = {h.source: h.dated for h in list_holdings(catalog, Scope())}
+    assert {source: held[source] for source in times} == dated
+    assert found(estate.library, Filters(until="2023-12-30")) == {"hr/old/leave.md"}
+    assert found(estate.library, Filters(since="2026-01-01")) == {"hr/leave.txt", "urlaub.txt"}
 
 
 @pytest.mark.parametrize("command", ["ask", "search"])

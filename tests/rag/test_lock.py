@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rag import lock
 from rag.errors import Busy
 from rag.lock import announce, find_holder, take_folder_lock, take_library_lock
 from rag.settings import Settings
@@ -48,6 +50,31 @@ def test_another_process_is_refused_at_once_and_told_who(tmp_path: Path) -> None
     assert find_holder(settings) is None
     with take_library_lock(settings, "cloister ask"):
         assert find_holder(settings) is not None
+
+
+def test_who_only_looks_who_has_it_keeps_nobody_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path)
+    with take_library_lock(settings, "cloister ask"):
+        pass  # long dead, and still named in the file
+    with (tmp_path / "run" / "lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        waits: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                fcntl.flock(looking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(lock.time, "sleep", wait)
+        with take_library_lock(settings, "cloister ingest sync"):
+            pass
+        assert len(waits) == 3
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with pytest.raises(Busy), take_library_lock(settings, "cloister ingest sync"):
+            pass
+        assert sum(waits[3:]) <= 0.1
 
 
 def test_the_address_is_for_the_owner_alone_and_goes_with_the_lock(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ class FakeLibrary(Library):
         path = self.settings.home / "incoming"
         path.write_bytes(data)
         with path.open("rb") as stream:
-            bytes_hash, size, _ = store_original(self.settings, stream, name)
+            bytes_hash, size, _ = store_original(self.settings, self.catalog, stream, name)
         document_id, _ = add_upload(self.catalog, Upload(name, kind, size, bytes_hash), "default")
         task = next(t for t in claim(self.catalog, 100, 10**9) if t.document_id == document_id)
         pages = (page_of(TEXT),) if pages is None else pages

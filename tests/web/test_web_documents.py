@@ -347,7 +347,7 @@ def _archive(library: FakeLibrary) -> tuple[str, str]:
     raw = zipped({"in/handbook.txt": TEXT})
     (library.settings.home / "incoming").write_bytes(TEXT.encode())
     with (library.settings.home / "incoming").open("rb") as stream:
-        inner, size, _ = store_original(library.settings, stream, "handbook.txt")
+        inner, size, _ = store_original(library.settings, library.catalog, stream, "handbook.txt")
     members = (
         Member("in/handbook.txt", "text", inner, size),
         Member("plan.docx", error_code="corrupt-document", error="“plan.docx” is damaged."),
