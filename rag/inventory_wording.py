@@ -80,6 +80,8 @@ def where_of(scope: Scope) -> str:
     if scope.collection:
         said += f" in the collection “{scope.collection}”"
     came = "dated" if scope.dated else "changed or added"
+    if scope.year:
+        return f"{said} dated {scope.year}, by the file, the mail, the title or the file name"
     if scope.since and scope.until == scope.since:
         said += f" {came} on {scope.since}"
     elif scope.since and scope.until:

@@ -43,7 +43,8 @@ class Scope:
     `asked` and `filters` are the asker's; the rest is what the question says itself. `folder` is
     the name of any folder on the way to the file, or some in a row (“2025/hr”); of a synced folder
     that is its own name, not those above it. `since` and `until` are the days (ISO 8601) on which
-    a file was changed or added; with `dated` those by which a document itself is dated. `language`
+    a file was changed or added; with `dated` those by which a document itself is dated, and where
+    they are a year also those that have it in their title or source. `language`
     is the tag (BCP 47) of the language that it is in, and `sender` the words of the name or address
     of who sent a mail.
     """
@@ -58,6 +59,13 @@ class Scope:
     dated: bool = False
     language: str = ""
     sender: str = ""
+
+    @property
+    def year(self) -> str:
+        """The year by which the documents meant are dated; empty where it is not one, all of it."""
+        year = self.since[:4]
+        whole = (self.since, self.until) == (f"{year}-01-01", f"{year}-12-31")
+        return year if self.dated and whole else ""
 
     @property
     def narrow(self) -> bool:
@@ -258,7 +266,8 @@ def _within(connection: Connection, scope: Scope) -> ColumnElement[bool]:
         conditions.append(documents.c.collection_id.in_(named))
     if scope.since:
         between = changed_between if scope.dated else came_between
-        conditions.append(between(scope.since, scope.until))
+        condition = between(scope.since, scope.until)
+        conditions.append(or_(condition, _names(scope.year)) if scope.year else condition)
     if scope.language:
         conditions.append(in_languages([scope.language]))
     if scope.sender:
@@ -274,6 +283,14 @@ def _within(connection: Connection, scope: Scope) -> ColumnElement[bool]:
     return and_(*conditions)
 
 
+def _names(year: str) -> ColumnElement[bool]:
+    """Documents with a year in their title or source."""
+    title = select(contents.c.title).where(contents.c.key == documents.c.content_key)
+    named = func.coalesce(title.correlate(documents).scalar_subquery(), "")
+    text = " " + named + " " + documents.c.source + " "
+    return text.op("GLOB")(f"*[^0-9]{year}[^0-9]*")
+
+
 def _lies_in(root: str | None, source: str, folder: str) -> bool:
     """Whether a folder, spelt as `_spelt` does, is on the way to a file."""
     return f"/{folder}/" in _spelt(f"/{PurePosixPath(root or '').name}/{source}")
@@ -281,8 +298,8 @@ def _lies_in(root: str | None, source: str, folder: str) -> bool:
 
 def _sent_by(text: str, sender: str) -> bool:
     """Whether the header of a mail's text has all words of a name or an address."""
-    header = _FROM.search(text)
-    return header is not None and set(terms(sender)) <= set(terms(header[1]))
+    header, wanted = _FROM.search(text), set(terms(sender))
+    return bool(wanted) and header is not None and wanted <= set(terms(header[1]))
 
 
 def _spelt(path: str) -> str:

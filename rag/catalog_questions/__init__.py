@@ -50,13 +50,18 @@ def catalog_question(
     day = today or datetime.now(UTC).date()
     for phrases in _languages():
         if found := _alone(text, phrases, day):
-            return found
+            return found if not (found.opens and _on_contents(history, day)) else None
     if not history or not any(p.follow.fullmatch(folded(text)) for p in _languages()):
         return None
     before = catalog_question(history[-1].question, history[:-1], day)
     if before is None or before.wanted == "purpose":
         return None
     return _continued(before, text, day)
+
+
+def _on_contents(history: Sequence[Turn], day: date) -> bool:
+    """Whether the last question asked was about contents."""
+    return bool(history) and not catalog_question(history[-1].question, history[:-1], day)
 
 
 def _alone(text: str, phrases: Phrases, today: date) -> CatalogQuestion | None:
@@ -98,6 +103,7 @@ def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQues
         dated="dated" in groups,
         sure=(frame.own or found.here) and not doubtful,
         doubtful=doubtful,
+        opens=frame.opens,
     )
 
 

@@ -22,7 +22,8 @@ class CatalogQuestion:
 
     Where it is not `sure`, “Which documents mention …?” may be about what is in the documents after
     all: it is one about the library only if something is found. A `doubtful` one (“How many mails
-    are there?”) is not even without a topic.
+    are there?”) is not even without a topic. One that `opens` (“What's new?”) is none after a
+    question about contents.
     """
 
     wanted: Wanted
@@ -41,6 +42,7 @@ class CatalogQuestion:
     dated: bool = False
     sure: bool = True
     doubtful: bool = False
+    opens: bool = False
 
     @property
     def settled(self) -> bool:

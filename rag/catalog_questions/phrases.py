@@ -11,7 +11,8 @@ All are matched against text in lower case without accents. The entries:
   needs are what must stand with it, any one of `topic`, `place` (a folder, a collection, the
   library), `days` and `day` (more exact than a month), `kind` (a kind of file), `language` and
   `sender`; `own` says that the frame itself means the library's documents, as “do you have” does
-  and “are there” does not, and `bare` that it has no verb at all.
+  and “are there” does not, `bare` that it has no verb at all, and `opens` that after a question
+  about contents it means those (“What's new?”).
 - `about`, `named`, `folder`, `collection`, `since`, `sender`: what opens such a part of a question;
   `here` names the library, and `filler` says nothing. `written` says in which language documents
   are, `{language}` being one of `languages`, which has their tags.
@@ -75,6 +76,7 @@ class Frame:
     needs: frozenset[str]
     own: bool
     bare: bool
+    opens: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,5 +180,6 @@ def _frame(row: list[str], polite: str, parts: Mapping[str, str]) -> Frame:
     while (whole := _NAME.sub(lambda found: parts[found[1]], pattern)) != pattern:
         pattern = whole
     compiled = re.compile(f"{polite}{pattern}")
-    needs = told - {"own", "bare"}
-    return Frame(wanted, compiled, needs, "own" in told, "bare" in told)  # type: ignore[arg-type]
+    needs = told - {"own", "bare", "opens"}
+    own, bare, opens = ("own" in told, "bare" in told, "opens" in told)
+    return Frame(wanted, compiled, needs, own, bare, opens)  # type: ignore[arg-type]

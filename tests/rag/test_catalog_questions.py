@@ -621,6 +621,14 @@ def test_a_follow_up_goes_on_with_what_was_asked(
         assert getattr(found, name) == value
 
 
+@pytest.mark.parametrize("question", ["What's new?", "What can you do?", "Was gibt es Neues?"])
+def test_after_a_question_about_contents_it_means_those(question: str) -> None:
+    contents = (Turn("What does version 2 of the travel policy say?", "…"),)
+    assert catalog_question(question, contents, TODAY) is None
+    assert catalog_question(question, (*contents, *TRAVEL), TODAY) is not None
+    assert catalog_question(question, (), TODAY) is not None
+
+
 def test_a_bare_follow_up_is_not_sure() -> None:
     sure = [catalog_question(text, TRAVEL, TODAY) for text in ("And leave?", "And on leave?")]
     assert [asked and asked.sure for asked in sure] == [False, True]

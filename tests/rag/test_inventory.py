@@ -322,7 +322,7 @@ def test_a_bare_follow_up_is_sought_in_the_passages_where_no_document_has_it(
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    """Two mails and three texts in two languages, and no LLM."""
+    """Two mails and four texts in two languages, and no LLM."""
     home = tmp_path_factory.mktemp("mixed")
     library = Library(fake_settings(home / "home"))
     library.load(llm=False)
@@ -346,6 +346,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     estate.write("data_retention_policy.md", "\n\n".join([english] * 40))
     estate.write("urlaub.md", "Wer Urlaub nehmen will, fragt zuerst die Leitung der Abteilung.")
     estate.write("tea.txt", "The tea is in the kitchen of the house, and whoever likes takes it.")
+    estate.write("notes_2019-03.txt", "The notes 12019 are of the meeting of all, in the hall.")
     noon = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()
     os.utime(estate.folder / "tea.txt", (noon, noon))
     with pytest.MonkeyPatch.context() as patch:
@@ -356,19 +357,19 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
 
 
 def test_kinds_are_named_with_their_numbers(mixed: Library) -> None:
-    said = "2 Markdown files, 2 e-mails and 1 text file"
+    said = "2 Markdown files, 2 e-mails and 2 text files"
     for question in ("What file types do you have?", "Welche Arten von Dokumenten gibt es?"):
-        assert ask(mixed, question)["text"] == f"The library has 5 documents: {said}."
+        assert ask(mixed, question)["text"] == f"The library has 6 documents: {said}."
     only = Filters(kinds=("text",))
     assert ask(mixed, "What kinds of documents are there?", filters=only)["text"] == (
-        "The part of the library that was asked has 1 document: 1 text file."
+        "The part of the library that was asked has 2 documents: 2 text files."
     )
 
 
 def test_what_it_can_do_is_said_with_what_it_has(mixed: Library) -> None:
     answer = ask(mixed, "What can you do?")
     assert first(answer).startswith("Cloister answers questions from the documents")
-    assert answer["sentences"][1]["text"] == "The library has 5 documents."
+    assert answer["sentences"][1]["text"] == "The library has 6 documents."
     assert answer["short_answer"] is None
 
 
@@ -393,6 +394,8 @@ def test_the_longest_has_the_most_passages(mixed: Library) -> None:
         ("Welche Dokumente sind auf Deutsch?", ["urlaub.md"]),
         ("Which documents are from 2024?", ["b.eml"]),
         ("Which documents are from 2025?", ["tea.txt", "a.eml"]),
+        ("Which documents are from March 2025?", ["a.eml"]),
+        ("Which documents are from 2019?", ["notes_2019-03.txt"]),
         ("In which documents is the kitchen mentioned?", ["tea.txt"]),
         ("Which documents contain the word kitchen?", ["tea.txt"]),
         ("Do we have a policy on data retention?", ["data_retention_policy.md"]),
@@ -400,6 +403,13 @@ def test_the_longest_has_the_most_passages(mixed: Library) -> None:
 )
 def test_what_is_found_by_what_it_is(mixed: Library, question: str, sources: list[str]) -> None:
     assert listed(ask(mixed, question)) == sources
+
+
+def test_a_year_may_stand_in_the_name(mixed: Library) -> None:
+    answer = ask(mixed, "Welche Dokumente stammen aus dem Jahr 2019?")
+    assert first(answer) == (
+        "The library has 1 document dated 2019, by the file, the mail, the title or the file name:"
+    )
 
 
 def test_whether_there_are_files_of_a_kind(mixed: Library) -> None:
