@@ -8,6 +8,7 @@ for one costs its answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -32,6 +33,7 @@ __all__ = ["CatalogQuestion", "Wanted", "catalog_question"]
 _LONGEST = 300
 _ENDS = " \t\n?!.,;:¿¡"
 _MOST_BARE_WORDS = 4
+_FROM = re.compile(r"(?:from|of|von|aus|de|del) ", re.IGNORECASE)
 # of these no topic is understood
 _WITHOUT_TOPIC = ("longest", "kinds", "purpose")
 
@@ -158,7 +160,8 @@ def _continued(before: CatalogQuestion, text: str, today: date) -> CatalogQuesti
     if one and (again := _alone(f"{phrases.again} {rest}", phrases, today)):
         return again
     reader = DetailReader(phrases, today, period=True, own=True, mails=before.kinds == MAILS)
-    found = reader.read(rest, Details())
+    # “and from 2024?”
+    found = reader.read(_FROM.sub("", rest) if before.dated else rest, Details())
     if found is None:
         topic = "" if one else _bare_topic(before, rest, reader)
         return replace(before, topic=topic, sure=False) if topic else None

@@ -9,7 +9,7 @@ from datetime import date
 
 from rag.catalog_questions.folding import folded, folded_words
 from rag.catalog_questions.phrases import Phrases
-from rag.catalog_questions.small import OF, PREPOSITIONS
+from rag.catalog_questions.small import NOT_IN_NAMES, OF, PREPOSITIONS
 from rag.days import Days, find_days
 
 _MOST_WORDS = 10
@@ -182,7 +182,8 @@ class DetailReader:
         """Who sent mails, as it was written; empty where that may be something else."""
         who = self._name(self._without_article(text.strip(_QUOTES)))
         # “from phishing attacks a year” names nobody
-        refused = self.phrases.apart | self.phrases.verbs | self.phrases.articles
+        phrases = self.phrases
+        refused = phrases.apart | phrases.verbs | phrases.articles | NOT_IN_NAMES
         if not self.mails or refused & set(folded_words(who)) or self._days(folded(text)):
             return ""
         return who

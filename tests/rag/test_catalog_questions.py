@@ -490,6 +490,75 @@ Quel est le préavis le plus long ?
 Quali tipi di file si possono allegare?
 Cosa c'è di nuovo nel contratto?
 Abbiamo una mensa?
+What can you do for the environment?
+What can I ask for in an appraisal?
+What can we ask the landlord?
+Who are you allowed to invite?
+How can you help me move house?
+Which documents are in Russian and who translates them?
+Which documents are written in German and English?
+Which documents are available in English on request?
+Which documents in English must be translated?
+How many documents are in German translation?
+Do you have any documents in the safe?
+Do you have any PDFs open?
+Do we have any mails from the tax office that must be kept?
+Are there any mails from the court to be answered?
+Which mails are from outside the company and dangerous?
+What is the latest mail collection?
+What is the newest mail about the crane that was answered?
+What is the longest document we can upload?
+Which file is the longest to load?
+What file types can I upload?
+What file formats does the portal accept?
+What kinds of files are there in a backup?
+Which types of documents are available to members?
+What types of documents are in the archive?
+Is there a form for the refund of travel costs that must be signed?
+Is there a list price for the pump?
+Do we have a contract for the pump that expires in May?
+Is there a handbook allowance?
+Do we have a manual override?
+Is there a procedure to follow?
+Is there a guide dog policy for the office and who approves it?
+Do we have a report to file?
+Is there a minimum order quantity?
+Is there a policy number?
+Do we have a list of what to bring?
+Which documents were from Jonas?
+Which documents contain the word and expire?
+In which documents were the errors corrected?
+In which documents are you named?
+What is new here in the canteen?
+What's new for 2025?
+What is new about remote work in the agreement?
+Is there anything new to sign?
+Was ist neu für 2025?
+Was gibt es Neues zu unterschreiben?
+Was können Sie mir über den Kran sagen?
+Was kannst du mir über den Kran sagen?
+Wer bist du verpflichtet zu informieren?
+Welche Dokumente sind in englischer Sprache vorzulegen?
+Welche Dateien sind am längsten aufzubewahren?
+Haben wir Mails vom Finanzamt zu beantworten?
+Gibt es Mails, die gelöscht werden?
+Gibt es eine Liste?
+Gibt es eine Hausordnung?
+Welche Arten von Dokumenten sind aufzubewahren?
+Was für Dateien darf ich hochladen?
+Quels documents sont en vigueur ?
+Quels documents sont en anglais et en français ?
+Quels documents sont de nature confidentielle ?
+Quels documents sont du ressort du service juridique ?
+Y a-t-il un guide pour remplir le formulaire qui est obligatoire ?
+Y a-t-il du nouveau dans le contrat ?
+Qui êtes-vous tenu d'informer ?
+Que puis-je demander à mon employeur ?
+Quels fichiers sont les plus longs à charger ?
+¿Hay un formulario que debo firmar?
+¿Qué documentos son de obligado cumplimiento?
+¿Hay documentos en papel?
+Quali documenti sono di proprietà del cliente?
 """.strip().splitlines()
 
 
@@ -605,6 +674,12 @@ def test_a_follow_up_asks_for_another_document(question: str, expected: dict[str
     [
         ("Which documents are in German?", "And in French?", {"written": "fr", "wanted": "list"}),
         ("Which mails are from Ada?", "and from Jonas?", {"sender": "Jonas", "kinds": MAILS}),
+        ("Which mails are from Ada?", "and from Ada von Berg?", {"sender": "Ada von Berg"}),
+        (
+            "Which documents are from 2025?",
+            "and from 2024?",
+            {"since": "2024-01-01", "dated": True},
+        ),
         ("What file types do you have?", "and in the folder hr?", {"folder": "hr"}),
         ("Which documents do you have on travel?", "And in French?", None),
         ("Which documents do you have on travel?", "And from Jonas?", None),
