@@ -8,23 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rag.answer_events import AnswerStream, marked, sentence_event
 from rag.catalog import Catalog
 from rag.catalog.answers import new_answer_id, record_answer
 from rag.catalog.collections import collection_names
-from rag.catalog.holdings import (
-    Held,
-    Order,
-    Scope,
-    count_holdings,
-    has_folder,
-    list_holdings,
-    some_holdings,
-)
+from rag.catalog.holdings import Scope, has_folder, some_holdings
 from rag.catalog.passages import passages_of
 from rag.catalog_questions import CatalogQuestion, catalog_question
 from rag.citing import Citations
@@ -32,16 +23,9 @@ from rag.condensing import condense
 from rag.errors import StorageError
 from rag.evidence import Span, passage_sentences
 from rag.inventory_finding import MOST_PASSAGES, Found, TopicFinder, telling_words
-from rag.inventory_wording import (
-    in_titles,
-    left_out,
-    line_of,
-    mentioning,
-    noun_of,
-    number_of,
-    where_of,
-    whole_of,
-)
+from rag.inventory_reply import FEW, MOST_LISTED, Listed, Reply
+from rag.inventory_whole import said_of_all
+from rag.inventory_wording import in_titles, mentioning, noun_of, number_of, where_of
 from rag.records import NO_MODEL, Answer, Event, Passage, Question, Sentence, to_json
 from rag.settings import Settings
 from rag.stretches import stands_alone
@@ -53,39 +37,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cloister.library")
 
-# so many documents are listed, of newest or oldest ones, and of those nearest in meaning
-MOST_LISTED = 10
-_FEW = 5
+# so many documents are listed of those nearest in meaning
 _NEAREST = 3
 # among so many passages the nearest in meaning are sought
 _NEAR = 200
 # of what was listed some may go before it is cited
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A document of the answer, with the chunk that is cited of it (empty: its first)."""
-
-    held: Held
-    chunk_id: str = ""
-
-
-@dataclass(slots=True)
-class _Reply:
-    """What the answer says: lines in order, each with the documents that it is cited to.
-
-    It is `empty` where the catalog has nothing of what was asked for.
-    """
-
-    short: str | None = None
-    lines: list[tuple[str, tuple[_Listed, ...]]] = field(default_factory=list)
-    words: tuple[str, ...] = ()
-    empty: bool = False
-
-    def say(self, text: str, *listed: _Listed) -> None:
-        """Add a line."""
-        self.lines.append((text, listed))
 
 
 class Inventory:
@@ -127,7 +84,7 @@ class Inventory:
         asked: CatalogQuestion,
         scope: Scope,
         started: float,
-        reply: _Reply | None = None,
+        reply: Reply | None = None,
     ) -> Iterator[Event]:
         for left in reversed(range(_TRIES)):
             reply = reply or self._reply(asked, scope)
@@ -174,7 +131,7 @@ class Inventory:
             return question.text
         return condense(question.text, question.history, self._settings.question_max_chars)
 
-    def _cited(self, reply: _Reply) -> tuple[list[Passage], list[Sentence], Citations, bool]:
+    def _cited(self, reply: Reply) -> tuple[list[Passage], list[Sentence], Citations, bool]:
         """The lines with what they are cited to; and whether every document was still there."""
         chosen = {one.held.id: one.chunk_id for _, listed in reply.lines for one in listed}
         passages = passages_of(self._catalog, chosen)
@@ -195,54 +152,24 @@ class Inventory:
         read = [passages[name] for name in chosen if name in cited]
         return read, sentences, citations, whole
 
-    def _reply(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+    def _reply(self, asked: CatalogQuestion, scope: Scope) -> Reply:
         if scope.collection and scope.collection.lower() not in collection_names(self._catalog):
-            reply = _Reply(short="0" if asked.wanted == "count" else None)
+            reply = Reply(short="0" if asked.wanted == "count" else None)
             reply.say(f"There is no collection “{scope.collection}”.")
             return reply
-        return self._on_topic(asked, scope) if asked.topic else self._on_all(asked, scope)
+        if asked.topic:
+            return self._on_topic(asked, scope)
+        return said_of_all(self._catalog, asked, scope)
 
-    def _on_all(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
-        """The answer to a question about all the documents meant."""
-        holdings, reply = count_holdings(self._catalog, scope), _Reply()
-        n = holdings.documents
-        if asked.wanted == "count":
-            reply.short = str(n)
-        if asked.wanted in ("newest", "oldest") and n:
-            self._say_by_age(reply, asked, scope, n)
-            return reply
-        has = f"{whole_of(scope)} has {number_of(n, scope)}"
-        if not (n or asked.narrowed or holdings.waiting):
-            has += " yet"
-        if not n or asked.wanted not in ("list", "exists"):
-            reply.say(f"{has}.")
-        else:
-            order: Order = "newest" if scope.since else "source"
-            found = list_holdings(self._catalog, scope, order, MOST_LISTED)
-            first = f"; the {'newest' if scope.since else 'first'} {MOST_LISTED} are"
-            reply.say(f"{has}{first if n > MOST_LISTED else ''}:")
-            self._say_each(reply, map(_Listed, found), dated=bool(scope.since))
-        for text in left_out(holdings):
-            reply.say(text)
-        return reply
-
-    def _say_by_age(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, n: int) -> None:
-        order: Order = "newest" if asked.wanted == "newest" else "oldest"
-        found = list_holdings(self._catalog, scope, order, _FEW if asked.many else 1)
-        one, many = noun_of(scope)
-        number = f"{len(found)} {order} {many}" if len(found) > 1 else f"{order} {one}"
-        reply.say(f"The {number}{where_of(scope)}:")
-        self._say_each(reply, map(_Listed, found), dated=True)
-        reply.short = found[0].title if found else None
-
-    def _on_topic(self, asked: CatalogQuestion, scope: Scope) -> _Reply:
+    def _on_topic(self, asked: CatalogQuestion, scope: Scope) -> Reply:
         """The answer to a question about the documents with a topic, or of a name."""
         words = telling_words(asked.topic, asked.language)
-        reply = _Reply(words=tuple(terms(" ".join(words))))
+        reply = Reply(words=tuple(terms(" ".join(words))))
         found = self._finder.with_topic(words, asked, scope)
-        if asked.titled and not found.titled and self._say_shorter(reply, asked, scope):
+        missing = asked.titled and not found.titled
+        if missing and asked.sure and self._say_shorter(reply, asked, scope):
             return reply
-        if not found.ids or (asked.titled and not found.titled):
+        if not found.ids or missing:
             reply.empty = True
             # what is nearest in meaning need not be looked for where nothing will be said
             if asked.sure:
@@ -253,7 +180,7 @@ class Inventory:
             self._say_topic(reply, asked, scope, found)
         return reply
 
-    def _say_topic(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: Found) -> None:
+    def _say_topic(self, reply: Reply, asked: CatalogQuestion, scope: Scope, found: Found) -> None:
         """The documents that have a topic."""
         n = len(found.ids)
         does = mentioning(asked.topic, n) + in_titles(found.titled, n)
@@ -266,7 +193,7 @@ class Inventory:
         if dated:
             listed = self._listed(scope, found, found.ids)
             listed.sort(key=lambda one: one.held.changed, reverse=asked.wanted == "newest")
-            listed = listed[: _FEW if asked.many else 1]
+            listed = listed[: FEW if asked.many else 1]
             reply.short = listed[0].held.title if listed else None
             which = f" {len(listed)} are" if len(listed) > 1 else " is"
             head += f"; the {asked.wanted}{which}:"
@@ -276,11 +203,9 @@ class Inventory:
         if asked.wanted == "exists":
             reply.short = "yes"
         reply.say(f"Yes: {head}" if reply.short == "yes" else _capital(head))
-        self._say_each(reply, listed, dated)
+        reply.say_each(listed, dated)
 
-    def _say_titled(
-        self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: Found
-    ) -> None:
+    def _say_titled(self, reply: Reply, asked: CatalogQuestion, scope: Scope, found: Found) -> None:
         """The documents that are called what was asked for."""
         n, exists = found.titled, asked.wanted == "exists"
         reply.short = "yes" if exists else str(n) if asked.wanted == "count" else None
@@ -289,9 +214,9 @@ class Inventory:
         number = number_of(n, scope)
         head = f"Yes: {number}" if exists else _capital(number)
         reply.say(f"{head} {has} title or file name{more}:")
-        self._say_each(reply, self._listed(scope, found, found.ids[: min(n, MOST_LISTED)]))
+        reply.say_each(self._listed(scope, found, found.ids[: min(n, MOST_LISTED)]))
 
-    def _say_shorter(self, reply: _Reply, asked: CatalogQuestion, scope: Scope) -> bool:
+    def _say_shorter(self, reply: Reply, asked: CatalogQuestion, scope: Scope) -> bool:
         """The documents called what was asked for but its last addition, if there are any."""
         if not asked.shorter:
             return False
@@ -306,10 +231,10 @@ class Inventory:
             f"No {noun_of(scope)[0]}{where_of(scope)} has “{asked.topic}” in its title or file "
             f"name, but {number_of(n, scope)} {has} “{asked.shorter}” there{more}:"
         )
-        self._say_each(reply, self._listed(scope, Found((), {}, n), titled[:MOST_LISTED]))
+        reply.say_each(self._listed(scope, Found((), {}, n), titled[:MOST_LISTED]))
         return True
 
-    def _say_none(self, reply: _Reply, asked: CatalogQuestion, scope: Scope, found: Found) -> None:
+    def _say_none(self, reply: Reply, asked: CatalogQuestion, scope: Scope, found: Found) -> None:
         """That no document has the topic, or is called so, and what comes nearest to it."""
         # a title is looked for in all documents, words in so many passages only
         if asked.titled or not found.more:
@@ -318,7 +243,7 @@ class Inventory:
         if asked.titled and n:
             does = f"{number_of(n, scope, found.more)} {mentioning(asked.topic, n)}"
             reply.say(f"{no} has “{asked.topic}” in its title or file name, but {does}:")
-            self._say_each(reply, self._listed(scope, found, found.ids[:_FEW]))
+            reply.say_each(self._listed(scope, found, found.ids[:FEW]))
             return
         if asked.titled:
             no += f" has “{asked.topic}” in its title or file name, and none"
@@ -331,18 +256,14 @@ class Inventory:
             reply.say(f"{no} {mentioning(asked.topic, 1)}.")
         if near := [] if asked.narrowed else self._nearest(asked, scope):
             reply.say(f"The nearest in meaning {'is' if len(near) == 1 else 'are'}:")
-            self._say_each(reply, near)
+            reply.say_each(near)
 
-    def _say_each(self, reply: _Reply, listed: Iterable[_Listed], dated: bool = False) -> None:
-        for one in listed:
-            reply.say(line_of(one.held, dated), one)
-
-    def _listed(self, scope: Scope, found: Found, ids: Sequence[str]) -> list[_Listed]:
+    def _listed(self, scope: Scope, found: Found, ids: Sequence[str]) -> list[Listed]:
         """These documents, in this order, as far as they answer still."""
         held = {one.id: one for one in some_holdings(self._catalog, scope, ids)}
-        return [_Listed(held[name], found.chunks.get(name, "")) for name in ids if name in held]
+        return [Listed(held[name], found.chunks.get(name, "")) for name in ids if name in held]
 
-    def _nearest(self, asked: CatalogQuestion, scope: Scope) -> list[_Listed]:
+    def _nearest(self, asked: CatalogQuestion, scope: Scope) -> list[Listed]:
         """The documents whose passages are nearest to the topic, whatever their words."""
         try:
             hits = self._indexes().vectors.query(self._embedder().query(asked.topic), _NEAR)
@@ -363,6 +284,9 @@ def _scope(question: Question, asked: CatalogQuestion) -> Scope:
         collection=asked.collection,
         since=asked.since,
         until=asked.until,
+        dated=asked.dated,
+        language=asked.written,
+        sender=asked.sender,
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 from rag.catalog.holdings import Held, Holdings, Scope
 from rag.records import NO_FILTERS
 
@@ -22,6 +25,34 @@ _NOUNS = {
     "xml": ("XML file", "XML files"),
     "eml": ("e-mail", "e-mails"),
     "image": ("image", "images"),
+    "doc": ("Word document", "Word documents"),
+    "xls": ("spreadsheet", "spreadsheets"),
+    "ods": ("spreadsheet", "spreadsheets"),
+    "ppt": ("presentation", "presentations"),
+    "odp": ("presentation", "presentations"),
+    "msg": ("e-mail", "e-mails"),
+    "rtf": ("RTF file", "RTF files"),
+    "epub": ("EPUB book", "EPUB books"),
+    "code": ("file of code", "files of code"),
+    "notebook": ("Jupyter notebook", "Jupyter notebooks"),
+}
+_LANGUAGES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pt": "Portuguese",
+    "pl": "Polish",
+    "ru": "Russian",
+    "zh": "Chinese",
+    "ja": "Japanese",
+    "sv": "Swedish",
+    "da": "Danish",
+    "cs": "Czech",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
 }
 
 
@@ -40,16 +71,23 @@ def noun_of(scope: Scope) -> tuple[str, str]:
 def where_of(scope: Scope) -> str:
     """Which documents a question itself is about, as it follows “documents”; empty for all."""
     said = ""
+    if scope.language:
+        said += f" in {_LANGUAGES.get(scope.language, scope.language)}"
+    if scope.sender:
+        said += f" from “{scope.sender}”"
     if scope.folder:
         said += f" in the folder “{scope.folder}”"
     if scope.collection:
         said += f" in the collection “{scope.collection}”"
+    came = "dated" if scope.dated else "changed or added"
+    if scope.year:
+        return f"{said} dated {scope.year}, by the file, the mail, the title or the file name"
     if scope.since and scope.until == scope.since:
-        said += f" changed or added on {scope.since}"
+        said += f" {came} on {scope.since}"
     elif scope.since and scope.until:
-        said += f" changed or added from {scope.since} to {scope.until}"
+        said += f" {came} from {scope.since} to {scope.until}"
     elif scope.since:
-        said += f" changed or added since {scope.since}"
+        said += f" {came} since {scope.since}"
     return said
 
 
@@ -75,6 +113,22 @@ def in_titles(n: int, of: int) -> str:
     return f", {n:,} of them in {'its' if n == 1 else 'their'} title or file name too"
 
 
+def kinds_named(held: Mapping[str, int]) -> str:
+    """“4 PDFs, 2 text files and 1 e-mail”: so many documents of each kind, most first."""
+    numbers: Counter[tuple[str, str]] = Counter()
+    for kind, n in held.items():
+        numbers[_NOUNS.get(kind, (f"{kind.upper()} file", f"{kind.upper()} files"))] += n
+    ranked = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+    *said, last = [f"{n:,} {one if n == 1 else many}" for (one, many), n in ranked]
+    return f"{', '.join(said)} and {last}" if said else last
+
+
+def length_of(held: Held) -> str:
+    """How long a document is, as it follows its name."""
+    said = f"{held.passages:,} passage{'s' if held.passages > 1 else ''}"
+    return f"{said} on {held.pages:,} pages" if held.pages > 1 else said
+
+
 def left_out(holdings: Holdings) -> list[str]:
     """What of the library's files does not answer, and why."""
     said = []
@@ -96,14 +150,19 @@ def left_out(holdings: Holdings) -> list[str]:
     return said
 
 
-def line_of(held: Held, dated: bool = False) -> str:
-    """A document by its title, and where it is; `dated` adds when it was sent, changed or added."""
+def line_of(held: Held, dated: bool = False, more: str = "") -> str:
+    """A document by its title, and where it is.
+
+    `dated` adds when it was sent, changed or added; `more` is said besides.
+    """
     source = held.source
     if held.inside and source.startswith(f"{held.inside}/"):
         source = f"{source[len(held.inside) + 1 :]} in {held.inside}"
     place = _cut(source, _LONGEST_SOURCE)
     if dated:
         place += f", {held.dated_by} on {held.dated}"
+    if more:
+        place += f", {more}"
     title = _cut(held.title, _LONGEST_TITLE)
     if held.named:
         return f"{title} ({place})"

@@ -52,7 +52,7 @@ def allowed(
         kinds = [kind.lower().lstrip(".") for kind in filters.kinds]
         conditions.append(documents.c.kind.in_(kinds))
     if filters.languages:
-        conditions.append(_in_languages(filters.languages))
+        conditions.append(in_languages(filters.languages))
     if filters.since:
         conditions.append(_changed() >= _nanoseconds(filters.since))
     if filters.until:
@@ -156,7 +156,7 @@ def _decomposed(path: str) -> str:
     return unicodedata.normalize("NFD", path)
 
 
-def _in_languages(tags: Sequence[str]) -> ColumnElement[bool]:
+def in_languages(tags: Sequence[str]) -> ColumnElement[bool]:
     """Documents in one of these languages; “de” is “de-CH” too."""
     language = func.lower(contents.c.language)
     folded = [tag.lower().replace("_", "-") for tag in tags]
@@ -205,12 +205,18 @@ def came_between(since: str, until: str) -> ColumnElement[bool]:
     A file that was added today may have been changed last a year ago.
     """
     added = func.substr(documents.c.created_at, 1, 10)
-    changed = [_changed() >= _nanoseconds(since)]
     came = [added >= since]
     if until:
-        changed.append(_changed() < _nanoseconds(until, after=1))
         came.append(added <= until)
-    return or_(and_(*changed), and_(*came))
+    return or_(changed_between(since, until), and_(*came))
+
+
+def changed_between(since: str, until: str) -> ColumnElement[bool]:
+    """Documents dated by themselves, as `day_of` does, on the days from `since` to `until`."""
+    changed = [_changed() >= _nanoseconds(since)]
+    if until:
+        changed.append(_changed() < _nanoseconds(until, after=1))
+    return and_(*changed)
 
 
 def last_changed() -> ColumnElement[int]:

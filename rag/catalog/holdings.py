@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -13,14 +14,26 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 from rag.catalog import Catalog
 from rag.catalog.batching import batched
 from rag.catalog.documents import SOURCE_ORDER, shown_title
-from rag.catalog.filtering import allowed, came_between, day_of, last_changed
+from rag.catalog.filtering import (
+    allowed,
+    came_between,
+    changed_between,
+    day_of,
+    in_languages,
+    last_changed,
+)
 from rag.catalog.queue import UNFINISHED
-from rag.catalog.schema import chunks, collections, contents, documents, folders
+from rag.catalog.schema import chunks, collections, contents, documents, folders, pages
 from rag.records import NO_FILTERS, Filters
+from rag.words import terms
 
 # they have no text of their own; what is in them are documents
 ARCHIVES = ("zip", "tar")
-Order = Literal["source", "newest", "oldest"]
+MAILS = ("eml", "msg")
+# of a mail's first page, the header of its sender; at most so many letters are above it
+_FROM = re.compile(r"^From: (.+)$", re.MULTILINE)
+_HEADERS = 5_000
+Order = Literal["source", "newest", "oldest", "longest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +43,10 @@ class Scope:
     `asked` and `filters` are the asker's; the rest is what the question says itself. `folder` is
     the name of any folder on the way to the file, or some in a row (“2025/hr”); of a synced folder
     that is its own name, not those above it. `since` and `until` are the days (ISO 8601) on which
-    a file was changed or added.
+    a file was changed or added; with `dated` those by which a document itself is dated, and where
+    they are a year also those that have it in their title or source. `language`
+    is the tag (BCP 47) of the language that it is in, and `sender` the words of the name or address
+    of who sent a mail.
     """
 
     asked: tuple[str, ...] | None = None
@@ -40,6 +56,16 @@ class Scope:
     collection: str = ""
     since: str = ""
     until: str = ""
+    dated: bool = False
+    language: str = ""
+    sender: str = ""
+
+    @property
+    def year(self) -> str:
+        """The year by which the documents meant are dated; empty where it is not one, all of it."""
+        year = self.since[:4]
+        whole = (self.since, self.until) == (f"{year}-01-01", f"{year}-12-31")
+        return year if self.dated and whole else ""
 
     @property
     def narrow(self) -> bool:
@@ -52,7 +78,8 @@ class Held:
     """A document that answers now. `dated` is its day, and `dated_by` what happened then.
 
     `changed` is when that was, in nanoseconds from 1970. `inside` is the source of the archive or
-    mail that it is in, or empty. One that is not `named` has its file's name for a title.
+    mail that it is in, or empty. One that is not `named` has its file's name for a title. It has so
+    many `pages`, and passages.
     """
 
     id: str
@@ -64,6 +91,8 @@ class Held:
     dated_by: Literal["sent", "changed", "added"]
     inside: str
     named: bool
+    pages: int
+    passages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +128,19 @@ def count_holdings(catalog: Catalog, scope: Scope) -> Holdings:
     return Holdings(*(int(number or 0) for number in row))
 
 
+def kinds_held(catalog: Catalog, scope: Scope) -> dict[str, int]:
+    """How many documents there are of each kind."""
+    with catalog.read() as connection:
+        statement = (
+            select(documents.c.kind, func.count())
+            .join(contents, contents.c.key == documents.c.content_key)
+            .outerjoin(folders, folders.c.id == documents.c.folder_id)
+            .where(_answers(), _within(connection, scope))
+            .group_by(documents.c.kind)
+        )
+        return {row[0]: int(row[1]) for row in connection.execute(statement)}
+
+
 def list_holdings(
     catalog: Catalog, scope: Scope, order: Order = "source", limit: int | None = None
 ) -> list[Held]:
@@ -107,6 +149,7 @@ def list_holdings(
         "source": (SOURCE_ORDER, documents.c.id),
         "newest": (last_changed().desc(), SOURCE_ORDER),
         "oldest": (last_changed(), SOURCE_ORDER),
+        "longest": (contents.c.chunk_count.desc(), contents.c.page_count.desc(), SOURCE_ORDER),
     }
     with catalog.read() as connection:
         statement = _holding().where(_answers(), _within(connection, scope))
@@ -222,13 +265,41 @@ def _within(connection: Connection, scope: Scope) -> ColumnElement[bool]:
         named = select(collections.c.id).where(collections.c.name == scope.collection.lower())
         conditions.append(documents.c.collection_id.in_(named))
     if scope.since:
-        conditions.append(came_between(scope.since, scope.until))
+        between = changed_between if scope.dated else came_between
+        condition = between(scope.since, scope.until)
+        conditions.append(or_(condition, _names(scope.year)) if scope.year else condition)
+    if scope.language:
+        conditions.append(in_languages([scope.language]))
+    if scope.sender:
+        driver = connection.connection.driver_connection
+        driver.create_function("sent_by", 2, _sent_by, deterministic=True)
+        mails = (
+            select(pages.c.content_key)
+            .join(contents, contents.c.key == pages.c.content_key)
+            .where(contents.c.kind.in_(MAILS), pages.c.number == 1)
+            .where(func.sent_by(func.substr(pages.c.text, 1, _HEADERS), scope.sender) == 1)
+        )
+        conditions.append(documents.c.content_key.in_(mails))
     return and_(*conditions)
+
+
+def _names(year: str) -> ColumnElement[bool]:
+    """Documents with a year in their title or source."""
+    title = select(contents.c.title).where(contents.c.key == documents.c.content_key)
+    named = func.coalesce(title.correlate(documents).scalar_subquery(), "")
+    text = " " + named + " " + documents.c.source + " "
+    return text.op("GLOB")(f"*[^0-9]{year}[^0-9]*")
 
 
 def _lies_in(root: str | None, source: str, folder: str) -> bool:
     """Whether a folder, spelt as `_spelt` does, is on the way to a file."""
     return f"/{folder}/" in _spelt(f"/{PurePosixPath(root or '').name}/{source}")
+
+
+def _sent_by(text: str, sender: str) -> bool:
+    """Whether the header of a mail's text has all words of a name or an address."""
+    header, wanted = _FROM.search(text), set(terms(sender))
+    return bool(wanted) and header is not None and wanted <= set(terms(header[1]))
 
 
 def _spelt(path: str) -> str:
@@ -247,6 +318,8 @@ def _holding() -> Select[Any]:
             documents.c.created_at,
             contents.c.title,
             contents.c.dated,
+            contents.c.page_count,
+            contents.c.chunk_count,
             documents.c.sent,
             last_changed().label("changed"),
             above.c.source.label("inside"),
@@ -269,4 +342,6 @@ def _held(row: Row[Any]) -> Held:
         dated_by="sent" if sent else "changed" if ":" in row.stat_key else "added",
         inside=row.inside or "",
         named=bool(row.title),
+        pages=row.page_count,
+        passages=row.chunk_count,
     )

@@ -8,7 +8,8 @@ for one costs its answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -16,7 +17,14 @@ from functools import lru_cache
 from rag.catalog_questions.asked import CatalogQuestion, Wanted
 from rag.catalog_questions.details import DetailReader, Details
 from rag.catalog_questions.folding import folded, folded_words
-from rag.catalog_questions.phrases import LANGUAGES, Frame, Phrases, kinds_of, read_phrases
+from rag.catalog_questions.phrases import (
+    LANGUAGES,
+    MAILS,
+    Frame,
+    Phrases,
+    kinds_of,
+    read_phrases,
+)
 from rag.catalog_questions.small import PREPOSITIONS
 from rag.records import Turn
 
@@ -25,6 +33,9 @@ __all__ = ["CatalogQuestion", "Wanted", "catalog_question"]
 _LONGEST = 300
 _ENDS = " \t\n?!.,;:¿¡"
 _MOST_BARE_WORDS = 4
+_FROM = re.compile(r"(?:from|of|von|aus|de|del) ", re.IGNORECASE)
+# of these no topic is understood
+_WITHOUT_TOPIC = ("longest", "kinds", "purpose")
 
 
 def catalog_question(
@@ -41,11 +52,18 @@ def catalog_question(
     day = today or datetime.now(UTC).date()
     for phrases in _languages():
         if found := _alone(text, phrases, day):
-            return found
+            return found if not (found.opens and _on_contents(history, day)) else None
     if not history or not any(p.follow.fullmatch(folded(text)) for p in _languages()):
         return None
     before = catalog_question(history[-1].question, history[:-1], day)
-    return _continued(before, text, day) if before else None
+    if before is None or before.wanted == "purpose":
+        return None
+    return _continued(before, text, day)
+
+
+def _on_contents(history: Sequence[Turn], day: date) -> bool:
+    """Whether the last question asked was about contents."""
+    return bool(history) and not catalog_question(history[-1].question, history[:-1], day)
 
 
 def _alone(text: str, phrases: Phrases, today: date) -> CatalogQuestion | None:
@@ -59,34 +77,60 @@ def _read(text: str, frame: Frame, phrases: Phrases, today: date) -> CatalogQues
     matched = frame.pattern.fullmatch(folded(text))
     if not matched:
         return None
-    groups = matched.groupdict()
-    dated = bool(frame.needs & {"days", "day"})
-    reader = DetailReader(phrases, today, period=dated, own=frame.own, bare=frame.bare)
-    found = Details()
-    for name in ("a", "b"):
-        if groups.get(name):
-            start, end = matched.span(name)
-            understood = reader.read(text[start:end], found)
-            if understood is None:
-                return None
-            found = understood
-    if groups.get("title"):
-        start, end = matched.span("title")
-        title = reader.title(text[start:end])
-        if not title or phrases.generic.match(folded(title)):
+    groups = {name: text for name, text in matched.groupdict().items() if text}
+    noun = groups.get("noun", "")
+    kinds, weak = kinds_of(noun, phrases)
+    mails, timed = kinds == MAILS, bool(frame.needs & {"days", "day"})
+    reader = DetailReader(phrases, today, timed, frame.own, frame.bare, mails)
+    parts = {name: text[slice(*matched.span(name))].strip() for name in groups}
+    found = _details(parts, reader, frame)
+    if found is None or (found.topic and frame.wanted in _WITHOUT_TOPIC):
+        return None
+    met = found.met | ({"kind"} if kinds else set())
+    if frame.needs and not met & frame.needs:
+        return None
+    placed = frame.own or "place" in met
+    if weak and not (placed or mails):
+        return None
+    # mails may be those that are written about, and a document may have to be in German
+    apart = found.written or found.sender or "dated" in groups
+    doubtful = not placed and bool(weak or apart)
+    if weak and "kind" in frame.needs and "place" not in met:
+        doubtful = True
+    return replace(
+        _of(found, frame.wanted, phrases.language),
+        kinds=kinds,
+        many=not phrases.one.fullmatch(noun),
+        shorter=reader.shorter(found.topic) if found.titled else "",
+        dated="dated" in groups,
+        sure=(frame.own or found.here) and not doubtful,
+        doubtful=doubtful,
+        opens=frame.opens,
+    )
+
+
+def _details(parts: Mapping[str, str], reader: DetailReader, frame: Frame) -> Details | None:
+    """What the parts of a question beside its frame say; None where one is not understood."""
+    found: Details | None = Details()
+    for name in ("a", "b", "dated"):
+        if name in parts and found is not None:
+            found = reader.read(parts[name], found)
+    if found is None:
+        return None
+    if "title" in parts:
+        title = reader.title(parts["title"])
+        if not title or reader.phrases.generic.match(folded(title)):
+            return None
+        # “Do we have a policy on gifts?” is about the library only if it has one of that name
+        if not (frame.own or reader.tells(title)):
             return None
         found = replace(found, topic=title, titled=True)
-    if frame.needs and not found.met & frame.needs:
-        return None
-    noun = groups.get("noun") or ""
-    kinds, doubtful = kinds_of(noun, phrases)
-    if doubtful and not frame.own and "place" not in found.met:
-        return None
-    many = not phrases.one.fullmatch(noun)
-    asked = _of(found, frame.wanted, phrases.language)
-    shorter = reader.shorter(found.topic) if found.titled else ""
-    sure = frame.own or found.here
-    return replace(asked, kinds=kinds, many=many, shorter=shorter, sure=sure)
+    if "topic" in parts:
+        found = replace(found, topic=reader.topic(parts["topic"]))
+    if "sender" in parts:
+        found = replace(found, sender=reader.sender(parts["sender"]))
+    wanted = {"topic": found.topic, "sender": found.sender}
+    return found if all(value for name, value in wanted.items() if name in parts) else None
 
 
 def _of(found: Details, wanted: Wanted, language: str) -> CatalogQuestion:
@@ -99,6 +143,8 @@ def _of(found: Details, wanted: Wanted, language: str) -> CatalogQuestion:
         collection=found.collection,
         since=found.since,
         until=found.until,
+        written=found.written,
+        sender=found.sender,
     )
 
 
@@ -113,12 +159,18 @@ def _continued(before: CatalogQuestion, text: str, today: date) -> CatalogQuesti
     # “and a document on leave?”
     if one and (again := _alone(f"{phrases.again} {rest}", phrases, today)):
         return again
-    reader = DetailReader(phrases, today, period=True, own=True)
-    found = reader.read(rest, Details())
+    reader = DetailReader(phrases, today, period=True, own=True, mails=before.kinds == MAILS)
+    # “and from 2024?”
+    found = reader.read(_FROM.sub("", rest) if before.dated else rest, Details())
     if found is None:
         topic = "" if one else _bare_topic(before, rest, reader)
         return replace(before, topic=topic, sure=False) if topic else None
     if not found.met or (one and not (found.folder or found.collection)):
+        return None
+    # “and in French?” may ask for a translation of what was answered
+    if found.written and not before.written:
+        return None
+    if found.topic and before.wanted in _WITHOUT_TOPIC:
         return None
     return replace(
         before,
@@ -128,6 +180,8 @@ def _continued(before: CatalogQuestion, text: str, today: date) -> CatalogQuesti
         collection=found.collection or before.collection,
         since=found.since or before.since,
         until=found.until if found.since else before.until,
+        written=found.written or before.written,
+        sender=found.sender or before.sender,
     )
 
 

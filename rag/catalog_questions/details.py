@@ -9,7 +9,7 @@ from datetime import date
 
 from rag.catalog_questions.folding import folded, folded_words
 from rag.catalog_questions.phrases import Phrases
-from rag.catalog_questions.small import OF, PREPOSITIONS
+from rag.catalog_questions.small import NOT_IN_NAMES, OF, PREPOSITIONS
 from rag.days import Days, find_days
 
 _MOST_WORDS = 10
@@ -27,7 +27,7 @@ _DURING = re.compile(r"(?:in|on|during|within|am|im|in der|en|pendant|durante|ne
 class Details:
     """What stood with a frame; `here` where the library was named.
 
-    Days are `vague` where they are those of a month or a year.
+    Days are `vague` where they are those of a month or a year. `written` is the tag of a language.
     """
 
     topic: str = ""
@@ -36,6 +36,8 @@ class Details:
     collection: str = ""
     since: str = ""
     until: str = ""
+    written: str = ""
+    sender: str = ""
     here: bool = False
     vague: bool = False
 
@@ -46,6 +48,8 @@ class Details:
             "topic": self.topic,
             "place": self.folder or self.collection or self.here,
             "days": self.since,
+            "language": self.written,
+            "sender": self.sender,
             "day": self.since and not self.until and not self.vague,
         }
         return {name for name, value in held.items() if value}
@@ -55,7 +59,7 @@ class Details:
 class DetailReader:
     """Reads details in one language; `period` where “this week” may stand without “since”.
 
-    `own` and `bare` are as the frame's.
+    `own` and `bare` are as the frame's; `mails` may have a sender.
     """
 
     phrases: Phrases
@@ -63,6 +67,7 @@ class DetailReader:
     period: bool = False
     own: bool = True
     bare: bool = False
+    mails: bool = False
 
     def read(self, text: str, found: Details) -> Details | None:
         """What all of a text says, added to what was found; None where some is not understood."""
@@ -105,6 +110,12 @@ class DetailReader:
                 yield replace(found, collection=of)
             elif name == "since" and not found.since and (days := self._days(plain[start:end])):
                 yield replace(found, since=days.first.isoformat(), vague=days.vague)
+            elif name == "sender" and not found.sender and (who := self.sender(value)):
+                yield replace(found, sender=who)
+        if not found.written:
+            for pattern, tag in self.phrases.languages:
+                if pattern.fullmatch(plain):
+                    yield replace(found, written=tag)
         if self.period and not found.since:
             bare = _DURING.sub("", plain, count=1)
             if days := self._days(plain) or self._days(bare):
@@ -161,13 +172,31 @@ class DetailReader:
         last = re.findall(r"\w+", title)[-1]
         return "" if self.phrases.language == "de" and last.islower() else title
 
+    def tells(self, title: str) -> bool:
+        """Whether a title says more than a kind of document, as “policy on gifts” does."""
+        no = self.phrases.articles | PREPOSITIONS | OF
+        words = [word for word in folded_words(title) if word not in no]
+        return len(words) > 1 or any(self._is_compound(word) for word in words)
+
+    def sender(self, text: str) -> str:
+        """Who sent mails, as it was written; empty where that may be something else."""
+        who = self._name(self._without_article(text.strip(_QUOTES)))
+        # “from phishing attacks a year” names nobody
+        phrases = self.phrases
+        refused = phrases.apart | phrases.verbs | phrases.articles | NOT_IN_NAMES
+        if not self.mails or refused & set(folded_words(who)) or self._days(folded(text)):
+            return ""
+        return who
+
+    def _is_compound(self, word: str) -> bool:
+        return self.phrases.language == "de" and len(word) >= _LONG_WORD
+
     def shorter(self, title: str) -> str:
         """A title without its last addition, as “for managers”; empty where that says little."""
         *_, last = [None, *self.phrases.joins.finditer(folded(title))]
         start = title[: last.start()].strip() if last else ""
         words = folded_words(start)
-        compound = self.phrases.language == "de" and any(len(word) >= _LONG_WORD for word in words)
-        return start if len(words) > 1 or compound else ""
+        return start if len(words) > 1 or any(map(self._is_compound, words)) else ""
 
     def _name(self, text: str) -> str:
         """The name of a folder or a collection."""

@@ -6,12 +6,16 @@ All are matched against text in lower case without accents. The entries:
   else too (“presentations”), by kinds of files.
 - `frames`: ways to ask, each `[wanted, pattern of the whole question, needs]`. In the patterns
   `{one}`, `{many}` and `{any}` stand for those names, also with a format (“PDF files”), `{a}` and
-  `{b}` for what may stand there besides, and other names for what `parts` says. The needs are what
-  must stand with it, any one of `topic`, `place` (a folder, a collection, the library), `days` and
-  `day` (more exact than a month); `own` says that the frame itself means the library's documents,
-  as “do you have” does and “are there” does not, and `bare` that it has no verb at all.
-- `about`, `named`, `folder`, `collection`, `since`: what opens such a part of a question; `here`
-  names the library, and `filler` says nothing.
+  `{b}` for what may stand there besides, and other names for what `parts` says. Of the groups
+  `title`, `topic` and `sender` hold just that, and `dated` days, with what may stand besides. The
+  needs are what must stand with it, any one of `topic`, `place` (a folder, a collection, the
+  library), `days` and `day` (more exact than a month), `kind` (a kind of file), `language` and
+  `sender`; `own` says that the frame itself means the library's documents, as “do you have” does
+  and “are there” does not, `bare` that it has no verb at all, and `opens` that after a question
+  about contents it means those (“What's new?”).
+- `about`, `named`, `folder`, `collection`, `since`, `sender`: what opens such a part of a question;
+  `here` names the library, and `filler` says nothing. `written` says in which language documents
+  are, `{language}` being one of `languages`, which has their tags.
 - `polite` may come first; `follow` opens a follow-up, and `aside` what is no topic after it; with
   `again` before it “and a document on leave?” is a question of its own.
 - `clause` are words that no topic and no name has, `apart` others that no topic has, `verbs` those
@@ -56,6 +60,9 @@ WEAK: Mapping[str, tuple[str, ...]] = {
     "mails": ("eml", "msg"),
     "images": ("image",),
 }
+MAILS = WEAK["mails"]
+# what one of them is called
+_ONE = "pdf|e-?mail|mail|courriel|correo(?: electronico)?"
 _BESIDES = {"a": "(?P<a>(?: .+?)??)", "b": "(?P<b>(?: .+)?)"}
 _NAME = re.compile(r"\{([a-z]+)\}")
 
@@ -69,6 +76,7 @@ class Frame:
     needs: frozenset[str]
     own: bool
     bare: bool
+    opens: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ class Phrases:
     here: re.Pattern[str]
     filler: re.Pattern[str]
     valued: Mapping[str, re.Pattern[str]]
+    languages: tuple[tuple[re.Pattern[str], str], ...]
     follow: re.Pattern[str]
     aside: re.Pattern[str]
     again: str
@@ -108,7 +117,7 @@ def read_phrases(language: str) -> Phrases:
         language=language,
         frames=tuple(_frame(row, given["polite"], parts) for row in given["frames"]),
         weak=tuple((re.compile(p), WEAK[name]) for name, p in given["weak"].items()),
-        one=re.compile(rf"(?:{given['one']}|pdf)(?: \w+)?"),
+        one=re.compile(rf"(?:{given['one']}|{_ONE})(?: \w+)?"),
         generic=re.compile(rf"(?:{given['one']}|{given['many']})(?!\w)"),
         here=re.compile(rf"{given['here']}(?!\w)"),
         filler=re.compile(rf"{given['filler']}(?!\w)"),
@@ -118,7 +127,12 @@ def read_phrases(language: str) -> Phrases:
             "named": re.compile(rf"{given['named']} (?P<x>.+)"),
             "since": re.compile(rf"{given['since']}(?:(?<=')|\s)(?P<x>.+)"),
             "topic": re.compile(rf"(?P<by>{given['about']})(?:(?<=[' ])|\s)(?P<x>\S.*)"),
+            "sender": re.compile(rf"{given['sender']}(?:(?<=')|\s)(?P<x>\S.*)"),
         },
+        languages=tuple(
+            (re.compile(given["written"].replace("{language}", name)), tag)
+            for tag, name in given["languages"].items()
+        ),
         follow=re.compile(rf"{given['follow']}[ ,]+(?P<b>.+)"),
         aside=re.compile(rf"{given['aside']}(?!\w)"),
         again=given["again"],
@@ -166,5 +180,6 @@ def _frame(row: list[str], polite: str, parts: Mapping[str, str]) -> Frame:
     while (whole := _NAME.sub(lambda found: parts[found[1]], pattern)) != pattern:
         pattern = whole
     compiled = re.compile(f"{polite}{pattern}")
-    needs = told - {"own", "bare"}
-    return Frame(wanted, compiled, needs, "own" in told, "bare" in told)  # type: ignore[arg-type]
+    needs = told - {"own", "bare", "opens"}
+    own, bare, opens = ("own" in told, "bare" in told, "opens" in told)
+    return Frame(wanted, compiled, needs, own, bare, opens)  # type: ignore[arg-type]

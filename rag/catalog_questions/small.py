@@ -10,3 +10,5 @@ PREPOSITIONS = frozenset(
 )
 # “in the folder of the customer” names none
 OF = frozenset("of des der vom von du de des del de della dello dei degli delle di".split())
+# in the name of a sender stand none of them but “Ada von Berg”
+NOT_IN_NAMES = (PREPOSITIONS | {"zu", "zum", "zur"}) - {"von", "da", "del"}

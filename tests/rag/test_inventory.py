@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from ingest import discover
-from rag import inventory, inventory_finding
+from rag import inventory, inventory_finding, inventory_whole
 from rag.catalog.answers import read_answer
 from rag.catalog.collections import create_collection
 from rag.catalog.documents import list_documents, remove
@@ -320,6 +320,128 @@ def test_a_bare_follow_up_is_sought_in_the_passages_where_no_document_has_it(
     assert ordinary(estate.library, "and sharks?", history=(turn,))
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """Two mails and four texts in two languages, and no LLM."""
+    home = tmp_path_factory.mktemp("mixed")
+    library = Library(fake_settings(home / "home"))
+    library.load(llm=False)
+    estate = Estate(home / "files", library)
+    for name, sender, day, text in (
+        (
+            "a.eml",
+            "Jonas Brandt <jb@example.org>",
+            "Mon, 03 Mar 2025",
+            "From: Ada. The crane came.",
+        ),
+        ("b.eml", "Ada <ada@example.org>", "Tue, 05 Mar 2024", "The crane is late, Jonas Brandt."),
+    ):
+        message = mail("Crane", f"Dear all,\n\n{text}")
+        message.replace_header("From", sender)
+        message["Date"] = f"{day} 10:00:00 +0000"
+        estate.write(name, bytes(message))
+    english = (
+        "Whoever keeps data of customers deletes them after ten years, by the law of the land."
+    )
+    estate.write("data_retention_policy.md", "\n\n".join([english] * 40))
+    estate.write("urlaub.md", "Wer Urlaub nehmen will, fragt zuerst die Leitung der Abteilung.")
+    estate.write("tea.txt", "The tea is in the kitchen of the house, and whoever likes takes it.")
+    estate.write("notes_2019-03.txt", "The notes 12019 are of the meeting of all, in the hall.")
+    noon = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()
+    os.utime(estate.folder / "tea.txt", (noon, noon))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discover, "RACY_NANOSECONDS", 0)
+        estate.sync()
+    yield library
+    library.close()
+
+
+def test_kinds_are_named_with_their_numbers(mixed: Library) -> None:
+    said = "2 Markdown files, 2 e-mails and 2 text files"
+    for question in ("What file types do you have?", "Welche Arten von Dokumenten gibt es?"):
+        assert ask(mixed, question)["text"] == f"The library has 6 documents: {said}."
+    only = Filters(kinds=("text",))
+    assert ask(mixed, "What kinds of documents are there?", filters=only)["text"] == (
+        "The part of the library that was asked has 2 documents: 2 text files."
+    )
+
+
+def test_what_it_can_do_is_said_with_what_it_has(mixed: Library) -> None:
+    answer = ask(mixed, "What can you do?")
+    assert first(answer).startswith("Cloister answers questions from the documents")
+    assert answer["sentences"][1]["text"] == "The library has 6 documents."
+    assert answer["short_answer"] is None
+
+
+def test_the_longest_has_the_most_passages(mixed: Library) -> None:
+    answer = ask(mixed, "Which document is the longest?")
+    assert listed(answer) == ["data_retention_policy.md"]
+    assert first(answer) == "The longest document:"
+    assert "passages" in answer["sentences"][1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("question", "sources"),
+    [
+        ("Which mails are from Jonas Brandt?", ["a.eml"]),
+        ("Welche Mails hat Jonas Brandt geschickt?", ["a.eml"]),
+        ("Quels mails sont de Jonas Brandt ?", ["a.eml"]),
+        ("Which mails did ada@example.org send?", ["b.eml"]),
+        ("Which mails do you have from Ada about the crane?", ["b.eml"]),
+        ("What is the newest mail?", ["a.eml"]),
+        ("What is the oldest mail?", ["b.eml"]),
+        ("Which documents are in German?", ["urlaub.md"]),
+        ("Welche Dokumente sind auf Deutsch?", ["urlaub.md"]),
+        ("Which documents are from 2024?", ["b.eml"]),
+        ("Which documents are from 2025?", ["tea.txt", "a.eml"]),
+        ("Which documents are from March 2025?", ["a.eml"]),
+        ("Which documents are from 2019?", ["notes_2019-03.txt"]),
+        ("In which documents is the kitchen mentioned?", ["tea.txt"]),
+        ("Which documents contain the word kitchen?", ["tea.txt"]),
+        ("Do we have a policy on data retention?", ["data_retention_policy.md"]),
+    ],
+)
+def test_what_is_found_by_what_it_is(mixed: Library, question: str, sources: list[str]) -> None:
+    assert listed(ask(mixed, question)) == sources
+
+
+def test_a_year_may_stand_in_the_name(mixed: Library) -> None:
+    answer = ask(mixed, "Welche Dokumente stammen aus dem Jahr 2019?")
+    assert first(answer) == (
+        "The library has 1 document dated 2019, by the file, the mail, the title or the file name:"
+    )
+
+
+def test_whether_there_are_files_of_a_kind(mixed: Library) -> None:
+    answer = ask(mixed, "Do you have any PDFs?")
+    assert (answer["text"], answer["short_answer"]) == ("The library has no PDFs.", "no")
+    answer = ask(mixed, "Do you have any mails?")
+    assert (first(answer), answer["short_answer"]) == ("Yes: the library has 2 e-mails:", "yes")
+    assert ask(mixed, "How many mails are there?")["short_answer"] == "2"
+    assert first(ask(mixed, "What's new?")) == "The 5 newest documents:"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which mails are from Bernard?",
+        "Which documents are in French?",
+        "Which documents are from 1999?",
+        "Do we have a policy on gifts?",
+        "Is there a policy on the kitchen?",
+        "Do we have a canteen?",
+        "In which documents are sharks mentioned?",
+    ],
+)
+def test_what_is_not_there_may_stand_in_a_document(mixed: Library, question: str) -> None:
+    assert ordinary(mixed, question)
+
+
+@pytest.mark.parametrize("question", ["How many mails are there?", "What is the newest mail?"])
+def test_without_mails_those_in_the_documents_are_meant(estate: Estate, question: str) -> None:
+    assert ordinary(estate.library, question)
+
+
 def test_folders_are_found_however_they_are_spelt(library: Library, tmp_path: Path) -> None:
     estate = Estate(tmp_path / "home" / "Files", library)
     decomposed = unicodedata.normalize("NFD", "Verträge")
@@ -470,7 +592,7 @@ def test_what_goes_while_it_is_listed_is_not_named(
 ) -> None:
     ids = [add_text(library, f"{name}.txt", f"Tea is {name}.") for name in ("hot", "cold")]
     read_all(library)
-    going, listing = ids[1:], inventory.list_holdings
+    going, listing = ids[1:], inventory_whole.list_holdings
 
     def late(*given: Any) -> Any:
         found = listing(*given)
@@ -478,7 +600,7 @@ def test_what_goes_while_it_is_listed_is_not_named(
             remove(library.catalog, going.pop())
         return found
 
-    monkeypatch.setattr(inventory, "list_holdings", late)
+    monkeypatch.setattr(inventory_whole, "list_holdings", late)
     answer = ask(library, "List all documents")
     assert answer["text"] == "The library has 1 document:\nhot.txt [1]"
 
