@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 
 from rag.evidence import Span, is_cut
 from rag.records import Citation, Event, Sentence, to_json
+from rag.replies import MAILS
 
-# what marks a program, a heading or a quotation at the beginning of a line, and bold words, one
-# mark of which may stand outside the stretch
+# what marks a program or a heading, what a mail repeats, and bold words, one mark of which may
+# stand outside the stretch; where a number may be meant by “>”, or a power by “**”, they stay
 _FENCES = re.compile(r"^[ \t]*`{3}[\w+-]*[ \t]*$", re.MULTILINE)
-_LINE_MARKS = re.compile(r"^[ \t]*(?:#{1,6}|>)[ \t]", re.MULTILINE)
-_EMPHASIS = re.compile(r"(\S?)\*\*")
+_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+(?=[^\W\d_a-zß-ÿ])", re.MULTILINE)
+_REPEATED = re.compile(r"^[ \t]*>[ \t](?![\d€$£])", re.MULTILINE)
+_BOLD = re.compile(r"(?<![\w*/])\*\*(?=\w)([^*\n]+?)(?<=[\w.!?:])\*\*(?![\w*/])")
+_HALF_BOLD = re.compile(r"(?<=[?!.:])\*\*(?=\s|$)")
 _MARK = re.compile(r"\[(\d{1,9})\]")
 
 
@@ -59,7 +62,10 @@ def quoted(span: Span) -> str:
 
     Its citation has it to the letter.
     """
-    bare = _EMPHASIS.sub(r"\1", _LINE_MARKS.sub("", _FENCES.sub("", span.text)))
+    bare = _HEADING.sub("", _FENCES.sub("", span.text))
+    if span.passage.source.lower().endswith(MAILS):
+        bare = _REPEATED.sub("", bare)
+    bare = _HALF_BOLD.sub("", _BOLD.sub(r"\1", bare))
     bare = bare if any(c.isalnum() for c in bare) else span.text
     return " ".join(bare.split()) + (" …" if is_cut(span) else "")
 

@@ -19,22 +19,38 @@ _BESIDE = frozenset(
     "le les un une version modèle modell".split()
 )
 # a name after these is asked about in whatever way the one before was
-_FOR_ANY = frozenset("for about of with für von mit pour de".split())
-_ARTICLES = frozenset("the a an der die das den dem des la le les un une ein eine einen".split())
+_FOR_ANY = frozenset("for about of für von pour de".split())
+# what is no name though it has a capital: words that ask, days, and who speaks
+_NO_NAMES = frozenset(
+    "why when who whom where what which how warum wann wer wo was wie welche pourquoi quand qui où "
+    "i no yes monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch "
+    "donnerstag freitag samstag sonntag lundi mardi mercredi jeudi vendredi samedi dimanche".split()
+)
+_ARTICLES = frozenset(
+    "the a an der die das den dem des la le les un une ein eine einen "
+    "our my your their its unser unsere mein meine ihr ihre notre votre".split()
+)
 _THINGS = (
     ("code", re.compile(r"\b[A-Z]{1,5}[- ]?\d+[A-Z]?\b|\b\d+[A-Z]{1,2}\b")),
     ("year", re.compile(r"\b(?:19|20)\d\d\b")),
     ("name", re.compile(r"\b[A-ZÀ-Þ][\w'’-]*(?: [A-ZÀ-Þ][\w'’-]*)*")),
 )
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class _Thing:
+    """What a text names. `before` is the preposition before it.
+
+    One that is somebody has two names, or ends the question without an article; of “the VAT rate”
+    and “der Urlaub” the very thing that is asked for would be lost.
+    """
+
     kind: str
     start: int
     end: int
     before: str
+    is_somebody: bool
 
 
 def filled(question: str, before: str) -> str | None:
@@ -52,6 +68,8 @@ def filled(question: str, before: str) -> str | None:
     if len(named) != 1:
         return None
     (new,) = named
+    if question[new.start : new.end].casefold() in _NO_NAMES:
+        return None
     rest = _WORD.findall(question[at : new.start].lower() + " " + question[new.end :].lower())
     if not _BESIDE.issuperset(rest):
         return None
@@ -69,7 +87,8 @@ def _counterpart(new: _Thing, things: list[_Thing]) -> _Thing | None:
         return behind[0]
     if len(alike) != 1 or (new.before and new.before not in _FOR_ANY):
         return None
-    return alike[0]
+    (old,) = alike
+    return old if old.kind != "name" or old.before or old.is_somebody else None
 
 
 def _things(text: str, start: int) -> Iterator[_Thing]:
@@ -84,7 +103,10 @@ def _things(text: str, start: int) -> Iterator[_Thing]:
         if begin < taken or (kind == "name" and _opens(text, begin) and not start):
             continue
         taken = end
-        yield _Thing(kind, begin, end, _preposition(text[:begin]))
+        words = text[:begin].lower().split()
+        ends = not text[end:].strip(" ?.!") and not (words and words[-1] in _ARTICLES)
+        somebody = " " in text[begin:end] or ends
+        yield _Thing(kind, begin, end, _preposition(text[:begin]), somebody)
 
 
 def _opens(text: str, at: int) -> bool:

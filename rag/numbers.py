@@ -49,6 +49,7 @@ _MONEY = frozenset("€ $ £ chf %".split())
 _CURRENCY = re.compile(
     r"€|\$|£|\b(?:euros?|eur|dollars?|usd|pounds?|gbp|francs?|franken|chf)\b", re.IGNORECASE
 )
+_WEIGHS = re.compile(r"\b(?:weigh\w*|lbs?|kg|heav\w+|loads?)\b", re.IGNORECASE)
 _FRANCS = frozenset("franc francs franken".split())
 _UNIT_AFTER = re.compile(
     r"[\s\u00a0-]{0,2}(%|€|\$|£|(?:per ?cent|pour cent|"
@@ -70,9 +71,10 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 
 
 def currencies(text: str) -> set[str]:
-    """The currencies that a text names: `€`, `$`, `£`, `chf`."""
+    """The currencies that a text names: `€`, `$`, `£`, `chf`; pounds of weight are none."""
     found = (match.group().lower() for match in _CURRENCY.finditer(text))
-    return {"chf" if name in _FRANCS else _UNITS.get(name, "£") for name in found}
+    named = {"chf" if name in _FRANCS else _UNITS.get(name, "£") for name in found}
+    return named - {"£"} if _WEIGHS.search(text) else named
 
 
 def numbers(text: str) -> set[str]:

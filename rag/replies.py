@@ -14,7 +14,7 @@ _ABOVE = re.compile(
     r"[-_]{3,}[ \t]*(?:Original Message|Forwarded [Mm]essage|Ursprüngliche Nachricht|"
     r"Weitergeleitete Nachricht|Message d['’]origine|Message original|Message transféré|"
     r"Mensaje original|Messaggio originale|Oorspronkelijk bericht)[ \t]*[-_]{3,}|"
-    r"(?:On|Am|Le|El|Il|Op)\b[^\n]{5,150}"
+    r"(?:On|Am|Le|El|Il|Op)\b(?=[^\n]*(?:\d[:./]\d|(?:19|20)\d\d|@))[^\n]{5,150}"
     r"\b(?:wrote|schrieb[^\n:]{0,60}|a écrit|escribió|ha scritto|schreef[^\n:]{0,60}) ?:"
     r")[ \t]*"
 )

@@ -12,14 +12,18 @@ from rag.stretches import answer_start
 # what is taken whole though it has marks in it: an address, a telephone number
 _WHOLE = re.compile(
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s<>|]+[^\s<>|.,;:!?)\]]|"
-    r"(?<![\w,.])\+?\(?\d[\d()/-]*(?: [\d()/-]+){2,}(?!\w|[.,]\d)"
+    r"(?<![\w,.])(?:\+\d|\(0|0)[\d()/-]*(?: [\d()/-]+){2,}(?!\w|[.,]\d)"
 )
+# “No. 5” is a number
 _YES_OR_NO = re.compile(
-    r"[\s*_]*(?P<said>(?:yes|no|ja|nein|oui|non|sì|sí)\b(?:, [^\W\d_]+)?)(?=\s*(?:[.;:,!*]|$))",
+    r"[\s*_]*(?P<said>(?:yes|no|ja|nein|oui|non|sì|sí)\b"
+    r"(?:, (?:never|always|not|nie|niemals|immer|jamais|toujours)\b)?)(?!\.\s*\d)"
+    r"(?=\s*(?:[.;:,!*]|$))",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"^[ \t]*`{3}.*$", re.MULTILINE)
-_MARKUP = " \t\n*_#`|>-–•"
+_MARKUP = " \t\n*`|•"
+_LINE_MARKS = re.compile(r"^(?:[-–>#]+[ \t]+)+(?!\d)")
 _DENIES_ONLY = frozenset("not no longer never nicht nie pas jamais".split())
 
 
@@ -62,6 +66,6 @@ def _whole(answer: str, text: str) -> str:
 
 def _tidy(answer: str) -> str:
     """An answer without a program's fences and marks around it; empty where it says nothing."""
-    bare = _FENCE.sub("", answer).strip(_MARKUP)
+    bare = _LINE_MARKS.sub("", _FENCE.sub("", answer).strip(_MARKUP))
     words = set(re.findall(r"\w+", bare.casefold()))
     return "" if words <= _DENIES_ONLY else bare

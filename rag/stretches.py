@@ -10,15 +10,18 @@ from rag.records import Passage
 from rag.sentences import sentences_from_start
 from rag.tables import is_header_row
 
-_NUMBERING = re.compile(r"^\W*(?:\d+[.)]?)+\s+")
+_NUMBERING = re.compile(r"^\W*\d+(?:[.)]\d+)*[.)]?\s+")
 _LEAST_WORDS = 4
 # a sentence may be as short as “Lunch is free.”; a heading has no full stop
 _LEAST_OF_A_SENTENCE = 3
-_SENTENCE_END = re.compile(r"[.!。！][\"'”’»)\]*_]*$")
+_SENTENCE_END = re.compile(r"[.!。！۔।][\"'”’»)\]*_]*$")
+# no spaces stand between the words of these scripts: so many letters say as much as four words
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_LEAST_LETTERS = 6
 # “Excused: Tom Reilly” says something, with its label
 _LABELLED = re.compile(r"^\W*[^\W\d_][^:|\n]{0,40}:\s+\S")
-_ASKS = re.compile(r"[?？][\"'”’»)\]*_#\s]*$")
-_ASKED = re.compile(r"[?？]")
+_ASKS = re.compile(r"[?？؟][\"'”’»)\]*_#\s]*$")
+_ASKED = re.compile(r"[?？؟]")
 _MARKUP = re.compile(r"(?:[#>*_\s•●▪◦‣–-]+|\d{1,3}[.)]\s+)+")
 _HEADING = re.compile(r"\s*#{1,6}\s")
 _BLANK = re.compile(r"\n[ \t]*\n")
@@ -46,21 +49,30 @@ def stretches(passage: Passage) -> list[Span]:
     return found
 
 
-def stands_alone(span: Span) -> bool:
-    """Whether a stretch says something by itself, as headings and questions do not.
+def is_no_statement(span: Span) -> bool:
+    """Whether a stretch can be no answer: a question alone, or what labels a table's columns."""
+    return _asks(span) or is_header_row(span)
 
-    It has four words, a number or a label with what it labels, its own numbering aside.
+
+def stands_alone(span: Span) -> bool:
+    """Whether a stretch says something by itself, as most headings do not.
+
+    It has four words, a number or a label with what it labels, its own numbering aside; a heading
+    that is marked as one must be a sentence or have a label.
     """
-    if _asks(span) or is_header_row(span):
+    if is_no_statement(span):
         return False
-    labelled = bool(_LABELLED.match(span.text))
-    if _HEADING.match(span.text):
-        return labelled
-    bare = _NUMBERING.sub("", span.text)
-    words = len(bare.split())
-    if words >= _LEAST_WORDS or labelled or any(c.isdigit() for c in bare):
+    text = span.text
+    sentence = bool(_SENTENCE_END.search(text))
+    if _LABELLED.match(text) or len(_UNSPACED.findall(text)) >= _LEAST_LETTERS:
         return True
-    return words >= _LEAST_OF_A_SENTENCE and bool(_SENTENCE_END.search(bare))
+    if _HEADING.match(text):
+        return sentence
+    bare = _NUMBERING.sub("", text)
+    words = len(bare.split())
+    if words >= _LEAST_WORDS or any(c.isdigit() for c in bare):
+        return True
+    return words >= _LEAST_OF_A_SENTENCE and sentence
 
 
 def answer_start(span: Span) -> int:

@@ -81,9 +81,12 @@ def is_header_row(span: Span) -> bool:
     cells = _texts(line)
     if len(cells) < 2:
         return False
-    above, _ = _alike(reversed(span.passage.text[: span.start].split("\n")[:-1]), len(cells))
+    lines = span.passage.text[: span.start].rstrip("\n").rsplit("\n", 2)[-2:]
+    nearest = next((one for one in reversed(lines) if not _RULE.fullmatch(one)), "")
+    if len(_texts(nearest)) == len(cells):
+        return False
     below, _ = _alike(span.passage.text[span.end :].split("\n")[1:], len(cells))
-    return not above and bool(below) and _is_header(cells, below)
+    return bool(below) and _is_header(cells, below)
 
 
 def best_cell(row: LabelledRow, page: Page) -> tuple[float, int, int] | None:

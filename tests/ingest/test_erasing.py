@@ -236,7 +236,7 @@ def test_the_server_s_worker_does_it_when_idle(tmp_path: Path) -> None:
 def test_the_catalog_s_file_is_written_anew(tmp_path: Path) -> None:
     library = fake_library(tmp_path, erase_after_seconds=0.0)
     add_text(library, "b.txt", "About giraffes.")
-    text = "\n\n".join(f"Part {n} speaks of pump {n * 31}. " * 20 for n in range(100))
+    text = "\n\n".join(f"Part {n} speaks of pump {n * 31}. " * 20 for n in range(200))
     name = add_text(library, "a.txt", text)
     read_all(library)
     library.catalog.truncate_log()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rag.answer_events import quoted
 from rag.evidence import LONGEST_QUOTE, Span, passage_sentences
 from rag.records import Passage
 from rag.replies import is_repeated
@@ -27,6 +28,7 @@ def only(text: str, line: str) -> Span:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
+        ("ما هي المدة؟ عشرة أيام.", ["ما هي المدة؟ عشرة أيام."]),
         ("### Is it encrypted?\n\nYes.\n\nMore.", ["Is it encrypted?\n\nYes.", "More."]),
         ("**May guests print?** No, never.", ["May guests print?** No, never."]),
         ("1. Who prints?\nThe Kestrel.\n2. Why?\nSo.", ["Who prints?\nThe Kestrel.", "Why?\nSo."]),
@@ -72,6 +74,12 @@ TABLE = "| Place | Limit |\n| --- | --- |\n| Oslo | 180 |\n| Rome | 150 |"
         ("Lunch is free.", True),
         ("Opening hours", False),
         ("# The data retention policy of 2023", False),
+        ("# Refunds are paid within two weeks.", True),
+        ("契約は自動更新されます。", True),
+        ("年假由部门经理批准", True),
+        ("契約期間", False),
+        ("Anna Weber, CEO", False),
+        ("1" * 100 + "x", True),
         ("## Opening hours: 9 to 17", True),
         ("Is lunch free for all of us?", False),
         ("Room 12", True),
@@ -118,6 +126,27 @@ def test_one_row_does_not_show_that_it_has_the_most(question: str, compares: boo
     assert lost(question, prose) == [0]
 
 
+def test_what_only_says_little_is_not_taken_for_no_answer() -> None:
+    said, short, question = lost(
+        "Who leads?", "Ann leads all of it.\n\nAnna Weber, CEO\n\nWho leads?"
+    )
+    assert 0 == said < short < SHOWS_NOTHING < question
+
+
+def test_a_row_with_a_bound_may_be_the_most() -> None:
+    table = "| What | How much |\n| --- | --- |\n| Notice period, at most | 6 months |"
+    assert lost("What is the longest notice period?", table)[-1] == 0
+    discounts = "| Kind | Discount |\n| --- | --- |\n| Larger orders | 10 % |"
+    assert lost("What discount is there for larger orders or subscriptions?", discounts)[-1] == 0
+
+
+def test_a_time_or_a_successor_is_no_other_item() -> None:
+    text = "Gate B2 opens late. It opens at 10AM on each day."
+    assert lost("When does gate B2 open?", text)[1] == 0
+    text = "Form E101 was replaced. Since then form A1 is used by all."
+    assert lost("Which form replaces E101?", text)[1] == 0
+
+
 def test_a_row_that_says_so_does() -> None:
     table = TABLE + "\n| highest: Oslo | 180 |"
     assert lost("Which is the highest limit?", table)[-1] == 0
@@ -147,6 +176,7 @@ def test_what_a_mail_repeats_is_another_one_s() -> None:
         "-----Original Message-----",
         "-----Ursprüngliche Nachricht-----",
         "On 4 May 2025 at 10:00, Ann <ann@example.com> wrote:",
+        "On 4 May 2025 Ann Berg wrote:",
         "Am 04.05.2025 um 10:00 schrieb Ann Berg:",
         "Le 4 mai 2025 à 10:00, Ann a écrit :",
     ],
@@ -157,6 +187,11 @@ def test_below_such_a_line_all_is_repeated(line: str) -> None:
     assert (found[0], found[-2:]) == (False, [True, True])
     below = passage("It is on.", "m.eml", f"Subject > {line}")
     assert all(map(is_repeated, passage_sentences(below)))
+
+
+def test_what_somebody_else_wrote_is_told_by_the_sender() -> None:
+    text = "On page 5 the auditor wrote:\n\nAll is well. I approve the budget."
+    assert not any(map(is_repeated, passage_sentences(passage(text, "m.eml"))))
 
 
 def test_a_mail_s_own_headers_are_not_repeated() -> None:
@@ -173,3 +208,26 @@ def test_a_reply_below_what_it_repeats_is_the_sender_s() -> None:
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "shown"),
+    [
+        ("### Fees and **limits**", "a.md", "Fees and limits"),
+        ("May guests print?** No.", "a.md", "May guests print? No."),
+        ("> It is off.", "m.eml", "It is off."),
+        ("> 500 EUR: the CFO approves.", "m.eml", "> 500 EUR: the CFO approves."),
+        ("> It is off.", "a.md", "> It is off."),
+        ("It is 2**10 bytes large.", "a.md", "It is 2**10 bytes large."),
+        (
+            "src/**/*.py and def f(*args, **kwargs)",
+            "a.md",
+            "src/**/*.py and def f(*args, **kwargs)",
+        ),
+        ("# 20 seats", "a.md", "# 20 seats"),
+        ("```bash\nls\n```", "a.md", "ls"),
+        ("```", "a.md", "```"),
+    ],
+)
+def test_marks_that_mean_nothing_are_not_shown(text: str, source: str, shown: str) -> None:
+    assert quoted(Span(passage(text, source), 0, len(text))) == shown

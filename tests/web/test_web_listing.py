@@ -97,7 +97,7 @@ def test_documents_are_found_by_name(
     reply = client.get("/api/v1/documents", query_string={"q": words}).get_json()
     assert [document["source"] for document in reply["documents"]] == sources
     page = client.get("/library", query_string={"q": words}).text
-    assert [name for name in FOUND["  "] if f'<span class="file">{name}' in page] == sources
+    assert [name for name in FOUND["  "] if f"<bdi>{name}</bdi>" in page] == sources
     assert ("No document is called so" in page) is (not sources)
 
 

@@ -124,7 +124,7 @@ def test_files_that_were_taken_in_are_told_on_a_page_to_go_back_to(client: Flask
     for _ in range(2):
         page = client.get(reply.location).text
         assert "Taken in" in page
-        assert '<li class="upload is-failed"><span class="name">b.exe</span>' in page
+        assert '<li class="upload is-failed"><bdi class="name">b.exe</bdi>' in page
     for number in range(20):
         client.post("/library", data={"files": [(io.BytesIO(b"%d" % number), "c.txt")]})
     assert "Taken in" not in client.get(reply.location).text
