@@ -557,6 +557,8 @@ class TestCommand:
              "--accept-licence", "apache-2.0"],
             env=os.environ | {"CLOISTER_HUB_URL": hub.address},
             stderr=subprocess.PIPE, text=True,
+            # a shell's background job, as this test may be, ignores it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         models = tmp_path / "models"
         deadline = time.monotonic() + 60
