@@ -27,7 +27,7 @@ from _common import ROOT, say, scratch, write_between
 from _indexed import indexed
 from _kept_answers import KeptAnswers, key_of
 
-from rag.answerability import read_calibration, threshold
+from rag.answerability import threshold, used_calibration
 from rag.catalog.documents import list_documents
 from rag.errors import CloisterError
 from rag.evaluation.injection import (
@@ -98,7 +98,8 @@ def main() -> int:
             _SEED,
         )
         asked = list(answers(chosen, given.kept))
-        least = threshold(load_settings(), read_calibration())
+        settings = load_settings()
+        least = threshold(settings, used_calibration(settings))
     except CloisterError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code

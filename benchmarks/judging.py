@@ -50,7 +50,7 @@ def measure(options: Options) -> Sequence[Figure]:
         library = Library(settings)
         library.load(llm=False)
         weights = TermWeights(library.indexes.words)
-        judges = {n: Judge(library.embedder, weights, library.reader(), n) for n in found}
+        judges = {n: Judge(library.embedder, weights, library.reader(), compared=n) for n in found}
         try:
             for item in items:
                 question = condense(item.question, item.history)

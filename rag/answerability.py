@@ -2,9 +2,10 @@
 
 Every sentence of the passages, a table's row with its header's labels, is scored as evidence: by
 the question's words that it holds, by the reader, a small extractive model, and, if it is among
-the likeliest by these, by its similarity to the question. What the best ones show goes through
-two logistic regressions: the first says whether to answer, the second how often an answer like
-this one is right. Their weights, threshold and data are in `calibration.json`; `cloister evaluate
+the likeliest by these, by its similarity to the question. The few passages that the best ones are
+from are read again by a larger model, the second reader. What all this shows goes through two
+logistic regressions: the first says whether to answer, the second how often an answer like this one
+is right. Their weights, threshold and data are in `calibration.json`; `cloister evaluate
 --calibrate` fits them again.
 """
 
@@ -33,6 +34,7 @@ from rag.evidence import (
 from rag.kinds import shows_kind, wanted_kind
 from rag.names import codes
 from rag.numbers import currencies, numbers
+from rag.reading import second_base
 from rag.records import Passage, with_context
 from rag.setbacks import SHOWS_NOTHING, setbacks
 from rag.settings import Settings
@@ -41,6 +43,7 @@ from rag.tables import LabelledRow, best_cell, labelled_row
 
 if TYPE_CHECKING:
     from rag.reading.reader import Reader
+    from rag.reading.second import SecondReader
 
 # chosen by cross-validation on the dev questions: more of them fit the dev part better and the
 # rest worse
@@ -51,6 +54,9 @@ FEATURES = (
     "unknown_word",
     "number_missing",
     "code_missing",
+    "second_first",
+    "second_max",
+    "second_span",
 )
 # of whether the best sentence holds the right answer: the logit of whether there is one, by how
 # much the reader finds it better than every other sentence, and the first passage than the next
@@ -60,6 +66,9 @@ _SIMILARITY, _COVERAGE, _KIND, _RANK, _READER = 0.5, 0.15, 0.1, 0.3, 0.4
 # comparing by vectors takes longer than all else in the judge, and hardly ever would another
 # sentence become the best (benchmarks/judging.py)
 COMPARED = 8
+# of the passages with the best evidence so many are read a second time, and what the second
+# reader's part counts then, chosen on the dev questions and the invented organisations
+_TWICE, _SECOND = 3, 0.3
 # so many logits above “no answer” give the reader's part almost three quarters of its weight
 _LOGITS = 6.0
 # how much of a row's score is that of the row with its labels, and how many rows are read so;
@@ -67,6 +76,8 @@ _LOGITS = 6.0
 LABELLED = 0.6
 _MOST_ROWS = 24
 _FIGURES = re.compile(r"\d+")
+# the fit for one reader alone
+_ALONE = Path(__file__).with_name("calibration_one_reader.json")
 # a sentence scored .1 higher weighs twice as much in a mean over all
 _LEANING = 8.0
 # the reader's score where it finds no answer at all
@@ -138,17 +149,33 @@ class Calibration:
 
 
 def read_calibration(path: Path | None = None) -> Calibration:
-    """The calibration at `path`, or the one that comes with Cloister."""
+    """The calibration at `path`, or the one that comes with Cloister for both readers."""
     text = (path or Path(__file__).with_name("calibration.json")).read_text("utf-8")
     stored = json.loads(text)
     answerable, right = Logistic(**stored.pop("answerable")), Logistic(**stored.pop("right"))
     return Calibration(answerable, right, **stored)
 
 
+def used_calibration(settings: Settings) -> Calibration:
+    """The shipped calibration that fits the readers which the settings give the judge."""
+    return read_calibration(None if second_base(settings) else _ALONE)
+
+
 def threshold(settings: Settings, calibration: Calibration) -> float:
     """The answerability below which the answer is that the documents do not say."""
     own = settings.answer_threshold
     return own if own >= 0 else calibration.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class _Twice:
+    """What the second reader says: a score for each span, and of each passage that it read.
+
+    The first are logits above “no answer here”, the others (by chunk) logits that it answers.
+    """
+
+    spans: Floats
+    whole: Mapping[str, float]
 
 
 class Judge:
@@ -163,11 +190,13 @@ class Judge:
         embedder: Embedder,
         weights: TermWeights,
         reader: Reader | None,
+        second: SecondReader | None = None,
         compared: int = COMPARED,
     ) -> None:
         self._embedder = embedder
         self._weights = weights
         self._reader = reader
+        self._second = second
         self._compared = compared if reader else None
 
     def weights(self, question: str) -> Mapping[str, float]:
@@ -209,6 +238,10 @@ class Judge:
         near = np.argsort(-scores, kind="stable")[: self._compared]
         scores = scores + _SIMILARITY * self._similarity(question, spans, rows, near)
         order = np.argsort(-scores, kind="stable")
+        twice = self._read_twice(asked, spans, order)
+        if twice is not None:
+            scores = scores + _SECOND / (1.0 + np.exp(-twice.spans / _LOGITS))
+            order = np.argsort(-scores, kind="stable")
         best = int(order[0])
         features = {"unknown_word": self._unknown(weights)} | _missing(question, spans[best])
         features["lead"] = passages[0].score - (passages[1].score if passages[1:] else 0.0)
@@ -221,6 +254,10 @@ class Judge:
                 for span, score in zip(spans, read, strict=True)
                 if span.passage is spans[best].passage
             )
+        if twice is not None:
+            features["second_first"] = twice.whole.get(spans[best].passage.chunk_id, _NONE_READ)
+            features["second_max"] = max(twice.whole.values())
+            features["second_span"] = float(twice.spans[best])
         return Evidence(tuple(spans[i] for i in order), tuple(answers[i] for i in order), features)
 
     def _similarity(
@@ -275,6 +312,24 @@ class Judge:
                 answers[number] = spans[number].passage.text[start:end]
                 read[number] += LABELLED * (score - read[number])
         return [a if s > _NONE_READ else "" for a, s in zip(answers, read, strict=True)], read
+
+    def _read_twice(
+        self, question: str, spans: Sequence[Span], order: NDArray[np.intp]
+    ) -> _Twice | None:
+        """What the second reader says of the few passages whose sentences come first in `order`."""
+        if self._second is None:
+            return None
+        ranked = dict.fromkeys(spans[i].passage.chunk_id for i in order)
+        known = {span.passage.chunk_id: span.passage for span in spans}
+        few = [known[name] for name in islice(ranked, _TWICE)]
+        read = self._second.read(question, [passage.text_in_context for passage in few])
+        pages = {passage.chunk_id: page for passage, page in zip(few, read, strict=True)}
+        scores = np.full(len(spans), _NONE_READ)
+        for number, span in enumerate(spans):
+            if page := pages.get(span.passage.chunk_id):
+                shift = len(span.passage.text_in_context) - len(span.passage.text)
+                scores[number] = page.within(shift + span.start, shift + span.end).score
+        return _Twice(scores, {name: page.whole for name, page in pages.items()})
 
     def _unknown(self, weights: Mapping[str, float]) -> float:
         """The share of the question's weight in words that no document holds."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rag.llm_shelf import LLMShelf
     from rag.model_change import ModelChange
     from rag.reading.reader import Reader
+    from rag.reading.second import SecondReader
     from rag.retrieval import Retriever
 
 log = logging.getLogger("cloister.library")
@@ -68,6 +69,8 @@ class Library:
         self._change: ModelChange | None = None
         self._reader: Reader | None = None
         self._reader_wanted = True
+        self._second: SecondReader | None = None
+        self._second_wanted = True
         self._reading = threading.Lock()
 
     def load(self, llm: bool = True, mend: bool = True) -> None:
@@ -160,6 +163,19 @@ class Library:
                 self._reader = load_reader(self.settings)
                 self._reader_wanted = False
             return self._reader
+
+    def second_reader(self) -> SecondReader | None:
+        """The second reader, loaded when it is first asked for; None where there is to be none.
+
+        Raises ModelError.
+        """
+        from rag.reading import load_second
+
+        with self._reading:
+            if self._second_wanted:
+                self._second = load_second(self.settings)
+                self._second_wanted = False
+            return self._second
 
     def readiness(self) -> Mapping[str, str]:
         """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong.
@@ -309,18 +325,18 @@ class Library:
         return answerer
 
     def _make_answerer(self) -> Answerer:
-        from rag.answerability import Judge, read_calibration
+        from rag.answerability import Judge, used_calibration
         from rag.answering import Answerer
         from rag.evidence import TermWeights
         from rag.provenance import made_with
         from rag.verifying import Verifier
 
-        weights, calibration = TermWeights(self.indexes.words), read_calibration()
+        weights, calibration = TermWeights(self.indexes.words), used_calibration(self.settings)
         return Answerer(
             settings=self.settings,
             catalog=self.catalog,
             retriever=_loaded(self._retriever, "The index"),
-            judge=Judge(self.embedder, weights, self.reader()),
+            judge=Judge(self.embedder, weights, self.reader(), self.second_reader()),
             calibration=calibration,
             verifier=Verifier(weights),
             llm=self.current_llm,

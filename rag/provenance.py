@@ -9,6 +9,7 @@ from functools import lru_cache
 from rag import __version__
 from rag.answerability import Calibration
 from rag.files import hash_of
+from rag.reading import SECOND_WEIGHTS, WEIGHTS, second_base
 from rag.records import MadeWith, to_json
 from rag.settings import Settings
 
@@ -20,7 +21,9 @@ def made_with(settings: Settings, calibration: Calibration, embedder: str) -> Ma
     return MadeWith(
         cloister=__version__,
         calibration=fingerprint_of(calibration),
-        reader=_reader() if settings.reader_model not in ("", "none") else "none",
+        reader=_readers(second_base(settings) is not None)
+        if settings.reader_model not in ("", "none")
+        else "none",
         embedder=embedder,
         threshold=calibration.threshold,
     )
@@ -33,8 +36,7 @@ def fingerprint_of(calibration: Calibration) -> str:
 
 
 @lru_cache
-def _reader() -> str:
-    """12 hex digits of the SHA-256 of the reader's weights."""
-    from rag.reading.model import WEIGHTS
-
-    return hash_of(WEIGHTS)[:_DIGITS]
+def _readers(second: bool) -> str:
+    """12 hex digits of the SHA-256 of the reader's weights, and of the second one's."""
+    files = (WEIGHTS, SECOND_WEIGHTS) if second else (WEIGHTS,)
+    return "+".join(hash_of(path)[:_DIGITS] for path in files)

@@ -50,7 +50,6 @@ class Settings:
     models: Path | None = _setting(
         None, "Folder of the models; empty: models/ in the data directory."
     )
-
     hub_url: str = _setting(
         "",
         "Hub that `cloister models pull` asks, or its mirror in the building; empty: HF_ENDPOINT, "
@@ -183,7 +182,9 @@ class Settings:
     reader_model: str = _setting(
         "all-MiniLM-L6-v2", "Model folder that the reader builds on; none: judge without a reader."
     )
-
+    reader_second: str = _setting(
+        "auto", "A second look at the best passages, by the starter LLM if here.", ("auto", "none")
+    )
     retrieval_candidates: int = _setting(
         50, "Chunks that each half of the retriever proposes.", least=1
     )

@@ -11,7 +11,7 @@ from rag.evidence import Span
 from rag.records import Passage
 
 if TYPE_CHECKING:
-    from rag.reading.reader import Page
+    from rag.reading.page import Page
 
 # the line of dashes below a Markdown table's header
 _RULE = re.compile(r"[\s|:+-]+")

@@ -150,12 +150,14 @@ def _report(
     scored: Sequence[Scored],
     earlier: Mapping[str, Mapping[str, Any]] | None,
 ) -> str:
-    from rag.answerability import read_calibration, threshold
+    from rag.answerability import threshold, used_calibration
     from rag.evaluation.against import compare
     from rag.evaluation.report import render
 
     comparison = None if earlier is None else compare(scored, earlier)
-    return render(questions.name, scored, threshold(settings, read_calibration()), comparison)
+    return render(
+        questions.name, scored, threshold(settings, used_calibration(settings)), comparison
+    )
 
 
 def _calibrate(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rag import __version__
-from rag.answerability import read_calibration
+from rag.answerability import used_calibration
 from rag.catalog import Catalog
 from rag.catalog.collections import asked_parameters
 from rag.comparing.entries import Entry, Skipped, find_entries
@@ -79,7 +79,7 @@ def make_plan(
         "parameters of": {one: dict(asked_parameters(catalog, [one])) for one in named},
         "prompt": PROMPT_VERSION,
         "cloister": __version__,
-        "calibration": fingerprint_of(read_calibration()),
+        "calibration": fingerprint_of(used_calibration(settings)),
         "device": [place.device, place.name],
         "settings": {
             field.name: str(getattr(settings, field.name))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rag.answerability import read_calibration
+from rag.answerability import used_calibration
 from rag.catalog.collections import asked_parameters
 from rag.catalog.passages import live_passages
 from rag.comparing.entries import Entry, Skipped
@@ -123,7 +123,9 @@ class _Runner:
         self._library, self._plan, self._ledger = library, plan, ledger
         self._tell, self._stop = tell, stop
         self._answerer = library.answerer
-        made = made_with(library.settings, read_calibration(), library.embedder.fingerprint)
+        made = made_with(
+            library.settings, used_calibration(library.settings), library.embedder.fingerprint
+        )
         self._made_with: MadeWith = replace(made, threshold=self._answerer.threshold)
         self._seconds: dict[str, list[float]] = {}
         self._count = len(plan.items)

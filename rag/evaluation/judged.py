@@ -43,7 +43,8 @@ def judge_all(
     from rag.disagreeing import Versions
     from rag.evidence import TermWeights
 
-    judge = Judge(library.embedder, TermWeights(library.indexes.words), library.reader())
+    weights = TermWeights(library.indexes.words)
+    judge = Judge(library.embedder, weights, library.reader(), library.second_reader())
     found = []
     for item in items:
         question = condense(item.question, item.history, library.settings.question_max_chars)

@@ -12,6 +12,7 @@ from rag.models.adapter import is_shipped
 from rag.models.downloading import full
 from rag.models.folder import model_paths
 from rag.models.leftovers import REMOVING, claimed, clear_removed, size_of, unfinished
+from rag.reading import SECOND_BASE, second_base
 from rag.settings import Settings
 
 
@@ -72,6 +73,11 @@ def _check(settings: Settings, target: Path, serving: Mapping[str, str]) -> None
             raise UsageError(
                 f"{target.name} is in use: {setting} names it. Name another one first{advice}."
             )
+    if second_base(settings) and _is(settings.models_path, SECOND_BASE, target):
+        raise UsageError(
+            f"{target.name} is in use: the second reader, which helps to tell whether passages "
+            "answer a question, is built on it. Set reader.second to none first."
+        )
     for what, value in serving.items():
         if value and _is(settings.models_path, value, target):
             raise Busy(f"{target.name} is in use by the running server, as its {what}.")

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from rag.reading.model import WEIGHTS
+from rag.reading import WEIGHTS
 
 
 def average(paths: Sequence[Path], out: Path, temperature: float = 1.0) -> None:

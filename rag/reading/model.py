@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-WEIGHTS = Path(__file__).with_name("reader.safetensors")
 # question and context together, in word pieces
 MAX_TOKENS = 384
 LONGEST_SPAN = 24

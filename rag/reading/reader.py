@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rag.models.batching import by_length
 from rag.models.device import be_quiet, pick_device, pick_precision, told_if_not_loaded
 from rag.models.lanes import Lanes, lanes_for
+from rag.reading import WEIGHTS
 from rag.reading.encoding import assemble
-from rag.reading.model import WEIGHTS, ReaderNetwork, Reading, best_span
+from rag.reading.model import ReaderNetwork
+from rag.reading.page import KeptPages, Logits, Page
 from rag.reading.pairs import Pair, Pairing
 
 # tokens that are read at once, padding included: some ten passages
 _TOKENS = 2048
-_KEPT = 512
-
-Logits = NDArray[np.float32]
-
-
-class Page:
-    """One context with the logits of its tokens; `within` finds the best span of a part of it."""
-
-    def __init__(self, start: Logits, end: Logits, offsets: NDArray[np.int64], null: float) -> None:
-        self._start = start
-        self._end = end
-        self._offsets = offsets
-        self._null = null
-
-    def within(self, start: int, end: int) -> Reading:
-        """The best span of `context[start:end]`."""
-        part = (self._offsets[:, 0] >= start) & (self._offsets[:, 1] <= end)
-        return best_span(self._start, self._end, self._offsets, part, self._null)
 
 
 class Reader:
@@ -56,28 +36,14 @@ class Reader:
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()
         self._lanes = Lanes(lanes_for(place))
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], Page] = OrderedDict()
+        self._pages = KeptPages(self._read)
 
     def read(self, question: str, contexts: Sequence[str]) -> list[Page]:
         """One `Page` a context; what is beyond MAX_TOKENS of a context is not read.
 
         What was read lately is not read again: the reranker and the judge ask for the same.
         """
-        wanted = [(question, context) for context in contexts]
-        with self._lock:
-            pages = {key: self._kept[key] for key in wanted if key in self._kept}
-        fresh = [key for key in dict.fromkeys(wanted) if key not in pages]
-        if fresh:
-            read = self._read(question, [context for _, context in fresh])
-            pages |= zip(fresh, read, strict=True)
-        with self._lock:
-            for key in wanted:
-                self._kept[key] = pages[key]
-                self._kept.move_to_end(key)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return [pages[key] for key in wanted]
+        return self._pages.read(question, contexts)
 
     def _read(self, question: str, contexts: Sequence[str]) -> list[Page]:
         pairs = self._pairing.pairs(question, contexts)

@@ -29,10 +29,11 @@ from torch.nn import functional
 from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.errors import UsageError
 from rag.models.device import pick_device
+from rag.reading import WEIGHTS
 from rag.reading.encoding import Batch, Encoded, assemble, batches, encode_all
 from rag.reading.example import Example
 from rag.reading.gathered import Groups, read_examples
-from rag.reading.model import LONGEST_SPAN, WEIGHTS, ReaderNetwork
+from rag.reading.model import LONGEST_SPAN, ReaderNetwork
 
 SEED = 20261121
 STAGES = ("public", "own", "again")

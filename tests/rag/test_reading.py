@@ -40,8 +40,9 @@ from rag.reading.gathered import read_examples, write_examples
 from rag.reading.model import LONGEST_SPAN, MAX_TOKENS, ReaderNetwork, best_span
 from rag.reading.near_misses import cut_passages, near_misses
 from rag.reading.nearest import by_vectors, by_words
+from rag.reading.page import Page
 from rag.reading.pairs import Pairing
-from rag.reading.reader import Page, Reader
+from rag.reading.reader import Reader
 from rag.reading.train import Computing, Stage, evaluate, held_out, main, stages_of, train
 
 TABLE = "Travel policy\nHotel limits a night\nBerlin 150 euros\nOslo 180 euros\nVienna 140 euros"

@@ -21,6 +21,7 @@ from rag.models.footprint import RAM, Machine
 from rag.models.leftovers import clear_removed
 from rag.models.listing import models_here
 from rag.models.removing import remove
+from rag.reading import SECOND_BASE
 from rag.session import model_in_use
 from rag.settings import Settings
 from tests.rag.models.test_folder import make_model
@@ -54,6 +55,18 @@ def test_what_a_setting_names_stays(name: str, setting: str, settings: Settings)
     with pytest.raises(UsageError, match=f"{name} is in use: {setting} names it"):
         remove(settings, name, {})
     assert name in left(settings)
+
+
+def test_what_the_second_reader_is_built_on_stays_until_there_is_to_be_none(
+    settings: Settings,
+) -> None:
+    make_model(settings.models_path / SECOND_BASE)
+    twice = replace(settings, reader_model="embedder")
+    with pytest.raises(UsageError, match=r"Set reader\.second to none first"):
+        remove(twice, SECOND_BASE, {})
+    assert SECOND_BASE in left(settings)
+    remove(replace(twice, reader_second="none"), SECOND_BASE, {})
+    assert SECOND_BASE not in left(settings)
 
 
 def test_the_name_of_a_servers_model_keeps_none_here(settings: Settings) -> None:
