@@ -10,10 +10,14 @@ import json
 import lzma
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rag.reading.example import Example
 
+Row = TypeVar("Row")
 Groups = Mapping[str, Sequence[Example]]
+# what the names of groups begin with that are never learned from
+HELD = "held "
 
 
 def write_examples(path: Path, groups: Groups) -> None:
@@ -44,3 +48,12 @@ def read_examples(path: Path) -> dict[str, list[Example]]:
             group, question, number, *place = row
             groups.setdefault(group, []).append(Example(question, contexts[number], *place))
     return groups
+
+
+def held_out(groups: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """What is held out, each question with an answer beside those without, by where it is from."""
+    held: dict[str, list[Row]] = {}
+    for name, rows in groups.items():
+        if name.startswith(HELD):
+            held.setdefault(name.removeprefix(HELD).split()[0], []).extend(rows)
+    return held

@@ -36,6 +36,18 @@ _TOKENS = 640
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """The first tokens of a text, MAX_TOKENS at most.
+
+    `offsets[i]`, shape (tokens, 2), are the first character of token `ids[i]` and the one behind
+    its last.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """The tokens of a question, a context and the question again.
 
@@ -43,7 +55,7 @@ class Asked:
     and the one behind its last.
     """
 
-    ids: NDArray[np.int64]
+    ids: NDArray[np.int32]
     first: int
     offsets: NDArray[np.int64]
 
@@ -66,18 +78,27 @@ class Asking:
 
     def asked(self, question: str, contexts: Sequence[str]) -> list[Asked]:
         """One a context, of MAX_TOKENS at most."""
-        head, *read = self._tokenizer.encode_batch([question, *contexts], add_special_tokens=False)
-        ids = head.ids[:_LONGEST_QUESTION]
+        head, *read = self.cut([question, *contexts])
+        return [self.joined(head, one) for one in read]
+
+    def cut(self, texts: Sequence[str]) -> list[Cut]:
+        """Questions and contexts as tokens, each by itself."""
+        cut = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [
+            Cut(
+                np.array(one.ids[:MAX_TOKENS], dtype=np.int32),
+                _without_space(text, one.offsets[:MAX_TOKENS]),
+            )
+            for text, one in zip(texts, cut, strict=True)
+        ]
+
+    def joined(self, question: Cut, context: Cut) -> Asked:
+        """A question that is asked of a context: what `asked` makes of their texts."""
+        ids = question.ids[:_LONGEST_QUESTION]
         before, after = [self._begin, *ids, self._line], [self._line, *ids, self._end]
         room = MAX_TOKENS - len(before) - len(after)
-        return [
-            Asked(
-                np.array([*before, *one.ids[:room], *after], dtype=np.int64),
-                len(before),
-                _without_space(context, one.offsets[:room]),
-            )
-            for context, one in zip(contexts, read, strict=True)
-        ]
+        joined = np.concatenate([before, context.ids[:room], after]).astype(np.int32)
+        return Asked(joined, len(before), context.offsets[:room])
 
 
 def _without_space(text: str, offsets: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
@@ -122,7 +143,7 @@ class SecondReader:
         with contextlib.closing(self._lanes.map(self._logits, batches)) as computed:
             for batch, logits in zip(places, computed, strict=True):
                 for row, place in enumerate(batch):
-                    pages[place] = _page(asked[place], logits[row])
+                    pages[place] = page_of(asked[place], logits[row])
         return [pages[place] for place in range(len(contexts))]
 
     @torch.inference_mode()
@@ -146,8 +167,11 @@ def _change(model: Any, changes: dict[str, torch.Tensor]) -> None:
         weight += SCALE * change
 
 
-def _page(asked: Asked, logits: Logits) -> Page:
-    """The page from the logits of all tokens; the last stands for “no answer here”."""
+def page_of(asked: Asked, logits: Logits) -> Page:
+    """The page from the logits of all tokens, of shape (tokens, 3).
+
+    The last token stands for “no answer here”.
+    """
     part = slice(asked.first, asked.first + len(asked.offsets))
     start, end, whole = logits[len(asked) - 1]
     return Page(logits[part, 0], logits[part, 1], asked.offsets, float(start + end), float(whole))

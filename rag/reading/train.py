@@ -8,13 +8,9 @@ written every few minutes and taken up again after an interruption.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
-import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +22,19 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from rag.checkpoints import load_checkpoint, save_checkpoint
 from rag.errors import UsageError
 from rag.models.device import pick_device
 from rag.reading import WEIGHTS
 from rag.reading.encoding import Batch, Encoded, assemble, batches, encode_all
 from rag.reading.example import Example
-from rag.reading.gathered import Groups, read_examples
+from rag.reading.gathered import HELD, Groups, held_out, read_examples
 from rag.reading.model import LONGEST_SPAN, ReaderNetwork
+from rag.reading.progress import Progress, ahead, fingerprint
 
 SEED = 20261121
 STAGES = ("public", "own", "again")
 _OWN = ("own", "rows", "own cut")
-_HELD = "held "
 _PEOPLE = "squad2"
-_CHECKPOINT_SECONDS = 240
-# so many batches are assembled ahead
-_AHEAD = 4
 _WARM_UP = 100
 # examples that are looked at together when it is measured
 _AT_ONCE = 64
@@ -104,7 +96,7 @@ def train(
     """
     encoded = _encoded(tokenizer, stages, computing.processes)
     network.to(computing.device).train()
-    progress = _Progress(checkpoint, network, dict(made_of))
+    progress = Progress(checkpoint, network, made_of)
     step = 0
     for stage in stages:
         parameters = [p for p in network.parameters() if p.requires_grad]
@@ -115,7 +107,7 @@ def train(
         if 0 < skipped < len(order):
             optimizer.load_state_dict(progress.optimizer)
         step += skipped
-        for index, batch in enumerate(_assembled(order[skipped:]), skipped):
+        for index, batch in enumerate(ahead(order[skipped:], assemble), skipped):
             step += 1
             share = index / len(order)
             for group in optimizer.param_groups:
@@ -142,60 +134,6 @@ def _order(rows: Sequence[Encoded], stage: Stage, size: int, seed: int) -> list[
         for batch in batches(rows, size, random.Random(seed + number))
     ]
     return order[: stage.steps or len(order)]
-
-
-def _assembled(order: Sequence[Sequence[Encoded]]) -> Iterator[Batch]:
-    """The batches as tensors, a few of them ahead of the one that is wanted."""
-    waiting: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        for rows in order:
-            waiting.append(pool.submit(assemble, rows))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-class _Progress:
-    """Where a run stands: its checkpoint and its log."""
-
-    def __init__(self, checkpoint: Path, network: ReaderNetwork, made_of: dict[str, str]) -> None:
-        self._path = checkpoint
-        self._network = network
-        self._made_of = made_of
-        self._saved = time.monotonic()
-        self.done = 0
-        self.optimizer: dict[str, Any] = {}
-        self.log: list[dict[str, object]] = []
-        self._losses: list[float] = []
-        if saved := load_checkpoint(checkpoint):
-            if saved["made_of"] != made_of:
-                raise UsageError(
-                    f"{checkpoint} is of a training with other options or examples. Give the same "
-                    "command to go on with it, name another --checkpoint, or delete it."
-                )
-            network.load_state_dict(saved["state"], strict=False)
-            self.done, self.optimizer = saved["step"], saved["optimizer"]
-            self.log, self._losses = saved["log"], saved["losses"]
-            print(f"resumed after step {self.done}", flush=True)
-
-    def after(
-        self, step: int, stage: str, index: int, of: int, loss: float, optimizer: Any
-    ) -> None:
-        """Note a step; write the log's line and the checkpoint where they are due."""
-        self._losses.append(loss)
-        if len(self._losses) == 50 or index == of:
-            mean = round(sum(self._losses) / len(self._losses), 4)
-            row: dict[str, object] = {"stage": stage, "step": index, "of": of, "loss": mean}
-            self.log.append(row)
-            print(json.dumps(row), flush=True)
-            self._losses = []
-        if time.monotonic() - self._saved > _CHECKPOINT_SECONDS or index == of:
-            saved = {"made_of": self._made_of, "step": step, "log": self.log}
-            saved |= {"losses": self._losses}
-            saved |= {"state": self._network.trained_state(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(self._path, saved)
-            self._saved = time.monotonic()
 
 
 def _step(network: ReaderNetwork, optimizer: Any, batch: Batch, computing: Computing) -> float:
@@ -267,7 +205,7 @@ def stages_of(groups: Groups, given: argparse.Namespace) -> list[Stage]:
 
     Of the public examples beside the own ones half are of the set with people's near misses.
     """
-    learned = {name: list(rows) for name, rows in groups.items() if not name.startswith(_HELD)}
+    learned = {name: list(rows) for name, rows in groups.items() if not name.startswith(HELD)}
     rng = random.Random(SEED)
     own = [e for name in _OWN for e in learned.pop(name, [])]
     people = [e for name, rows in learned.items() if name.startswith(_PEOPLE) for e in rows]
@@ -282,15 +220,6 @@ def stages_of(groups: Groups, given: argparse.Namespace) -> list[Stage]:
         Stage("again", [*own, *share], given.rates[1] / 2, 1),
     ]
     return [stage for stage in stages if stage.name in given.stages]
-
-
-def held_out(groups: Groups) -> dict[str, list[Example]]:
-    """What is held out, each question with an answer beside those without, by where it is from."""
-    held: dict[str, list[Example]] = {}
-    for name, rows in groups.items():
-        if name.startswith(_HELD):
-            held.setdefault(name.removeprefix(_HELD).split()[0], []).extend(rows)
-    return held
 
 
 def _arguments() -> argparse.Namespace:
@@ -340,11 +269,9 @@ def main() -> None:
         network.load_state_dict(load_file(given.start), strict=False)
     computing = Computing(pick_device(given.device), given.batch, given.mixed, given.processes)
     checkpoint = given.checkpoint or given.out.with_suffix(".checkpoint")
-    made_of = {name: str(value) for name, value in vars(given).items() if name in _TOLD}
-    files = {"examples": given.examples, "start": given.start}
-    made_of |= {name: _digest(path) for name, path in files.items() if path}
+    made = fingerprint(given, _TOLD, {"examples": given.examples, "start": given.start})
     try:
-        log = train(network, tokenizer, stages, checkpoint, computing=computing, made_of=made_of)
+        log = train(network, tokenizer, stages, checkpoint, computing=computing, made_of=made)
     except UsageError as error:
         raise SystemExit(str(error)) from error
     state = network.trained_state()
@@ -355,7 +282,7 @@ def main() -> None:
     print(json.dumps(scores, default=float), flush=True)
     report = {
         "seed": SEED,
-        "made_of": made_of,
+        "made_of": made,
         "torch": torch.__version__,
         "device": computing.device,
         "sizes": sizes,
@@ -365,10 +292,6 @@ def main() -> None:
     text = json.dumps(report, indent=1, default=float)
     given.out.with_suffix(".log.json").write_text(text + "\n")
     checkpoint.unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

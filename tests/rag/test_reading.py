@@ -557,7 +557,7 @@ def test_the_average_of_weights_is_their_mean(tmp_path: Path) -> None:
 def test_interrupted_training_ends_as_if_it_had_not_been(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    monkeypatch.setattr("rag.reading.train._CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr("rag.reading.progress._CHECKPOINT_SECONDS", -1)
     whole, log = run(tiny, tmp_path / "whole.pt")
     with pytest.raises(Interrupted):
         run(tiny, tmp_path / "cut.pt", stop_after)
