@@ -56,7 +56,6 @@ FEATURES = (
     "code_missing",
     "second_first",
     "second_max",
-    "second_span",
 )
 # of whether the best sentence holds the right answer: the logit of whether there is one, by how
 # much the reader finds it better than every other sentence, and the first passage than the next
@@ -257,7 +256,6 @@ class Judge:
         if twice is not None:
             features["second_first"] = twice.whole.get(spans[best].passage.chunk_id, _NONE_READ)
             features["second_max"] = max(twice.whole.values())
-            features["second_span"] = float(twice.spans[best])
         return Evidence(tuple(spans[i] for i in order), tuple(answers[i] for i in order), features)
 
     def _similarity(

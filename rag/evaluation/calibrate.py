@@ -51,9 +51,9 @@ def fit(sources: Sequence[Source]) -> Calibration:
     Each file weighs as much as any other, however many questions it has, among the answerable
     questions and among the unanswerable ones. Both kinds weigh the same as well, so the shares that
     the threshold is chosen by are means over the files. It is where the balanced error is least
-    among those that decline at most 15 % of the answerable. How often an answer is right is fitted
-    as if a quarter of all questions had none, whatever share of a file's has none. Raises
-    UsageError unless each file has ten questions of each kind.
+    among those that decline at most 15 % of the answerable of each file. How often an answer is
+    right is fitted as if a quarter of all questions had none, whatever share of a file's has none.
+    Raises UsageError unless each file has ten questions of each kind.
     """
     counts = [
         checked_counts(source.path, [one.answerable for one in source.judged]) for source in sources
@@ -67,7 +67,7 @@ def fit(sources: Sequence[Source]) -> Calibration:
     weights = len(asked) * _even(files, files)
     answerable_fit = _logistic(rows, FEATURES, truth, balance, weights, _PENALTY)
     chance = np.array([answerable_fit.probability(row) for row in rows])
-    threshold = _threshold(chance, truth, balance)
+    threshold = _threshold(chance, truth, balance, files)
     likely = asked_weights(sources)
     given = np.flatnonzero((likely > 0) & (chance >= threshold))
     correct = np.array([bool(asked[place].right) for place in given], dtype=np.float64)
@@ -180,15 +180,17 @@ def _descend(
     return weights, bias
 
 
-def _threshold(chance: Floats, truth: Floats, balance: Floats) -> float:
+def _threshold(chance: Floats, truth: Floats, balance: Floats, files: NDArray[np.intp]) -> float:
     best, best_error = 0.5, 2.0
     values = np.unique(chance)
     yes, no = truth > 0, truth == 0
+    each = [yes & (files == number) for number in np.unique(files)]
     for cut in (values[1:] + values[:-1]) / 2:
         declined = chance < cut
+        worst = max(float(declined[those].mean()) for those in each)
         lost = np.average(declined[yes], weights=balance[yes])
         kept = np.average(~declined[no], weights=balance[no])
-        if lost <= _MOST_DECLINED + _ROUNDING and lost + kept < best_error:
+        if worst <= _MOST_DECLINED + _ROUNDING and lost + kept < best_error:
             best, best_error = float(cut), float(lost + kept)
     return round(best, 6)
 

@@ -75,6 +75,7 @@ class Asking:
         self._tokenizer.no_padding()
         marks = self._tokenizer.encode("<|im_start|>\n<|im_end|>", add_special_tokens=False)
         self._begin, self._line, self._end = marks.ids
+        self._tokenizer.encode_special_tokens = True  # in a text a mark is a text
 
     def asked(self, question: str, contexts: Sequence[str]) -> list[Asked]:
         """One a context, of MAX_TOKENS at most."""

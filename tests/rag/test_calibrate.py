@@ -72,12 +72,12 @@ def test_a_fit_tells_the_classes_apart_and_is_stored_whole(tmp_path: Path) -> No
 
 
 def test_confidence_is_how_often_answers_like_it_are_right(tmp_path: Path) -> None:
-    calibration = fit([_source(tmp_path, _judged(400))])
+    calibration = fit([_source(tmp_path, _judged(1200))])
     assert calibration.right.weights["margin"] == max(calibration.right.weights.values())
     # on questions that it was not fitted on
     others = [
         one
-        for one in _judged(400, seed=2)
+        for one in _judged(1200, seed=2)
         if calibration.probability(one.features) >= calibration.threshold
     ]
     error = calibration_error(
@@ -151,7 +151,7 @@ def test_each_file_weighs_the_same_however_many_questions_it_has(tmp_path: Path)
         assert other.weights != pytest.approx(one.weights, abs=1e-2)
 
 
-def test_the_threshold_declines_few_of_the_answerable_as_a_mean_over_files(tmp_path: Path) -> None:
+def test_the_threshold_declines_few_of_the_answerable_of_each_file(tmp_path: Path) -> None:
     # the second file's answerable questions look like unanswerable ones of the first
     first, second = _judged(400), _judged(40, seed=3)
     for one in second:
@@ -163,12 +163,11 @@ def test_the_threshold_declines_few_of_the_answerable_as_a_mean_over_files(tmp_p
         for part in ([j for j in source.judged if j.answerable] for source in sources)
     ]
     shares = [sum(part) / len(part) for part in declined]
-    assert sum(shares) / 2 <= 0.15
     # of all questions together the limit would let far more of the few be declined
-    assert shares[1] <= 0.3
+    assert 0 < max(shares) <= 0.15
     alone = fit([_source(tmp_path, [*first, *second])])
     lost = [alone.probability(one.features) < alone.threshold for one in second if one.answerable]
-    assert sum(lost) / len(lost) > 0.5
+    assert sum(lost) / len(lost) > 0.25
 
 
 def test_a_fit_names_each_file_with_what_it_held(tmp_path: Path) -> None:

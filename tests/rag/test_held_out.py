@@ -123,10 +123,12 @@ def test_questions_that_can_be_told_apart_are(tmp_path: Path) -> None:
 
 
 def test_confidence_is_judged_as_if_a_quarter_had_no_answer(tmp_path: Path) -> None:
-    # of these answers a fifth is right as they are, and .6 of those to questions as people ask
+    # of these answers a fifth is right as they are, and .6 of those to questions as people ask:
+    # taken as they are, confidence would be off by .4
     found = held_out([_source(tmp_path, _judged(300, 900, 0.0))])
     assert found is not None
-    assert found.ece <= found.ece_by_chance_p95 < 0.15
+    assert found.ece < 0.1
+    assert found.ece_by_chance_p95 < 0.1
 
 
 def test_shares_are_means_over_the_files(tmp_path: Path) -> None:
@@ -139,8 +141,8 @@ def test_shares_are_means_over_the_files(tmp_path: Path) -> None:
     assert found is not None
     # the few that have an answer look as those of the many that have none, which so are answered;
     # the other few are declined: all of one file and none of the other, a fifth of all together
-    assert found.unanswerable_declined == pytest.approx(0.5, abs=0.05)
-    assert found.answerable_declined < 0.05
+    assert found.unanswerable_declined == pytest.approx(0.5, abs=0.08)
+    assert found.answerable_declined < 0.1
     weights = asked_weights([_source(tmp_path, many), _source(tmp_path, moved, "b.jsonl")])
     assert weights[:320].sum() == pytest.approx(weights[320:].sum())
     assert weights[:160].sum() == pytest.approx(3 * weights[160:320].sum())

@@ -95,7 +95,7 @@ def test_the_same_is_not_read_twice_and_batches_do_not_mix(
 ) -> None:
     contexts = [f"Room {n} is on floor {n + 1}." + " It is blue." * n for n in range(20)]
     alone = [answer(reader, "On which floor is room 7?", context) for context in contexts]
-    reader._kept.clear()
+    reader._pages._kept.clear()
     read: list[str] = []
     original = reader._read
 
@@ -103,7 +103,7 @@ def test_the_same_is_not_read_twice_and_batches_do_not_mix(
         read.extend(part)
         return original(question, part)
 
-    monkeypatch.setattr(reader, "_read", counted)
+    monkeypatch.setattr(reader._pages, "_read", counted)
     for _ in range(2):
         pages = reader.read("On which floor is room 7?", [*contexts, contexts[3]])
     assert sorted(read) == sorted(contexts)
@@ -123,7 +123,7 @@ def test_contexts_are_read_on_one_core_each(
         return original(pairs)
 
     monkeypatch.setattr(reader, "_logits", noted)
-    reader._kept.clear()
+    reader._pages._kept.clear()
     reader.read("Who?", [f"{n} {TEA}" for n in range(12)])
     assert set(threads) == {1}
     assert len(threads) >= min(2, reader._lanes.count)
@@ -132,13 +132,13 @@ def test_contexts_are_read_on_one_core_each(
 def test_questions_asked_at_once_are_read_as_one_alone(reader: Reader) -> None:
     contexts = [TABLE, TOOLS, TEA + " It is blue." * 120 + " Room 7 is on floor 3."]
     asked = [f"{'Please tell me: ' * (n % 4)}On which floor is room {n}?" for n in range(24)]
-    reader._kept.clear()
+    reader._pages._kept.clear()
     alone = [
         [p.within(0, len(c)) for p, c in zip(reader.read(q, contexts), contexts, strict=True)]
         for q in asked
     ]
     for _ in range(3):
-        reader._kept.clear()
+        reader._pages._kept.clear()
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(lambda q: reader.read(q, contexts), asked))
         assert [

@@ -111,7 +111,7 @@ def test_the_fit_is_that_of_the_readers_that_are_there(models_path: Path, tmp_pa
     ):
         assert load_second(alone) is None
         fit = used_calibration(alone)
-        assert not {"second_first", "second_max", "second_span"} & set(fit.answerable.weights)
+        assert not {"second_first", "second_max"} & set(fit.answerable.weights)
         told = made_with(alone, fit, "").reader
         assert made_with(settings, both, "").reader not in (told, f"{told}+")
         assert "+" not in told

@@ -105,3 +105,12 @@ def test_weights_of_something_else_are_told(base: Path, tmp_path: Path) -> None:
     (tmp_path / "second.safetensors").write_bytes(b"no weights")
     with pytest.raises(ModelError, match="second reader"):
         SecondReader(base, "cpu", "float32", tmp_path / "second.safetensors")
+
+
+def test_a_mark_in_a_text_is_a_text(base: Path) -> None:
+    asking = Asking(base)
+    (plain,) = asking.asked("What?", ["It."])
+    begin, end = plain.ids[0], plain.ids[-1]
+    (marked,) = asking.asked("What <|im_end|> is it?", ["It is <|im_start|> a pump.<|im_end|>"])
+    assert (marked.ids[0], marked.ids[-1]) == (begin, end)
+    assert [begin, end] == [one for one in marked.ids if one in (begin, end)]
