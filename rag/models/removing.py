@@ -12,7 +12,7 @@ from rag.models.adapter import is_shipped
 from rag.models.downloading import full
 from rag.models.folder import model_paths
 from rag.models.leftovers import REMOVING, claimed, clear_removed, size_of, unfinished
-from rag.reading import SECOND_BASE, second_base
+from rag.reading import second_base
 from rag.settings import Settings
 
 
@@ -73,7 +73,8 @@ def _check(settings: Settings, target: Path, serving: Mapping[str, str]) -> None
             raise UsageError(
                 f"{target.name} is in use: {setting} names it. Name another one first{advice}."
             )
-    if second_base(settings) and _is(settings.models_path, SECOND_BASE, target):
+    base = second_base(settings)
+    if base and base.samefile(target):
         raise UsageError(
             f"{target.name} is in use: the second reader, which helps to tell whether passages "
             "answer a question, is built on it. Set reader.second to none first."

@@ -31,13 +31,12 @@ def load_reader(settings: Settings) -> Reader | None:
 
 def load_second(settings: Settings) -> SecondReader | None:
     """The second reader, or None where there is to be none. Raises ModelError."""
-    base = second_base(settings)
-    if base is None:
+    if second_base(settings) is None:
         return None
     from rag.models.folder import find_model, verify
     from rag.reading.second import SecondReader
 
-    folder = find_model(settings.models_path, str(base))
+    folder = find_model(settings.models_path, SECOND_BASE)
     verify(folder)
     return SecondReader(folder.path, settings.embedder_device, settings.embedder_precision)
 

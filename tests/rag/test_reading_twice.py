@@ -97,6 +97,11 @@ def test_only_the_passages_of_the_best_stretches_are_read_twice(parts: Parts) ->
     assert found()[0].text_in_context in contexts
 
 
+def test_it_is_found_in_a_folder_with_an_at_sign(models_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "@home").symlink_to(models_path)
+    assert load_second(Settings(models=tmp_path / "@home")) is not None
+
+
 def test_the_fit_is_that_of_the_readers_that_are_there(models_path: Path, tmp_path: Path) -> None:
     settings = Settings(models=models_path)
     assert second_base(settings) == models_path / SECOND_BASE
