@@ -50,7 +50,8 @@ def measure(options: Options) -> Sequence[Figure]:
         library = Library(settings)
         library.load(llm=False)
         weights = TermWeights(library.indexes.words)
-        judges = {n: Judge(library.embedder, weights, library.reader(), compared=n) for n in found}
+        readers = library.reader(), library.second_reader()
+        judges = {n: Judge(library.embedder, weights, *readers, n) for n in found}
         try:
             for item in items:
                 question = condense(item.question, item.history)

@@ -155,9 +155,14 @@ def read_calibration(path: Path | None = None) -> Calibration:
     return Calibration(answerable, right, **stored)
 
 
+def shipped_calibration(second: bool) -> Calibration:
+    """The calibration that comes with Cloister for a judge with a second reader, or without one."""
+    return read_calibration(None if second else _ALONE)
+
+
 def used_calibration(settings: Settings) -> Calibration:
     """The shipped calibration that fits the readers which the settings give the judge."""
-    return read_calibration(None if second_base(settings) else _ALONE)
+    return shipped_calibration(second_base(settings) is not None)
 
 
 def threshold(settings: Settings, calibration: Calibration) -> float:

@@ -92,6 +92,11 @@ class Answerer:
         """The answerability below which the answer is that the documents do not say."""
         return threshold(self._settings, self._calibration)
 
+    @property
+    def made_with(self) -> MadeWith:
+        """What decides every answer alike, the threshold among it."""
+        return replace(self._made_with, threshold=self.threshold)
+
     def judged(self, question: str, passages: Sequence[Passage]) -> tuple[Evidence, float]:
         """What of some passages may answer a question, and how likely they hold the answer."""
         evidence = self._judge.evidence(question, passages)
@@ -184,7 +189,7 @@ class Answerer:
             citations=Citations(self._catalog),
             started=started,
             parameters=parameters,
-            made_with=replace(self._made_with, threshold=self.threshold),
+            made_with=self.made_with,
             versions=Versions(self._catalog, standalone, passages),
             model=self._others.info(question.model),
         )

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.catalog import CATALOG_FILE, Catalog
@@ -13,8 +14,10 @@ from rag.catalog.collections import asked_model, asked_parameters, create_collec
 from rag.catalog.filtering import check_passing
 from rag.catalog_questions import catalog_question
 from rag.errors import Busy, CloisterError, UsageError
+from rag.once import Once
 from rag.parameters import check_parameters
 from rag.questions import check_filters, checked
+from rag.reading import load_reader, load_second
 from rag.records import DEFAULT_COLLECTION, NO_FILTERS, Filters, Passage, Question
 from rag.settings import Settings
 
@@ -67,11 +70,9 @@ class Library:
         self._llm: CurrentLLM | None = None
         self._others: LLMShelf | None = None
         self._change: ModelChange | None = None
-        self._reader: Reader | None = None
-        self._reader_wanted = True
-        self._second: SecondReader | None = None
-        self._second_wanted = True
-        self._reading = threading.Lock()
+        # each is loaded when it is first asked for, and None where there is to be none
+        self.reader: Callable[[], Reader | None] = Once(partial(load_reader, settings))
+        self.second_reader: Callable[[], SecondReader | None] = Once(partial(load_second, settings))
 
     def load(self, llm: bool = True, mend: bool = True) -> None:
         """Load the models and open the indexes, mended; `llm` False leaves the LLM out.
@@ -150,32 +151,6 @@ class Library:
         if self._answerer is None:
             self._answerer = self._make_answerer()
         self.tell("llm", "ready")
-
-    def reader(self) -> Reader | None:
-        """The reader, loaded when it is first asked for; None where the settings name none.
-
-        Raises ModelError.
-        """
-        from rag.reading import load_reader
-
-        with self._reading:
-            if self._reader_wanted:
-                self._reader = load_reader(self.settings)
-                self._reader_wanted = False
-            return self._reader
-
-    def second_reader(self) -> SecondReader | None:
-        """The second reader, loaded when it is first asked for; None where there is to be none.
-
-        Raises ModelError.
-        """
-        from rag.reading import load_second
-
-        with self._reading:
-            if self._second_wanted:
-                self._second = load_second(self.settings)
-                self._second_wanted = False
-            return self._second
 
     def readiness(self) -> Mapping[str, str]:
         """For each part (`embedder`, `indexes`, `llm`): `ready`, `loading` or what went wrong.
@@ -325,23 +300,26 @@ class Library:
         return answerer
 
     def _make_answerer(self) -> Answerer:
-        from rag.answerability import Judge, used_calibration
+        from rag.answerability import Judge, shipped_calibration
         from rag.answering import Answerer
         from rag.evidence import TermWeights
         from rag.provenance import made_with
         from rag.verifying import Verifier
 
-        weights, calibration = TermWeights(self.indexes.words), used_calibration(self.settings)
+        weights, second = TermWeights(self.indexes.words), self.second_reader()
+        calibration = shipped_calibration(second is not None)
         return Answerer(
             settings=self.settings,
             catalog=self.catalog,
             retriever=_loaded(self._retriever, "The index"),
-            judge=Judge(self.embedder, weights, self.reader(), self.second_reader()),
+            judge=Judge(self.embedder, weights, self.reader(), second),
             calibration=calibration,
             verifier=Verifier(weights),
             llm=self.current_llm,
             others=self.other_llms,
-            made_with=made_with(self.settings, calibration, self.embedder.fingerprint),
+            made_with=made_with(
+                self.settings, calibration, self.embedder.fingerprint, second is not None
+            ),
         )
 
 

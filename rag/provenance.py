@@ -9,21 +9,24 @@ from functools import lru_cache
 from rag import __version__
 from rag.answerability import Calibration
 from rag.files import hash_of
-from rag.reading import SECOND_WEIGHTS, WEIGHTS, second_base
+from rag.reading import SECOND_WEIGHTS, WEIGHTS
 from rag.records import MadeWith, to_json
 from rag.settings import Settings
 
 _DIGITS = 12
 
 
-def made_with(settings: Settings, calibration: Calibration, embedder: str) -> MadeWith:
-    """What decides every answer of a library alike; `embedder` is its fingerprint."""
+def made_with(
+    settings: Settings, calibration: Calibration, embedder: str, second: bool
+) -> MadeWith:
+    """What decides every answer of a library alike.
+
+    `embedder` is its fingerprint, `second` whether passages are read a second time.
+    """
     return MadeWith(
         cloister=__version__,
         calibration=fingerprint_of(calibration),
-        reader=_readers(second_base(settings) is not None)
-        if settings.reader_model not in ("", "none")
-        else "none",
+        reader=_readers(second) if settings.reader_model not in ("", "none") else "none",
         embedder=embedder,
         threshold=calibration.threshold,
     )

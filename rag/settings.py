@@ -174,7 +174,6 @@ class Settings:
     limits_system_prompt: Range = _setting(
         Range(0, 4000), "Length in characters of a question's own system prompt; 0: it has none."
     )
-
     limits_models: tuple[str, ...] = _setting(
         (), "Models that a question may choose, as NAME or NAME+ADAPTER; empty: all that are here."
     )

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rag.answerability import used_calibration
 from rag.catalog.collections import asked_parameters
 from rag.catalog.passages import live_passages
 from rag.comparing.entries import Entry, Skipped
@@ -118,15 +117,10 @@ class _Runner:
         tell: Callable[[Step], None],
         stop: threading.Event,
     ) -> None:
-        from rag.provenance import made_with
-
         self._library, self._plan, self._ledger = library, plan, ledger
         self._tell, self._stop = tell, stop
         self._answerer = library.answerer
-        made = made_with(
-            library.settings, used_calibration(library.settings), library.embedder.fingerprint
-        )
-        self._made_with: MadeWith = replace(made, threshold=self._answerer.threshold)
+        self._made_with: MadeWith = self._answerer.made_with
         self._seconds: dict[str, list[float]] = {}
         self._count = len(plan.items)
         self.left_out: dict[str, str] = {}

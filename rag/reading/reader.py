@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from rag.models.batching import by_length
 from rag.models.device import be_quiet, pick_device, pick_precision, told_if_not_loaded
-from rag.models.lanes import Lanes, lanes_for
 from rag.reading import WEIGHTS
 from rag.reading.encoding import assemble
 from rag.reading.model import ReaderNetwork
-from rag.reading.page import KeptPages, Logits, Page
+from rag.reading.page import Logits, Page
+from rag.reading.pages import Pages
 from rag.reading.pairs import Pair, Pairing
 
 # tokens that are read at once, padding included: some ten passages
@@ -25,6 +23,7 @@ class Reader:
     """The trained reader over the starter embedder's folder. Safe to use from several threads."""
 
     def __init__(self, base: Path, device: str, precision: str, weights: Path = WEIGHTS) -> None:
+        """Load it. Raises ModelError, or UsageError for a device or precision that is none."""
         from safetensors.torch import load_file
 
         place = pick_device(device)
@@ -32,29 +31,21 @@ class Reader:
         with told_if_not_loaded("reader", weights, TypeError, AttributeError):
             network = ReaderNetwork(base)
             network.load_state_dict(load_file(weights), strict=False)
-            self._pairing = Pairing(base)
+            pairing = Pairing(base)
         self._device = place
         self._network = network.to(place, dtype=pick_precision(precision, place)).eval()
-        self._lanes = Lanes(lanes_for(place))
-        self._pages = KeptPages(self._read)
+        self._pages = Pages(pairing.pairs, self._read, _TOKENS, place)
 
     def read(self, question: str, contexts: Sequence[str]) -> list[Page]:
         """One `Page` a context; what is beyond MAX_TOKENS of a context is not read.
 
         What was read lately is not read again: the reranker and the judge ask for the same.
         """
-        return self._pages.read(question, contexts)
+        return self._pages.of(question, contexts)
 
-    def _read(self, question: str, contexts: Sequence[str]) -> list[Page]:
-        pairs = self._pairing.pairs(question, contexts)
-        places = by_length([len(pair) for pair in pairs], _TOKENS, self._lanes.count)
-        batches = [[pairs[place] for place in batch] for batch in places]
-        pages: dict[int, Page] = {}
-        with contextlib.closing(self._lanes.map(self._logits, batches)) as computed:
-            for batch, (start, end) in zip(places, computed, strict=True):
-                for row, place in enumerate(batch):
-                    pages[place] = _page(pairs[place], start[row], end[row])
-        return [pages[place] for place in range(len(contexts))]
+    def _read(self, pairs: Sequence[Pair]) -> list[Page]:
+        start, end = self._logits(pairs)
+        return [_page(pair, start[row], end[row]) for row, pair in enumerate(pairs)]
 
     @torch.inference_mode()
     def _logits(self, pairs: Sequence[Pair]) -> tuple[Logits, Logits]:

@@ -26,11 +26,12 @@ from rag.errors import CloisterError, UsageError
 from rag.models.batching import by_length
 from rag.models.device import be_quiet, pick_device, pick_precision, told_if_not_loaded
 from rag.reading import SECOND_WEIGHTS
+from rag.reading.asking import Asking
 from rag.reading.gathered import held_out, read_examples
 from rag.reading.lessons import Batch, Lesson, batch_of, lessons_of, padded
 from rag.reading.lowrank import LowRankNetwork
 from rag.reading.progress import Progress, ahead, fingerprint
-from rag.reading.second import Asking, page_of
+from rag.reading.second import page_of
 from rag.reading.shares import Pool, pools_of, stream
 
 # of the batches, and of the weights at first
@@ -212,7 +213,8 @@ def _run(given: argparse.Namespace) -> None:
     schedule = Schedule(given.steps, given.held, given.tokens, given.rate)
     device = pick_device(given.device)
     precision = pick_precision(given.precision, device)
-    made = fingerprint(given, _TOLD, {"examples": given.examples})
+    files = {"examples": given.examples, "base": given.base / "model.safetensors"}
+    made = fingerprint(given, _TOLD, files)
     made["precision"] = str(precision).removeprefix("torch.")
     be_quiet()
     torch.manual_seed(WEIGHTS_SEED)

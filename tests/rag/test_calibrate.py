@@ -236,3 +236,21 @@ def test_confidence_is_as_of_questions_of_which_a_quarter_has_no_answer(tmp_path
         ]
         # as three answerable questions to one other, all likely to be answered: .75 × .8
         assert 0.55 < sum(sure) / len(sure) < 0.65
+
+
+def test_where_no_cut_keeps_to_the_limit_none_are_declined(tmp_path: Path) -> None:
+    judged = _judged(20)
+    level = dict.fromkeys(judged[0].features, 0.0)
+    # a third of the answerable look alike, and worse than all else
+    alike = [
+        replace(
+            one,
+            features=level
+            | {"reader_mean": -1.0 if number % 6 == 1 else 5.0 * one.answerable}
+            | {"margin": float(number)},
+        )
+        for number, one in enumerate(judged)
+    ]
+    calibration = fit([_source(tmp_path, alike)])
+    chance = [calibration.probability(one.features) for one in alike]
+    assert min(chance) >= calibration.threshold - 1e-6

@@ -7,6 +7,7 @@ import json
 import random
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import product
@@ -40,10 +41,10 @@ from rag.reading.gathered import read_examples, write_examples
 from rag.reading.model import LONGEST_SPAN, MAX_TOKENS, ReaderNetwork, best_span
 from rag.reading.near_misses import cut_passages, near_misses
 from rag.reading.nearest import by_vectors, by_words
-from rag.reading.page import Page
-from rag.reading.pairs import Pairing
+from rag.reading.pairs import Pair, Pairing
 from rag.reading.reader import Reader
 from rag.reading.train import Computing, Stage, evaluate, held_out, main, stages_of, train
+from tests.rag.interrupting import Interrupted, interrupt
 
 TABLE = "Travel policy\nHotel limits a night\nBerlin 150 euros\nOslo 180 euros\nVienna 140 euros"
 TOOLS = "Tools\nNew tools are ordered by 15 March and paid by the treasurer."
@@ -95,15 +96,15 @@ def test_the_same_is_not_read_twice_and_batches_do_not_mix(
 ) -> None:
     contexts = [f"Room {n} is on floor {n + 1}." + " It is blue." * n for n in range(20)]
     alone = [answer(reader, "On which floor is room 7?", context) for context in contexts]
-    reader._pages._kept.clear()
+    reader._pages.forget()
     read: list[str] = []
-    original = reader._read
+    cut = reader._pages._cut
 
-    def counted(question: str, part: Any) -> list[Page]:
+    def counted(question: str, part: Sequence[str]) -> Sequence[Pair]:
         read.extend(part)
-        return original(question, part)
+        return cut(question, part)
 
-    monkeypatch.setattr(reader._pages, "_read", counted)
+    monkeypatch.setattr(reader._pages, "_cut", counted)
     for _ in range(2):
         pages = reader.read("On which floor is room 7?", [*contexts, contexts[3]])
     assert sorted(read) == sorted(contexts)
@@ -123,22 +124,22 @@ def test_contexts_are_read_on_one_core_each(
         return original(pairs)
 
     monkeypatch.setattr(reader, "_logits", noted)
-    reader._pages._kept.clear()
+    reader._pages.forget()
     reader.read("Who?", [f"{n} {TEA}" for n in range(12)])
     assert set(threads) == {1}
-    assert len(threads) >= min(2, reader._lanes.count)
+    assert len(threads) >= min(2, reader._pages._lanes.count)
 
 
 def test_questions_asked_at_once_are_read_as_one_alone(reader: Reader) -> None:
     contexts = [TABLE, TOOLS, TEA + " It is blue." * 120 + " Room 7 is on floor 3."]
     asked = [f"{'Please tell me: ' * (n % 4)}On which floor is room {n}?" for n in range(24)]
-    reader._pages._kept.clear()
+    reader._pages.forget()
     alone = [
         [p.within(0, len(c)) for p, c in zip(reader.read(q, contexts), contexts, strict=True)]
         for q in asked
     ]
     for _ in range(3):
-        reader._pages._kept.clear()
+        reader._pages.forget()
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(lambda q: reader.read(q, contexts), asked))
         assert [
@@ -479,10 +480,6 @@ def test_a_reader_that_has_learned_a_few_examples_is_judged_right_on_them(
     assert evaluate(network, tokenizer, wrong)["exact"] == 0.0
 
 
-class Interrupted(Exception):
-    """The plug, pulled."""
-
-
 def run(folder: Path, checkpoint: Path, stop_after: int | None = None) -> tuple[Any, Any]:
     torch.manual_seed(0)
     network = ReaderNetwork(folder)
@@ -491,17 +488,7 @@ def run(folder: Path, checkpoint: Path, stop_after: int | None = None) -> tuple[
     examples = [Example("who is it", f"it is {c} of a town", 6, 7) for c in "abcdefgh"]
     examples += [Example("who is it", f"a town of {c}") for c in "abcdefgh"]
     stages = [Stage("one", examples, 1e-3, 1), Stage("two", examples, 1e-3, 2)]
-    steps = 0
-    head = network.head.forward
-
-    def counted(hidden: torch.Tensor) -> torch.Tensor:
-        nonlocal steps
-        steps += 1
-        if stop_after is not None and steps > stop_after:
-            raise Interrupted
-        return head(hidden)
-
-    network.head.forward = counted  # type: ignore[method-assign]
+    interrupt(network, stop_after)
     log = train(network, tokenizer, stages, checkpoint, computing=Computing(size=4))
     return network.trained_state(), log
 

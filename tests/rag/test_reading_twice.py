@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from rag.answerability import Judge, read_calibration, used_calibration
 from rag.embedding import Embedder, load_embedder
+from rag.errors import ModelError
 from rag.evidence import TermWeights
+from rag.models.folder import MANIFEST, read_manifest, write_manifest
 from rag.provenance import made_with
 from rag.reading import SECOND_BASE, load_second, second_base
 from rag.reading.page import Page
@@ -102,6 +105,37 @@ def test_it_is_found_in_a_folder_with_an_at_sign(models_path: Path, tmp_path: Pa
     assert load_second(Settings(models=tmp_path / "@home")) is not None
 
 
+def starter(models_path: Path, folder: Path) -> Path:
+    """A models folder with a copy of what the second reader is built on."""
+    shutil.copytree(models_path / "all-MiniLM-L6-v2", folder / "all-MiniLM-L6-v2")
+    shutil.copytree(models_path / SECOND_BASE, folder / SECOND_BASE)
+    return folder / SECOND_BASE
+
+
+def test_other_weights_of_that_name_are_not_read_with(models_path: Path, tmp_path: Path) -> None:
+    base = starter(models_path, tmp_path)
+    settings = Settings(models=tmp_path)
+    assert second_base(settings) == base
+    manifest = read_manifest(base)
+    assert manifest is not None
+    write_manifest(base, replace(manifest, source="org/model@1"))
+    assert second_base(settings) is None
+    (base / MANIFEST).write_text("{")
+    assert second_base(settings) is None
+    (base / MANIFEST).unlink()
+    assert second_base(settings) is None
+    assert load_second(settings) is None
+
+
+def test_of_a_changed_model_is_told_how_to_do_without(models_path: Path, tmp_path: Path) -> None:
+    base = starter(models_path, tmp_path)
+    (base / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"left out where reader\.second is none") as told:
+        load_second(Settings(models=tmp_path))
+    assert str(tmp_path) not in str(told.value)
+    assert load_second(Settings(models=tmp_path, reader_second="none")) is None
+
+
 def test_the_fit_is_that_of_the_readers_that_are_there(models_path: Path, tmp_path: Path) -> None:
     settings = Settings(models=models_path)
     assert second_base(settings) == models_path / SECOND_BASE
@@ -117,6 +151,6 @@ def test_the_fit_is_that_of_the_readers_that_are_there(models_path: Path, tmp_pa
         assert load_second(alone) is None
         fit = used_calibration(alone)
         assert not {"second_first", "second_max"} & set(fit.answerable.weights)
-        told = made_with(alone, fit, "").reader
-        assert made_with(settings, both, "").reader not in (told, f"{told}+")
+        told = made_with(alone, fit, "", second=False).reader
+        assert made_with(settings, both, "", second=True).reader not in (told, f"{told}+")
         assert "+" not in told

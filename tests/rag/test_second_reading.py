@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ModelError
-from rag.reading.second import MAX_TOKENS, Asking, SecondReader
+from rag.reading.asking import MAX_TOKENS, Asking
+from rag.reading.second import SecondReader
 
 TEA = "Kitchen rules\nTea and coffee are free. The kitchen on floor 2 closes at 18:00."
 TOOLS = "Tools\nNew tools are ordered by 15 March and paid by the treasurer."
@@ -114,3 +115,15 @@ def test_a_mark_in_a_text_is_a_text(base: Path) -> None:
     (marked,) = asking.asked("What <|im_end|> is it?", ["It is <|im_start|> a pump.<|im_end|>"])
     assert (marked.ids[0], marked.ids[-1]) == (begin, end)
     assert [begin, end] == [one for one in marked.ids if one in (begin, end)]
+
+
+def test_a_damaged_tokenizer_is_told_without_its_place(base: Path, tmp_path: Path) -> None:
+    for path in base.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "tokenizer.json").unlink()
+    for damage in (None, "{", "{}"):
+        if damage is not None:
+            (tmp_path / "tokenizer.json").write_text(damage)
+        with pytest.raises(ModelError, match="second reader's model") as told:
+            SecondReader(tmp_path, "cpu", "float32")
+        assert str(tmp_path) not in str(told.value)

@@ -17,13 +17,15 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaModel
 
 from rag.errors import UsageError
+from rag.reading.asking import MAX_TOKENS, Asking
 from rag.reading.example import Example
 from rag.reading.gathered import Groups, write_examples
 from rag.reading.lessons import MULTIPLE, Lesson, batch_of, lessons_of
 from rag.reading.lowrank import LowRankNetwork
-from rag.reading.second import MAX_TOKENS, Asking, SecondReader
+from rag.reading.second import SecondReader
 from rag.reading.shares import DRAWN, SHARES, Pool, Share, pools_of, stream
 from rag.reading.teach import Schedule, evaluate, loss_of, main, teach
+from tests.rag.interrupting import Interrupted, interrupt
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 QUESTION = "who is it"
@@ -282,25 +284,11 @@ def test_what_there_is_but_one_kind_of_has_no_share_of_pairs(tiny: Path) -> None
     assert evaluate(network, [no, yes], 512)["auc"] == 0.0
 
 
-class Interrupted(Exception):
-    """The plug, pulled."""
-
-
 def run(folder: Path, checkpoint: Path, stop_after: int | None = None) -> tuple[Any, Any]:
     torch.manual_seed(0)
     network = LowRankNetwork(folder, 4)
     pools = [Pool(lessons(folder, *YES, *NO), 20)]
-    steps = 0
-    head = network.head.forward
-
-    def counted(hidden: torch.Tensor) -> torch.Tensor:
-        nonlocal steps
-        steps += 1
-        if stop_after is not None and steps > stop_after:
-            raise Interrupted
-        return head(hidden)
-
-    network.head.forward = counted  # type: ignore[method-assign]
+    interrupt(network, stop_after)
     log = teach(network, pools, checkpoint, SHORT)
     return network.stored() | network.trained_state(), log
 
@@ -377,6 +365,7 @@ def test_the_command_writes_what_it_taught_and_what_that_was_made_of(
         "rate": "0.0008",
         "precision": "float32",
         "examples": sha256((tmp_path / "e.xz").read_bytes()).hexdigest(),
+        "base": sha256((tiny / "model.safetensors").read_bytes()).hexdigest(),
     }
     assert report["held_out"]["own"]["examples"] == 16
     assert report["held_out"]["rows"] == {

