@@ -150,7 +150,7 @@ class Words:
 def test_made_again_the_passages_that_were_judged_are_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag.reading.load_reader", lambda _: Words())
+    monkeypatch.setattr("rag.library.load_reader", lambda _: Words())
     library = fake_library(tmp_path, retrieval_passages=1)
     add_guides(library)
     reply = "The hotel limit is 145 euros per night including breakfast."
